@@ -1,0 +1,100 @@
+"""Reads all three apps for the overview page; writes nothing."""
+
+from datetime import date, timedelta
+from typing import Any
+
+from django.db.models import Count
+from django.db.models.functions import TruncDate
+from django.urls import reverse
+from django.utils import timezone
+
+from evaluation.charts import accuracy_chart
+from evaluation.models import EvalRun
+from evaluation.reading import score_lines, verdict
+from labeling import quality
+from labeling.charts import judgments_chart
+from labeling.curation import newer_judgments
+from labeling.lifecycle import TERMINAL, Status
+from labeling.models import Assignment, DatasetVersion, Item, Judgment, Project
+from training.models import TrainingRun
+
+DAYS = 30
+RECENT = 5
+
+
+def overview(project: Project) -> dict[str, Any]:
+    """All that the overview page of a project shows."""
+    counts = _counts(project)
+    latest = EvalRun.objects.filter(project=project, status=Status.SUCCEEDED).first()
+    lines = score_lines(latest) if latest else []
+    runs = TrainingRun.objects.filter(project=project).defer("spec", "result")
+    versions = list(DatasetVersion.objects.filter(project=project)[:RECENT])
+    rows = [(line.checkpoint.name, line.accuracy) for line in lines]
+    return {
+        "counts": counts,
+        "agreement": quality.agreement(project).alpha if counts["judgments"] else None,
+        "charts": {
+            "judgments": judgments_chart(judgments_by_day(project)),
+            "scores": accuracy_chart(rows, title="Preference accuracy on held-out items"),
+        },
+        "latest": latest,
+        "verdict": verdict(lines),
+        "recent_runs": list(runs.select_related("dataset_version", "dataset_version__project", "base", "start")[:RECENT]),
+        "recent_versions": versions,
+        "next_steps": _next_steps(project, counts, versions),
+        "live": _busy(project),
+    }
+
+
+def judgments_by_day(project: Project) -> list[tuple[date, int]]:
+    """(day, judgments) of the last month, days without any included, from the first day with one."""
+    since = timezone.localtime() - timedelta(days=DAYS)
+    rows = Judgment.objects.filter(project=project, created_at__gte=since).annotate(day=TruncDate("created_at"))
+    counts = dict(rows.order_by("day").values_list("day").annotate(n=Count("pk")))
+    if not counts:
+        return []
+    first, today = min(counts), timezone.localdate()
+    days = (first + timedelta(days=step) for step in range((today - first).days + 1))
+    return [(day, counts.get(day, 0)) for day in days]
+
+
+def _counts(project: Project) -> dict[str, int]:
+    def count(model: Any, **condition: Any) -> int:
+        return int(model.objects.filter(project=project, **condition).count())
+
+    return {
+        "items": count(Item),
+        "judgments": count(Judgment),
+        "left": count(Assignment, person=None),
+        "versions": count(DatasetVersion),
+        "runs": count(TrainingRun),
+        "evaluations": count(EvalRun),
+    }
+
+
+def _busy(project: Project) -> bool:
+    kinds = (TrainingRun, EvalRun)
+    return any(kind.objects.filter(project=project).exclude(status__in=TERMINAL).exists() for kind in kinds)
+
+
+def _next_steps(
+    project: Project, counts: dict[str, int], versions: list[DatasetVersion]
+) -> list[dict[str, str]]:
+    """What moves the loop on, the most pressing first."""
+
+    def step(words: str, name: str) -> dict[str, str]:
+        return {"words": words, "url": reverse(name, args=[project.slug])}
+
+    if not counts["items"]:
+        return [step("Import the first prompts and responses", "labeling:imports")]
+    steps = []
+    if counts["left"]:
+        steps.append(step(f"{counts['left']:,} judgments are still wanted: rank items", "labeling:rank"))
+    newer = newer_judgments(versions[0]) if versions else counts["judgments"]
+    if newer:
+        steps.append(step(f"Freeze a dataset version of {newer:,} new judgments", "labeling:datasets"))
+    if versions and not counts["runs"]:
+        steps.append(step(f"Train a first checkpoint on version {versions[0].number}", "training:runs"))
+    if counts["runs"] and not counts["evaluations"]:
+        steps.append(step("Evaluate the checkpoints against the base", "evaluation:evaluations"))
+    return steps

@@ -1,0 +1,123 @@
+"""What a run owes: a suite frozen from held-out rows, and the checkpoints to be scored on it."""
+
+import uuid
+from collections.abc import Sequence
+
+from django.db import IntegrityError, transaction
+
+from evaluation.engines import ENGINES
+from evaluation.models import Case, EvalRun, Suite
+from labeling import exporting, rowfile
+from labeling.errors import Refused
+from labeling.models import DatasetVersion, Project, User
+from labeling.protection import protect
+from training.models import Checkpoint
+
+
+def create_suite(*, version: DatasetVersion, split: str = "test") -> Suite:
+    """Freeze the held-out rows of a version into a suite, and protect its prompts from ever being trained on.
+
+    The same split again gives the suite that exists. Raises Refused where the split is empty.
+    """
+    found = Suite.objects.filter(dataset_version=version, split=split).first()
+    if found is not None:
+        return found
+    if not version.splits.get(split):
+        raise Refused(f"{version} has no rows in its {split} split; freeze a version with a larger test share.")
+    exporting.verify(version)
+    rows = list(rowfile.read(version.path, split=split))
+    try:
+        with transaction.atomic():
+            suite = Suite.objects.create(
+                project=version.project, name=f"{version} {split}", dataset_version=version, split=split
+            )
+            Case.objects.bulk_create(
+                (
+                    Case(
+                        suite=suite,
+                        index=index,
+                        prompt_hash=row["prompt_hash"],
+                        prompt=row["prompt"],
+                        chosen=row["chosen"],
+                        rejected=row["rejected"],
+                    )
+                    for index, row in enumerate(rows)
+                ),
+                batch_size=500,
+            )
+            protect(
+                project=version.project,
+                prompt_hashes=(row["prompt_hash"] for row in rows),
+                reason=f"suite {suite.name}"[:200],
+            )
+    except IntegrityError:
+        return Suite.objects.get(dataset_version=version, split=split)
+    return suite
+
+
+def plan_evaluation(
+    *,
+    project: Project,
+    suite: Suite,
+    checkpoints: Sequence[Checkpoint],
+    person: User | None,
+    engine: str = "transformers",
+    name: str = "",
+) -> EvalRun:
+    """Freeze the plan and queue it. The base model of the checkpoints is always scored too: it is the baseline.
+
+    Raises Refused where the checkpoints do not share a base model or the engine is unknown.
+    """
+    if engine not in ENGINES:
+        raise Refused(f"The engine given is {engine!r}; choose one of {', '.join(ENGINES)}.")
+    if not checkpoints:
+        raise Refused("No checkpoint was chosen; choose at least one.")
+    bases = {checkpoint.base_id for checkpoint in checkpoints}
+    if len(bases) > 1:
+        raise Refused("The checkpoints have different base models; evaluate those of one base at a time.")
+    root = Checkpoint.objects.get(base=bases.pop(), kind=Checkpoint.Kind.BASE)
+    chosen = [root, *(checkpoint for checkpoint in checkpoints if checkpoint.pk != root.pk)]
+    _refuse_leak(suite, chosen)
+    with transaction.atomic():
+        run = EvalRun.objects.create(
+            project=project,
+            suite=suite,
+            name=name or f"{suite.name}: {', '.join(checkpoint.name for checkpoint in chosen)}"[:120],
+            engine=engine,
+            plan=[checkpoint.pk for checkpoint in chosen],
+            folder=uuid.uuid4().hex,
+            created_by=person,
+        )
+        run.checkpoints.set(chosen)
+        run.enqueue()
+    return run
+
+
+def _refuse_leak(suite: Suite, checkpoints: Sequence[Checkpoint]) -> None:
+    """No checkpoint may have seen a case in training, neither itself nor by its ancestors."""
+    cases = set(Case.objects.filter(suite=suite).values_list("prompt_hash", flat=True))
+    for checkpoint in checkpoints:
+        for version in trained_on(checkpoint):
+            seen = cases & {row["prompt_hash"] for row in rowfile.read(version.path, split="train")}
+            if seen:
+                raise Refused(
+                    f"{checkpoint.name} was trained on {version}, which holds {len(seen)} of this suite's prompts; "
+                    "its score would be too good. Choose another suite or checkpoint."
+                )
+
+
+def trained_on(checkpoint: Checkpoint) -> list[DatasetVersion]:
+    """The dataset versions behind a checkpoint and all its ancestors, the latest first."""
+    versions = []
+    step: Checkpoint | None = checkpoint
+    while step is not None:
+        if step.run is not None:
+            versions.append(step.run.dataset_version)
+        step = step.parent
+    return versions
+
+
+def planned(run: EvalRun) -> list[Checkpoint]:
+    """The planned checkpoints in the order of the plan, the baseline first."""
+    rows = Checkpoint.objects.select_related("base").in_bulk(run.plan)
+    return [rows[pk] for pk in run.plan]

@@ -1,0 +1,140 @@
+"""Who may do what. Every view, API call and command goes through here.
+
+A stranger's URL gets 404, so that it does not even tell that a project exists; a member with the wrong role gets 403.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, Concatenate, ParamSpec
+
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+
+from labeling.errors import Refused
+from labeling.models import Membership, Project, Role, User
+
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True, slots=True)
+class Can:
+    """What a role allows."""
+
+    annotate: bool = False
+    review: bool = False
+    view_results: bool = False
+    curate: bool = False
+    train: bool = False
+    manage: bool = False
+
+
+EVERYTHING = Can(**{field.name: True for field in fields(Can)})
+BY_ROLE: dict[str, Can] = {
+    Role.ANNOTATOR: Can(annotate=True),
+    Role.REVIEWER: Can(annotate=True, review=True, view_results=True),
+    Role.ENGINEER: Can(annotate=True, review=True, view_results=True, curate=True, train=True),
+    Role.LEAD: Can(review=True, view_results=True),
+    Role.OWNER: EVERYTHING,
+}
+WORDS = {
+    "annotate": "judge items",
+    "review": "read other people's judgments",
+    "view_results": "see results",
+    "curate": "import items and freeze datasets",
+    "train": "start training and evaluation",
+    "manage": "manage people",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One person's, or the shell operator's, way into one project."""
+
+    project: Project
+    person: User | None
+    role_label: str
+    can: Can
+
+    def require(self, capability: str) -> "Access":
+        """Return self where the role allows it; otherwise refuse with 403 and the reason."""
+        if not getattr(self.can, capability):
+            raise PermissionDenied(
+                f"Your role here is {self.role_label}, which may not {WORDS[capability]}; "
+                "ask an owner of the project for another role."
+            )
+        return self
+
+
+def visible_projects(user: User | AnonymousUser) -> QuerySet[Project]:
+    """The projects that this person may know of."""
+    if not user.is_authenticated:
+        return Project.objects.none()
+    if user.is_superuser:
+        return Project.objects.all()
+    return Project.objects.filter(memberships__user=user)
+
+
+def open_project(user: User | AnonymousUser, slug: str, capability: str | None = None) -> Access:
+    """The way into a project. Raises Http404 for strangers and PermissionDenied for the wrong role."""
+    project = visible_projects(user).filter(slug=slug).first()
+    if project is None or not isinstance(user, User):
+        raise Http404("There is no such project, or it is not yours.")
+    membership = Membership.objects.filter(user=user, project=project).first()
+    if user.is_superuser:
+        access = Access(project, user, "Administrator", EVERYTHING)
+    else:
+        assert membership is not None
+        access = Access(project, user, membership.get_role_display(), BY_ROLE[membership.role])
+    return access.require(capability) if capability else access
+
+
+def open_from_shell(slug: str, username: str = "", capability: str | None = None) -> Access:
+    """The way in for commands: the operator of the machine may do everything, a named person what the role allows."""
+    if username:
+        user = User.objects.filter(username=username).first()
+        if user is None:
+            raise Refused(f"There is no user {username!r}; `manage.py createsuperuser` makes the first one.")
+        try:
+            return open_project(user, slug, capability)
+        except (Http404, PermissionDenied) as error:
+            raise Refused(str(error)) from error
+    project = Project.objects.filter(slug=slug).first()
+    if project is None:
+        known = ", ".join(Project.objects.values_list("slug", flat=True)[:10]) or "none yet"
+        raise Refused(f"There is no project {slug!r}. Projects here: {known}.")
+    return Access(project, None, "Operator", EVERYTHING)
+
+
+
+
+View = Callable[Concatenate[HttpRequest, Access, P], HttpResponse]
+
+
+def guarded(capability: str | None = None) -> Callable[[Any], Any]:
+    """Decorate `view(request, access, …)`; the URL gives `slug`. Sets `request.access` for the shell of the page."""
+
+    def decorate(view: View[P]) -> Callable[..., HttpResponseBase]:
+        @login_required
+        @functools.wraps(view)
+        def wrapper(request: HttpRequest, slug: str, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            access = open_project(request.user, slug)
+            request.access = access  # type: ignore[attr-defined]
+            if capability:
+                access.require(capability)
+            return view(request, access, *args, **kwargs)  # type: ignore[call-arg]
+
+        wrapper.guard = capability or "member"  # type: ignore[attr-defined]
+        return wrapper
+
+    return decorate
+
+
+def signed_in(view: Callable[Concatenate[HttpRequest, P], HttpResponse]) -> Callable[..., HttpResponseBase]:
+    """Decorate a view that belongs to no project but needs a person."""
+    wrapped = login_required(view)
+    wrapped.guard = "signed in"  # type: ignore[attr-defined]
+    return wrapped

@@ -1,0 +1,230 @@
+"""REST API of this app, and the parts that the other apps' APIs share. The same verbs as the pages."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.urls import path
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from knox.models import AuthToken
+from knox.views import LogoutView
+from rest_framework import generics, serializers, status
+from rest_framework.authentication import BasicAuthentication
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response as ApiResponse
+from rest_framework.views import APIView, exception_handler
+
+from labeling.access import Access, open_project
+from labeling.annotating import show, submit
+from labeling.curation import PreferenceRecipe, freeze, read_recipe
+from labeling.errors import Refused, StaleLease
+from labeling.importing.batches import start_import
+from labeling.importing.mapping import FORMATS
+from labeling.models import DatasetVersion, ImportBatch
+from labeling.queue import claim_next
+from labeling.values import PairwiseAnswer, read_answer
+
+
+def refusals_as_sentences(error: Exception, context: dict[str, Any]) -> ApiResponse | None:
+    """DRF's exception handler: a refusal is 422, a stale lease 409, each with its sentence."""
+    if isinstance(error, Refused):
+        code = status.HTTP_409_CONFLICT if isinstance(error, StaleLease) else status.HTTP_422_UNPROCESSABLE_ENTITY
+        return ApiResponse({"detail": error.sentence}, status=code)
+    return exception_handler(error, context)
+
+
+class ProjectView(APIView):
+    """A view inside a project; `capability` maps the HTTP method to what the role must allow."""
+
+    capability: dict[str, str]
+    guard = "project"
+
+    def access(self) -> Access:
+        return open_project(self.request.user, self.kwargs["slug"], self.capability[self.request.method or "GET"])
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        self.access()
+
+
+class TokenSerializer(serializers.Serializer[Any]):
+    token = serializers.CharField(read_only=True)
+
+
+class CreateToken(APIView):
+    """Exchange user name and password (HTTP Basic) for a token. Only its hash is stored."""
+
+    authentication_classes = [BasicAuthentication]
+    guard = "signed in"
+
+    @extend_schema(request=None, responses=TokenSerializer)
+    def post(self, request: Request) -> ApiResponse:
+        _, token = AuthToken.objects.create(user=request.user)
+        return ApiResponse({"token": token}, status=status.HTTP_201_CREATED)
+
+
+class RevokeToken(LogoutView):  # type: ignore[misc]
+    """Revoke the token of this request."""
+
+    guard = "signed in"
+
+    @extend_schema(request=None, responses={204: OpenApiResponse(description="The token is gone.")})
+    def post(self, request: Request, format: str | None = None) -> ApiResponse:
+        answer: ApiResponse = super().post(request, format)
+        return answer
+
+
+class ImportSerializer(serializers.ModelSerializer[ImportBatch]):
+    file = serializers.FileField(write_only=True)
+    format = serializers.ChoiceField(choices=list(FORMATS), default="auto")
+    errors = serializers.SerializerMethodField()
+
+    class Meta:
+        model = ImportBatch
+        fields = [
+            "id", "file", "filename", "format", "licence", "status", "error", "new", "duplicate", "refused", "errors",
+        ]
+        read_only_fields = ["filename", "status", "error", "new", "duplicate", "refused"]
+
+    def get_errors(self, batch: ImportBatch) -> list[dict[str, Any]]:
+        return list(batch.row_errors.values("line", "reason")[:500])
+
+
+class Imports(ProjectView):
+    """Send a file; its rows become items."""
+
+    capability = {"POST": "curate"}
+    parser_classes = [MultiPartParser]
+
+    @extend_schema(request=ImportSerializer, responses={202: ImportSerializer})
+    def post(self, request: Request, slug: str) -> ApiResponse:
+        form = ImportSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        values, access = form.validated_data, self.access()
+        batch = start_import(
+            project=access.project,
+            file=values["file"],
+            filename=values["file"].name,
+            person=access.person,
+            format=values["format"],
+            licence=values.get("licence", ""),
+        )
+        return ApiResponse(ImportSerializer(batch).data, status=status.HTTP_202_ACCEPTED)
+
+
+class Import(ProjectView, generics.RetrieveAPIView[ImportBatch]):
+    """What became of a file."""
+
+    capability = {"GET": "curate"}
+    serializer_class = ImportSerializer
+    lookup_url_kwarg = "import_id"
+
+    def get_queryset(self) -> QuerySet[ImportBatch]:
+        return ImportBatch.objects.filter(project__slug=self.kwargs["slug"])
+
+
+class ShownResponseSerializer(serializers.Serializer[Any]):
+    number = serializers.IntegerField()
+    verdict = serializers.CharField()
+    text = serializers.CharField()
+
+
+class TaskSerializer(serializers.Serializer[Any]):
+    assignment_id = serializers.IntegerField()
+    token = serializers.UUIDField()
+    client_key = serializers.UUIDField()
+    messages = serializers.ListField(child=serializers.DictField(child=serializers.CharField()))
+    responses = ShownResponseSerializer(many=True)
+    draft = serializers.DictField(allow_null=True)
+    expires_at = serializers.DateTimeField()
+
+
+class NextItem(ProjectView):
+    """Lease the next item to judge, or get again the one that is held. 204 when nothing is left."""
+
+    capability = {"POST": "annotate"}
+
+    @extend_schema(
+        request=None, responses={200: TaskSerializer, 204: OpenApiResponse(description="Nothing is left.")}
+    )
+    def post(self, request: Request, slug: str) -> ApiResponse:
+        access = self.access()
+        assert access.person is not None
+        assignment = claim_next(project=access.project, person=access.person)
+        if assignment is None:
+            return ApiResponse(status=status.HTTP_204_NO_CONTENT)
+        return ApiResponse(TaskSerializer(show(assignment=assignment, person=access.person)).data)
+
+
+class SubmitSerializer(serializers.Serializer[Any]):
+    token = serializers.UUIDField()
+    client_key = serializers.UUIDField()
+    verdict = serializers.ChoiceField(choices=["first", "second", "tie", "both_bad"])
+    active_ms = serializers.IntegerField(required=False, min_value=0, max_value=86_400_000)
+
+
+class JudgmentSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    created_at = serializers.DateTimeField()
+
+
+class Submit(ProjectView):
+    """Store a judgment. Sending it again with the same client_key is harmless; a stale token gets 409."""
+
+    capability = {"POST": "annotate"}
+
+    @extend_schema(request=SubmitSerializer, responses={201: JudgmentSerializer})
+    def post(self, request: Request, slug: str, assignment_id: int) -> ApiResponse:
+        form = SubmitSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        values, access = dict(form.validated_data), self.access()
+        assert access.person is not None
+        answer: PairwiseAnswer = read_answer({"verdict": values.pop("verdict")})
+        judgment = submit(
+            project=access.project, assignment_id=assignment_id, person=access.person, answer=answer, **values
+        )
+        return ApiResponse(JudgmentSerializer(judgment).data, status=status.HTTP_201_CREATED)
+
+
+class RecipeSerializer(serializers.Serializer[Any]):
+    kind = serializers.ChoiceField(choices=["preference"], default="preference")
+    min_judgments = serializers.IntegerField(default=1)
+    test_share = serializers.FloatField(default=0.2)
+    seed = serializers.IntegerField(default=0)
+
+
+class DatasetVersionSerializer(serializers.ModelSerializer[DatasetVersion]):
+    recipe = RecipeSerializer(required=False)
+
+    class Meta:
+        model = DatasetVersion
+        fields = ["number", "kind", "recipe", "content_hash", "splits", "dropped", "created_at"]
+        read_only_fields = ["number", "kind", "content_hash", "splits", "dropped", "created_at"]
+
+
+class DatasetVersions(ProjectView, generics.ListAPIView[DatasetVersion]):
+    """The frozen versions of a project; POST a recipe to freeze another."""
+
+    capability = {"GET": "view_results", "POST": "curate"}
+    serializer_class = DatasetVersionSerializer
+
+    def get_queryset(self) -> QuerySet[DatasetVersion]:
+        return DatasetVersion.objects.filter(project__slug=self.kwargs["slug"])
+
+    @extend_schema(request=DatasetVersionSerializer, responses={201: DatasetVersionSerializer})
+    def post(self, request: Request, slug: str) -> ApiResponse:
+        access = self.access()
+        recipe: PreferenceRecipe = read_recipe(request.data.get("recipe") or {})
+        version = freeze(project=access.project, recipe=recipe, person=access.person)
+        return ApiResponse(DatasetVersionSerializer(version).data, status=status.HTTP_201_CREATED)
+
+
+urlpatterns = [
+    path("tokens/", CreateToken.as_view(), name="api-tokens"),
+    path("tokens/revoke/", RevokeToken.as_view(), name="api-token-revoke"),
+    path("projects/<slug:slug>/imports/", Imports.as_view(), name="api-imports"),
+    path("projects/<slug:slug>/imports/<int:import_id>/", Import.as_view(), name="api-import"),
+    path("projects/<slug:slug>/next/", NextItem.as_view(), name="api-next"),
+    path("projects/<slug:slug>/assignments/<int:assignment_id>/submit/", Submit.as_view(), name="api-submit"),
+    path("projects/<slug:slug>/datasets/", DatasetVersions.as_view(), name="api-datasets"),
+]

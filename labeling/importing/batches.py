@@ -1,0 +1,120 @@
+"""One file into one project: started from a page, the API or a command, run once by whoever claims it."""
+
+import shutil
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+from django.conf import settings
+from django.db import transaction
+
+from labeling.errors import ImportRefused, Refused, RowRefused
+from labeling.importing.mapping import FORMATS, to_draft
+from labeling.importing.readers import read_rows
+from labeling.intake import ItemDraft, add_items
+from labeling.lifecycle import Status
+from labeling.models import ImportBatch, Project, RowError, User
+
+CHUNK = 500
+KEPT_ERRORS = 500
+
+
+def start_import(
+    *,
+    project: Project,
+    file: IO[bytes],
+    filename: str,
+    person: User | None,
+    format: str = "auto",
+    licence: str = "",
+) -> ImportBatch:
+    """Keep the file and queue its import. Raises Refused where the disk or the format says no."""
+    if format not in FORMATS:
+        raise Refused(f"The format given is {format!r}; choose one of {', '.join(FORMATS)}.")
+    target = Path(settings.PREFLOOP_VAR) / "uploads" / f"{uuid.uuid4().hex}-{Path(filename).name[:100]}"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as out:
+            shutil.copyfileobj(file, out, 1 << 20)
+    except OSError as error:
+        target.unlink(missing_ok=True)
+        raise Refused(
+            f"The file could not be stored ({error.strerror}); free some space on the server and send it again."
+        ) from error
+    with transaction.atomic():
+        batch = ImportBatch.objects.create(
+            project=project,
+            filename=Path(filename).name[:255],
+            path=str(target),
+            format=format,
+            licence=licence,
+            created_by=person,
+        )
+        batch.enqueue()
+    return batch
+
+
+def run_import(batch: ImportBatch) -> bool:
+    """Claim the batch and store its rows. False when another worker has it. Safe to repeat after a kill."""
+    if not batch.claim():
+        return False
+    batch.row_errors.all().delete()
+    batch.new = batch.duplicate = batch.refused = 0
+    try:
+        for chunk in _chunks(batch):
+            if not _store(batch, chunk):
+                return False
+            if batch.cancel_requested():
+                return batch.finish(Status.CANCELLED, **_counts(batch))
+    except ImportRefused as refusal:
+        return batch.finish(Status.FAILED, refusal.sentence, **_counts(batch))
+    done = batch.finish(Status.SUCCEEDED, progress=1.0, **_counts(batch))
+    Path(batch.path).unlink(missing_ok=True)
+    return done
+
+
+def _chunks(batch: ImportBatch) -> Iterator[list[tuple[int, ItemDraft | RowRefused]]]:
+    rows = _drafts(batch)
+    while chunk := list(islice(rows, CHUNK)):
+        yield chunk
+
+
+def _drafts(batch: ImportBatch) -> Iterator[tuple[int, ItemDraft | RowRefused]]:
+    for number, row in read_rows(Path(batch.path)):
+        if isinstance(row, RowRefused):
+            yield number, row
+            continue
+        try:
+            draft = to_draft(row, format=batch.format)
+        except RowRefused as refusal:
+            yield number, refusal
+        else:
+            yield number, draft
+
+
+def _store(batch: ImportBatch, chunk: list[tuple[int, ItemDraft | RowRefused]]) -> bool:
+    drafts = [row for _, row in chunk if isinstance(row, ItemDraft)]
+    errors = [(number, row) for number, row in chunk if isinstance(row, RowRefused)]
+    intake = add_items(
+        project=batch.project, drafts=_with_licence(drafts, batch.licence), source_kind="import", batch=batch
+    )
+    room = max(0, KEPT_ERRORS - batch.refused)
+    RowError.objects.bulk_create(
+        RowError(batch=batch, line=number, reason=refusal.sentence) for number, refusal in errors[:room]
+    )
+    batch.new += intake.new
+    batch.duplicate += intake.duplicate
+    batch.refused += len(errors)
+    return batch.heartbeat() and bool(ImportBatch.objects.filter(pk=batch.pk).update(**_counts(batch)))
+
+
+def _with_licence(drafts: list[ItemDraft], licence: str) -> list[ItemDraft]:
+    """Rows that name no licence of their own get the file's."""
+    return [replace(draft, licence=draft.licence or licence[:100]) for draft in drafts]
+
+
+def _counts(batch: ImportBatch) -> dict[str, int]:
+    return {"new": batch.new, "duplicate": batch.duplicate, "refused": batch.refused}

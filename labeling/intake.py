@@ -1,0 +1,121 @@
+"""The only door by which work enters a project."""
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from labeling.models import Assignment, ImportBatch, Item, Project, Response
+from labeling.models.items import PREVIEW_LENGTH
+
+Message = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseDraft:
+    text: str
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemDraft:
+    """An item before it is stored: the prompt's messages ({role, content}) and the responses to judge."""
+
+    messages: list[Message]
+    responses: list[ResponseDraft]
+    source_ref: str = ""
+    licence: str = ""
+    synthetic: bool = False
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 over the prompt and the responses with their origins: the identity of an item."""
+        content = {"messages": self.messages, "responses": [[r.text, r.origin] for r in self.responses]}
+        return digest(json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")))
+
+    @property
+    def preview(self) -> str:
+        return " ".join(self.messages[-1]["content"].split())[:PREVIEW_LENGTH]
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    new: int
+    duplicate: int
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def prompt_hash(messages: Sequence[Message]) -> str:
+    """Hash of a prompt with case, width and white space evened out: one prompt, one hash, one split."""
+    text = "\n".join(f"{message['role']}: {message['content']}" for message in messages)
+    return digest(" ".join(unicodedata.normalize("NFKC", text).casefold().split()))
+
+
+def add_items(
+    *,
+    project: Project,
+    drafts: Sequence[ItemDraft],
+    source_kind: str,
+    batch: ImportBatch | None = None,
+) -> Intake:
+    """Store the drafts that the project does not have yet, with one free slot per wanted judgment.
+
+    The cost depends on the drafts only, not on what the project already holds. Repeating it is harmless.
+    """
+    unique = {draft.content_hash: draft for draft in drafts}
+    for _ in range(3):
+        try:
+            with transaction.atomic():
+                known = _known(project, list(unique), batch)
+                fresh = {key: draft for key, draft in unique.items() if key not in known}
+                _store(project, fresh, source_kind, batch)
+        except IntegrityError:
+            continue  # another import stored one of these at the same moment: look again
+        earlier = sum(known.values())
+        new = len(fresh) + earlier
+        return Intake(new=new, duplicate=len(drafts) - new)
+    raise IntegrityError("other imports kept writing the same items; start this one again")
+
+
+def _known(project: Project, hashes: list[str], batch: ImportBatch | None) -> dict[str, bool]:
+    """Hashes that the project already has → whether this very batch brought them (before it was interrupted)."""
+    rows = Item.objects.filter(project=project, content_hash__in=hashes).values_list("content_hash", "batch_id")
+    return {key: batch is not None and batch_id == batch.pk for key, batch_id in rows}
+
+
+def _store(
+    project: Project, fresh: dict[str, ItemDraft], source_kind: str, batch: ImportBatch | None
+) -> None:
+    items = Item.objects.bulk_create(
+        Item(
+            project=project,
+            batch=batch,
+            content_hash=key,
+            prompt_hash=prompt_hash(draft.messages),
+            preview=draft.preview,
+            source_kind=source_kind,
+            source_ref=draft.source_ref,
+            licence=draft.licence,
+            synthetic=draft.synthetic,
+            overlap=project.overlap,
+            messages=draft.messages,
+            extra=draft.extra,
+        )
+        for key, draft in fresh.items()
+    )
+    Response.objects.bulk_create(
+        Response(item=item, position=position, text=response.text, origin=response.origin)
+        for item, draft in zip(items, fresh.values(), strict=True)
+        for position, response in enumerate(draft.responses)
+    )
+    Assignment.objects.bulk_create(
+        Assignment(project=project, item=item, slot=slot) for item in items for slot in range(item.overlap)
+    )

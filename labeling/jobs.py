@@ -1,0 +1,18 @@
+"""What a worker does for this app: three lines each, calling a verb."""
+
+from celery import shared_task
+
+from labeling.importing import batches
+from labeling.models import ImportBatch
+from labeling.queue import release_expired
+
+
+@shared_task
+def run_import(batch_id: int) -> None:
+    batches.run_import(ImportBatch.objects.select_related("project").get(pk=batch_id))
+
+
+@shared_task
+def sweep() -> None:
+    release_expired()
+    ImportBatch.sweep()

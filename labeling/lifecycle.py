@@ -1,0 +1,168 @@
+"""The life of a job: queued, running, ended. The database row is the truth and the broker only a hint.
+
+Every change of status is a compare-and-set: the row is updated only where it still is what the caller believes,
+so that a second worker, a late message or a killed process can neither run a job twice nor lose it.
+"""
+
+import logging
+import uuid
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Self
+
+from celery import current_app
+from django.conf import settings
+from django.db import models, transaction
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+log = logging.getLogger(__name__)
+
+REQUEUE_AFTER = timedelta(seconds=30)
+
+
+class Status(models.TextChoices):
+    QUEUED = "queued", "Queued"
+    RUNNING = "running", "Running"
+    SUCCEEDED = "succeeded", "Succeeded"
+    FAILED = "failed", "Failed"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
+
+
+class Lifecycle(models.Model):
+    """A row that a worker carries from queued to an end. Subclasses name the Celery task that does it."""
+
+    job: ClassVar[str]
+
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED, db_index=True)
+    claim_token = models.UUIDField(null=True, editable=False)
+    attempt = models.PositiveSmallIntegerField(default=0, editable=False)
+    progress = models.FloatField(null=True, editable=False)
+    error = models.TextField(blank=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.ForeignKey(
+        "labeling.User", null=True, blank=True, on_delete=models.PROTECT, related_name="+", editable=False
+    )
+    queued_at = models.DateTimeField(default=timezone.now, editable=False)
+    started_at = models.DateTimeField(null=True, editable=False)
+    heartbeat_at = models.DateTimeField(null=True, editable=False)
+    finished_at = models.DateTimeField(null=True, editable=False)
+    cancel_requested_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        abstract = True
+
+    @property
+    def is_over(self) -> bool:
+        return self.status in TERMINAL
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall time since the first start, in seconds; None before it."""
+        if self.started_at is None:
+            return None
+        return ((self.finished_at or timezone.now()) - self.started_at).total_seconds()
+
+    def enqueue(self) -> None:
+        """Tell the broker once the row is committed. A lost message only delays: the sweep sends it again."""
+        transaction.on_commit(self._send)
+
+    def _send(self) -> None:
+        try:
+            current_app.send_task(self.job, args=[self.pk])
+        except Exception:
+            log.exception("could not reach the broker for %s %s; the sweep will try again", self.job, self.pk)
+
+    def claim(self) -> bool:
+        """Take a queued job. False when another worker was faster or the job is not queued."""
+        token, now = uuid.uuid4(), timezone.now()
+        won = self._set(
+            Q(status=Status.QUEUED),
+            status=Status.RUNNING,
+            claim_token=token,
+            attempt=F("attempt") + 1,
+            started_at=Coalesce("started_at", now),
+            heartbeat_at=now,
+        )
+        if won:
+            self.refresh_from_db()
+        return won
+
+    def heartbeat(self, progress: float | None = None) -> bool:
+        """Say that the job goes on. False when the claim was lost: stop working at once."""
+        values: dict[str, Any] = {"heartbeat_at": timezone.now()}
+        if progress is not None:
+            values["progress"] = progress
+        return self._set(self._mine(), **values)
+
+    def cancel_requested(self) -> bool:
+        return type(self)._base_manager.filter(pk=self.pk, cancel_requested_at__isnull=False).exists()
+
+    def finish(self, status: Status, error: str = "", **values: Any) -> bool:
+        """End the job that this process holds; False when it is not ours any more."""
+        ended = self._set(
+            self._mine(), status=status, error=error, finished_at=timezone.now(), claim_token=None, **values
+        )
+        if ended:
+            self.refresh_from_db()
+        return ended
+
+    def requeue(self) -> bool:
+        """Give a running job back to the queue, to be taken up where it stopped."""
+        given = self._set(
+            self._mine(), status=Status.QUEUED, claim_token=None, queued_at=timezone.now(), heartbeat_at=None
+        )
+        if given:
+            self.enqueue()
+        return given
+
+    def request_cancel(self) -> bool:
+        """Cancel a queued job at once, ask a running one to stop. False when it is over."""
+        now = timezone.now()
+        if self._set(
+            Q(status=Status.QUEUED), status=Status.CANCELLED, cancel_requested_at=now, finished_at=now
+        ):
+            return True
+        return self._set(
+            Q(status=Status.RUNNING), cancel_requested_at=Coalesce("cancel_requested_at", now)
+        )
+
+    @classmethod
+    def sweep(cls) -> int:
+        """Re-queue jobs whose worker fell silent, and send again the message of those that wait. Returns how many."""
+        now = timezone.now()
+        silent = now - timedelta(seconds=settings.PREFLOOP_HEARTBEAT_TIMEOUT_S)
+        rows: models.Manager[Self] = cls._base_manager
+        count = 0
+        for job in rows.filter(status=Status.RUNNING, heartbeat_at__lt=silent):
+            count += job._revive(silent)
+        for job in rows.filter(status=Status.QUEUED, queued_at__lt=now - REQUEUE_AFTER):
+            if job._set(Q(status=Status.QUEUED, queued_at=job.queued_at), queued_at=now):
+                job.enqueue()
+                count += 1
+        return count
+
+    def _revive(self, silent: datetime) -> bool:
+        stale = Q(status=Status.RUNNING, claim_token=self.claim_token, heartbeat_at__lt=silent)
+        now = timezone.now()
+        if self.cancel_requested_at is not None:
+            return self._set(stale, status=Status.CANCELLED, finished_at=now, claim_token=None)
+        if self.attempt >= settings.PREFLOOP_MAX_ATTEMPTS:
+            sentence = (
+                f"The worker fell silent {self.attempt} times while running this job; "
+                "look at its log for the cause (often memory), then start it again."
+            )
+            return self._set(stale, status=Status.FAILED, error=sentence, finished_at=now, claim_token=None)
+        revived = self._set(stale, status=Status.QUEUED, claim_token=None, queued_at=now)
+        if revived:
+            self.enqueue()
+        return revived
+
+    def _mine(self) -> Q:
+        return Q(status=Status.RUNNING, claim_token=self.claim_token)
+
+    def _set(self, condition: Q, **values: Any) -> bool:
+        return type(self)._base_manager.filter(condition, pk=self.pk).update(**values) == 1

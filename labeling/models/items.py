@@ -1,0 +1,126 @@
+"""What people judge: items with their responses, and the slots by which people take them."""
+
+from django.db import models
+from django.db.models import Q
+
+from labeling.lifecycle import Lifecycle
+from labeling.models.people import Project, User
+
+PREVIEW_LENGTH = 200
+
+
+class ImportBatch(Lifecycle):
+    """One file on its way into a project."""
+
+    job = "labeling.jobs.run_import"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="imports")
+    filename = models.CharField(max_length=255)
+    path = models.CharField(max_length=500)
+    format = models.CharField(max_length=20, default="auto")
+    licence = models.CharField(max_length=100, blank=True)
+    new = models.PositiveIntegerField(default=0)
+    duplicate = models.PositiveIntegerField(default=0)
+    refused = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return self.filename
+
+
+class RowError(models.Model):
+    """A row that was refused, with the reason. The first few hundred of a file are kept."""
+
+    batch = models.ForeignKey(ImportBatch, on_delete=models.CASCADE, related_name="row_errors")
+    line = models.PositiveIntegerField()
+    reason = models.TextField()
+
+    class Meta:
+        ordering = ["line", "id"]
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.reason}"
+
+
+class Item(models.Model):
+    """A prompt with the responses to be judged.
+
+    `messages` and `extra` are payload: list and count queries use `preview` and never read them.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="items")
+    batch = models.ForeignKey(ImportBatch, null=True, on_delete=models.PROTECT, related_name="items")
+    content_hash = models.CharField(max_length=64)
+    prompt_hash = models.CharField(max_length=64)
+    preview = models.CharField(max_length=PREVIEW_LENGTH)
+    source_kind = models.CharField(max_length=40, default="import")
+    source_ref = models.CharField(max_length=200, blank=True)
+    licence = models.CharField(max_length=100, blank=True)
+    synthetic = models.BooleanField(default=False)
+    overlap = models.PositiveSmallIntegerField(default=1)
+    created_at = models.DateTimeField(auto_now_add=True)
+    messages = models.JSONField()
+    extra = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["project", "content_hash"], name="item_once_per_project")]
+        indexes = [models.Index(fields=["project", "prompt_hash"], name="item_prompt")]
+
+    def __str__(self) -> str:
+        return self.preview
+
+
+class Response(models.Model):
+    """One answer to an item's prompt. `origin` (which model wrote it) never reaches an annotator."""
+
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="responses")
+    position = models.PositiveSmallIntegerField()
+    text = models.TextField(blank=True)
+    origin = models.CharField(max_length=120, blank=True)
+
+    class Meta:
+        ordering = ["item", "position"]
+        constraints = [models.UniqueConstraint(fields=["item", "position"], name="one_response_per_position")]
+
+    def __str__(self) -> str:
+        return f"response {self.position} of item {self.item_id}"
+
+
+class Assignment(models.Model):
+    """One slot of an item: free, leased to a person, submitted, or skipped. The state of the work lives here."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="assignments")
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="assignments")
+    slot = models.PositiveSmallIntegerField()
+    person = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="assignments")
+    token = models.UUIDField(null=True)
+    leased_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField(null=True)
+    submitted_at = models.DateTimeField(null=True)
+    skipped_at = models.DateTimeField(null=True)
+    skip_reason = models.CharField(max_length=20, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["item", "slot"], name="one_assignment_per_slot"),
+            models.UniqueConstraint(fields=["item", "person"], name="one_assignment_per_person"),
+            models.CheckConstraint(
+                condition=Q(person__isnull=False) | Q(submitted_at__isnull=True, token__isnull=True),
+                name="nobody_holds_nothing",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["project", "item"], condition=Q(person__isnull=True), name="free_slots"),
+            models.Index(
+                fields=["project", "expires_at"],
+                condition=Q(person__isnull=False, submitted_at__isnull=True, skipped_at__isnull=True),
+                name="open_leases",
+            ),
+            models.Index(fields=["person", "project", "item"], name="slots_of_person"),
+        ]
+
+    def __str__(self) -> str:
+        return f"slot {self.slot} of item {self.item_id}"

@@ -1,0 +1,22 @@
+"""Prompts that are used for evaluation. They may never be trained on; whoever evaluates registers them here."""
+
+from collections.abc import Iterable
+
+from labeling.models import Project, ProtectedFingerprint
+
+
+def protect(*, project: Project, prompt_hashes: Iterable[str], reason: str) -> int:
+    """Register prompts as evaluation material. Returns how many were new; repeating it is harmless."""
+    known = protected_hashes(project=project)
+    fresh = sorted(set(prompt_hashes) - known)
+    ProtectedFingerprint.objects.bulk_create(
+        (ProtectedFingerprint(project=project, prompt_hash=key, reason=reason) for key in fresh),
+        ignore_conflicts=True,
+    )
+    return len(fresh)
+
+
+def protected_hashes(*, project: Project) -> set[str]:
+    return set(
+        ProtectedFingerprint.objects.filter(project=project).values_list("prompt_hash", flat=True)
+    )

@@ -1,0 +1,25 @@
+"""Filters used by two or more pages."""
+
+from django import template
+
+from labeling.estimates import Estimate
+
+register = template.Library()
+NOT_ENOUGH = "not enough data"
+
+
+@register.filter
+def estimate_pct(value: Estimate | None) -> str:
+    """A share as per cent with its interval: 71.2 % [64.1, 77.9], n 160."""
+    if value is None:
+        return NOT_ENOUGH
+    return f"{value.value:.1%} [{value.low * 100:.1f}, {value.high * 100:.1f}], n {value.n:,}".replace("%", " %")
+
+
+@register.filter
+def estimate_num(value: Estimate | None) -> str:
+    """A number with its interval: 12.31 [11.80, 12.94], n 198."""
+    if value is None:
+        return NOT_ENOUGH
+    places = 0 if abs(value.value) >= 1000 else 2
+    return f"{value.value:,.{places}f} [{value.low:,.{places}f}, {value.high:,.{places}f}], n {value.n:,}"

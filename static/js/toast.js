@@ -1,0 +1,39 @@
+// Toasts: short sentences at the corner. A leaf module.
+
+const STAY = 7000;
+
+function leave(toast) {
+  const hadFocus = toast.contains(document.activeElement);
+  toast.remove();
+  if (hadFocus) document.getElementById("main")?.focus();
+}
+
+/** Good news leaves by itself; warnings and errors stay until they are closed. */
+export function settle(toast) {
+  if (toast.matches(".error, .warning")) return;
+  const timer = setTimeout(() => leave(toast), STAY);
+  toast.addEventListener("pointerenter", () => clearTimeout(timer));
+  toast.addEventListener("focusin", () => clearTimeout(timer));
+}
+
+export function say(sentence, level = "error") {
+  const list = document.getElementById("toasts");
+  const shape = document.getElementById("toast-shape");
+  if (!list || !shape) return;
+  for (const old of list.children) if (old.querySelector("p")?.textContent === sentence) old.remove();
+  const toast = shape.content.firstElementChild.cloneNode(true);
+  toast.classList.add(level);
+  toast.querySelector("p").textContent = sentence;
+  list.append(toast);
+  settle(toast);
+}
+
+/** Closing and settling of the toasts that came with the page. */
+export function startToasts() {
+  const list = document.getElementById("toasts");
+  if (!list) return;
+  list.addEventListener("click", (event) => {
+    if (event.target.closest("[data-close]")) leave(event.target.closest(".toast"));
+  });
+  list.querySelectorAll(".toast").forEach(settle);
+}

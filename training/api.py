@@ -1,0 +1,93 @@
+"""REST API of training: start runs, read them, cancel them."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
+from django.urls import path
+from drf_spectacular.utils import extend_schema
+from rest_framework import generics, serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from labeling.api import ProjectView
+from labeling.models import DatasetVersion
+from training.launching import launch
+from training.models import TrainingRun
+from training.registry import find_checkpoint
+from training.specs import METHODS
+
+
+class RunSerializer(serializers.ModelSerializer[TrainingRun]):
+    dataset_version = serializers.IntegerField(source="dataset_version.number", read_only=True)
+    start = serializers.CharField(source="start.name", read_only=True)
+    checkpoint = serializers.CharField(source="checkpoint.pk", read_only=True, default=None)
+
+    class Meta:
+        model = TrainingRun
+        fields = [
+            "id", "name", "method", "dataset_version", "start", "spec", "status", "error", "step", "total_steps",
+            "loss_first", "loss_last", "checkpoint", "created_at", "started_at", "finished_at",
+        ]
+
+
+class LaunchSerializer(serializers.Serializer[Any]):
+    method = serializers.ChoiceField(choices=list(METHODS))
+    dataset_version = serializers.IntegerField(help_text="Number of the version in this project.")
+    start = serializers.CharField(help_text="Checkpoint to start from, by number or name.")
+    name = serializers.CharField(required=False, default="")
+    spec = serializers.DictField(required=False, default=dict)
+
+
+class Runs(ProjectView, generics.ListAPIView[TrainingRun]):
+    """The runs of a project; POST to start another."""
+
+    capability = {"GET": "view_results", "POST": "train"}
+    serializer_class = RunSerializer
+    filterset_fields = ["status", "method"]
+
+    def get_queryset(self) -> QuerySet[TrainingRun]:
+        rows = TrainingRun.objects.filter(project__slug=self.kwargs["slug"])
+        return rows.select_related("dataset_version", "start", "checkpoint")
+
+    @extend_schema(request=LaunchSerializer, responses={202: RunSerializer})
+    def post(self, request: Request, slug: str) -> Response:
+        form = LaunchSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        access, values = self.access(), form.validated_data
+        run = launch(
+            project=access.project,
+            method=values["method"],
+            dataset_version=get_object_or_404(
+                DatasetVersion, project=access.project, number=values["dataset_version"]
+            ),
+            start=find_checkpoint(project=access.project, name=values["start"]),
+            values=values["spec"],
+            person=access.person,
+            name=values["name"],
+        )
+        return Response(RunSerializer(run).data, status=status.HTTP_202_ACCEPTED)
+
+
+class Run(ProjectView, generics.RetrieveAPIView[TrainingRun]):
+    """One run; DELETE asks it to stop and keeps the row."""
+
+    capability = {"GET": "view_results", "DELETE": "train"}
+    serializer_class = RunSerializer
+    lookup_url_kwarg = "run_id"
+
+    def get_queryset(self) -> QuerySet[TrainingRun]:
+        return TrainingRun.objects.filter(project__slug=self.kwargs["slug"])
+
+    @extend_schema(responses={202: RunSerializer})
+    def delete(self, request: Request, slug: str, run_id: int) -> Response:
+        run = self.get_object()
+        run.request_cancel()
+        run.refresh_from_db()
+        return Response(RunSerializer(run).data, status=status.HTTP_202_ACCEPTED)
+
+
+urlpatterns = [
+    path("projects/<slug:slug>/runs/", Runs.as_view(), name="api-runs"),
+    path("projects/<slug:slug>/runs/<int:run_id>/", Run.as_view(), name="api-run"),
+]

@@ -1,0 +1,57 @@
+"""Forms of the training pages. Bounds live in training/specs.py; a refusal from there names the field."""
+
+from typing import Any
+
+from django import forms
+
+from labeling.models import DatasetVersion, Project
+from training.models import Checkpoint
+from training.registry import visible_checkpoints
+from training.specs import METHODS, DpoSpec, SftSpec, TrainSpec
+
+SHOWN = ("adaptation", "epochs", "learning_rate", "batch_size", "max_length", "beta", "seed")
+METHOD_WORDS = {"sft": "SFT: imitate the chosen responses", "dpo": "DPO: prefer chosen over rejected"}
+
+
+def _field(name: str) -> forms.Field:
+    """A form field for a setting of the spec, with its sentence as help; left empty, the spec's default holds."""
+    info = (DpoSpec if name in DpoSpec.model_fields else SftSpec).model_fields[name]
+    if name == "adaptation":
+        return forms.ChoiceField(
+            choices=[("lora", "LoRA adapter"), ("full", "Full weights")], help_text=info.description
+        )
+    kind = forms.IntegerField if info.annotation is int else forms.FloatField
+    return kind(required=False, help_text=f"{info.description} Default {_default(name)}.")
+
+
+def _default(name: str) -> str:
+    values = {
+        method: spec.model_fields[name].default for method, spec in METHODS.items() if name in spec.model_fields
+    }
+    if len(set(values.values())) == 1:
+        return f"{next(iter(values.values())):g}"
+    return ", ".join(f"{value:g} for {method.upper()}" for method, value in values.items())
+
+
+class RunForm(forms.Form):
+    """Start a run."""
+
+    name = forms.CharField(max_length=120, required=False, help_text="Left empty, one is made.")
+    method = forms.ChoiceField(choices=METHOD_WORDS.items())
+    dataset_version = forms.ModelChoiceField(DatasetVersion.objects.none(), empty_label=None, label="Dataset version")
+    start = forms.ModelChoiceField(Checkpoint.objects.none(), empty_label=None, label="Start from")
+
+    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        versions: forms.ModelChoiceField[DatasetVersion] = self.fields["dataset_version"]  # type: ignore[assignment]
+        starts: forms.ModelChoiceField[Checkpoint] = self.fields["start"]  # type: ignore[assignment]
+        versions.queryset = DatasetVersion.objects.filter(project=project)
+        starts.queryset = visible_checkpoints(project).order_by("-id")
+        for name in SHOWN:
+            self.fields[name] = _field(name)
+
+    def spec_values(self) -> dict[str, Any]:
+        """What was filled in of the settings that the chosen method has."""
+        spec: type[TrainSpec] = METHODS[self.cleaned_data["method"]]
+        given = {name: self.cleaned_data[name] for name in SHOWN if name in spec.model_fields}
+        return {name: value for name, value in given.items() if value not in (None, "")}

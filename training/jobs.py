@@ -1,0 +1,17 @@
+"""What a worker does for this app: three lines each, calling a verb."""
+
+from celery import shared_task
+
+from training import launching
+from training.models import TrainingRun
+
+
+@shared_task
+def drive_run(run_id: int) -> None:
+    rows = TrainingRun.objects.select_related("project", "base", "start", "dataset_version", "dataset_version__project")
+    launching.drive(rows.get(pk=run_id))
+
+
+@shared_task
+def sweep() -> None:
+    TrainingRun.sweep()

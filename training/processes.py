@@ -1,0 +1,80 @@
+"""Recipe processes: started in a group of their own, watched, told to stop. Used by training and by scoring."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from django.conf import settings
+
+POLL_SECONDS = 0.5
+GRACE_SECONDS = 60
+LOG_FILE = "log.txt"
+STOPPED, BUSY = 75, 73
+
+OFFLINE = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "TRL_EXPERIMENTAL_SILENCE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "PREFLOOP_DIE_WITH_PARENT": "1",
+    "PYTHONUNBUFFERED": "1",
+}
+
+
+class Stop(Exception):
+    """Raised by the watcher to have the process stopped: it checkpoints and exits with 75."""
+
+
+def run_recipe(recipe: str, run_dir: Path, watch: Callable[[], None]) -> int:
+    """Run `python -m training.recipes.<recipe> RUN_DIR` to its end and return its exit code.
+
+    `watch` is called twice a second and once after the end. When it raises, the process group is asked to
+    checkpoint and stop, and killed where it does not; Stop is swallowed, anything else goes on to the caller.
+    """
+    python = settings.PREFLOOP_RECIPE_PYTHON or sys.executable
+    with (run_dir / LOG_FILE).open("ab") as log:
+        process = subprocess.Popen(
+            [python, "-m", f"training.recipes.{recipe}", str(run_dir)],
+            cwd=settings.ROOT,
+            env={**os.environ, **OFFLINE},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        while process.poll() is None:
+            watch()
+            time.sleep(POLL_SECONDS)
+        watch()
+    except Stop:
+        pass
+    finally:
+        _end(process)
+    return process.returncode
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is not None:
+        return
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def log_tail(run_dir: Path, size: int = 4000) -> str:
+    """The end of the process's own output; empty before it wrote any."""
+    try:
+        with (run_dir / LOG_FILE).open("rb") as log:
+            log.seek(0, os.SEEK_END)
+            log.seek(max(0, log.tell() - size))
+            return log.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
