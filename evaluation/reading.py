@@ -1,6 +1,7 @@
 """The numbers of an evaluation run in the words and rows of a page or a command."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from evaluation.planning import planned
 from evaluation.models import EvalRun, Score
@@ -74,3 +75,16 @@ def verdict(lines: list[ScoreLine]) -> str:
     if best.delta.high < 0:
         return f"No checkpoint beats the base; the best, {name}, is worse by {points}."
     return f"Inconclusive: {name} prefers the chosen response in {share} of {best.accuracy.n:,} cases, {points} from the base; more cases are needed to tell."
+
+
+def as_dict(line: ScoreLine) -> dict[str, Any]:
+    """A line as JSON for commands."""
+    estimates = {"accuracy": line.accuracy, "perplexity": line.perplexity, "delta": line.delta, "ratio": line.ratio}
+    return {
+        "checkpoint": line.checkpoint.name,
+        "checkpoint_id": line.checkpoint.pk,
+        **{name: estimate.as_dict() if estimate else None for name, estimate in estimates.items()},
+        "p": line.p,
+        "fixed": line.fixed,
+        "broken": line.broken,
+    }

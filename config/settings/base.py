@@ -9,6 +9,7 @@ from config import env
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFLOOP_VAR = Path(env.text("PREFLOOP_VAR", str(ROOT / "var"))).resolve()
+PREFLOOP_DATA = env.text("PREFLOOP_DATA", str(ROOT.parent / "shared" / "data"))
 PREFLOOP_OPEN_SIGNUP = env.flag("PREFLOOP_OPEN_SIGNUP", False)
 PREFLOOP_MAX_UPLOAD_MB = env.number("PREFLOOP_MAX_UPLOAD_MB", 512)
 PREFLOOP_HEARTBEAT_TIMEOUT_S = env.number("PREFLOOP_HEARTBEAT_TIMEOUT_S", 60)
@@ -157,15 +158,15 @@ SPECTACULAR_SETTINGS = {
 }
 
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL", "filesystem://")
-CELERY_BROKER_TRANSPORT_OPTIONS = (
-    {
-        "data_folder_in": str(PREFLOOP_VAR / "broker"),
-        "data_folder_out": str(PREFLOOP_VAR / "broker"),
-        "control_folder": str(PREFLOOP_VAR / "broker-control"),
+CELERY_BROKER_TRANSPORT_OPTIONS = {}
+if CELERY_BROKER_URL.startswith("filesystem"):
+    BROKER_FOLDER = PREFLOOP_VAR / "broker"
+    (BROKER_FOLDER / "control").mkdir(parents=True, exist_ok=True)
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "data_folder_in": str(BROKER_FOLDER),
+        "data_folder_out": str(BROKER_FOLDER),
+        "control_folder": str(BROKER_FOLDER / "control"),
     }
-    if CELERY_BROKER_URL.startswith("filesystem")
-    else {}
-)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "io"
 CELERY_TASK_ROUTES = {

@@ -32,13 +32,14 @@ function theme() {
     axis: { labelColor: quiet, titleColor: quiet, tickColor: line, domainColor: token("--line-strong"), gridColor: line, labelFontSize: 12, titleFontSize: 12, titleFontWeight: 400, tickSize: 4, labelPadding: 4, labelLimit: 220 },
     axisY: { domain: false, ticks: false },
     axisX: { grid: false },
+    axisQuantitative: { tickCount: 6 },
     legend: { labelColor: quiet, titleColor: quiet, labelFontSize: 12, titleFontWeight: 400, orient: "top", title: null },
     header: { labelColor: quiet, titleColor: quiet },
     text: { color: ink, fontSize: 12 },
     mark: { color: token("--accent") },
     line: { strokeWidth: 1.75 },
-    point: { filled: true, size: 70 },
-    bar: { color: token("--accent") },
+    point: { filled: true, size: 70, opacity: 1 },
+    bar: { color: token("--accent"), continuousBandSize: 14 },
     rule: { color: token("--baseline") },
     range: { category: ["--chosen", "--rejected", "--running", "--warn", "--accent", "--tie"].map(token) },
   };
@@ -72,8 +73,9 @@ async function draw(box, { again = false } = {}) {
   }
   drawn.set(box, { shape, rows: JSON.stringify(rows), view: before?.view ?? { data: () => ({ runAsync: async () => {} }) } });
   box.style.minHeight = `${box.offsetHeight}px`;
-  const { $schema, title, ...rest } = resolve(spec);
-  const full = { width: "container", height: 220, autosize: { type: "fit", contains: "padding" }, ...rest, config: { ...theme(), ...(rest.config ?? {}) } };
+  const { $schema, title, table, n_words: n, ...rest } = resolve(spec);
+  const full = { width: "container", height: 220, ...rest, config: { ...theme(), ...(rest.config ?? {}) } };
+  if (typeof full.height === "number") full.autosize ??= { type: "fit", contains: "padding" };
   if (rows) full.data = { name: "rows", values: rows };
   try {
     const result = await window.vegaEmbed(box, full, { actions: false, renderer: "svg", ast: true, defaultStyle: false, tooltip: { disableDefaultStyle: true, theme: "custom" } });

@@ -106,7 +106,9 @@ document.addEventListener("htmx:afterRequest", (event) => {
   const elt = requestConfig?.elt ?? event.detail.elt;
   const kept = successful && xhr.status < 400;
   if (elt.id === "verdicts") {
-    if (xhr.status) tell(kept ? "Choice kept" : "Choice not kept yet", { loud: false });
+    if (!xhr.status) return;
+    tell(kept ? "Choice kept" : "Choice not kept yet", { loud: false });
+    if (xhr.status === 409 && document.contains(elt)) say(xhr.responseText.trim(), "warning");
     return;
   }
   if (!["judge", "skip-form"].includes(elt.id)) return;

@@ -1,0 +1,214 @@
+"""The whole loop on real data: import → judge → freeze → train → evaluate → compare, each step by its verb."""
+
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx2 as httpx
+from django.conf import settings
+from django.db import connection
+
+from evaluation.demo.data import VOTERS, Votes, find_file, read
+from evaluation.demo.people import ANNOTATORS, annotate, make_people
+from evaluation.models import EvalRun
+from evaluation.planning import create_suite, plan_evaluation
+from evaluation.reading import ScoreLine, score_lines
+from labeling import quality
+from labeling.curation import PreferenceRecipe, freeze
+from labeling.errors import Refused
+from labeling.importing.batches import run_import, start_import
+from labeling.lifecycle import Lifecycle, Status
+from labeling.models import DatasetVersion, Judgment, Project, User
+from labeling.processes import start, stop, web_command, worker_command
+from labeling.projects import create_project
+from labeling.waiting import wait_for
+from training.launching import launch
+from training.models import Checkpoint, TrainingRun
+from training.nano import make_nano_model, register_nano_model
+
+L = TypeVar("L", bound=Lifecycle)
+ORDER_KEY = "prefloop-demo"
+NANO_SECONDS = 100
+SFT = {"epochs": 1.0, "learning_rate": 1e-3, "batch_size": 16, "max_length": 384, "logging_steps": 2}
+DPO = {"epochs": 1.0, "learning_rate": 3e-4, "batch_size": 16, "max_length": 384, "logging_steps": 2}
+
+
+@dataclass
+class Demo:
+    """State of one pass through the loop."""
+
+    seed: int
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self.seconds[name] = round(time.monotonic() - began, 1)
+
+
+def prepare(*, slug_words: str, whole: bool) -> tuple[Project, dict[str, User], Path]:
+    """A project with its people and the data to import."""
+    project = create_project(
+        name=slug_words,
+        owner=None,
+        overlap=len(ANNOTATORS),
+        order_key=ORDER_KEY,
+        description="Which of two models follows the instruction better? Human votes of PandaLM's test set.",
+    )
+    return project, make_people(project), find_file(whole=whole)
+
+
+def import_file(project: Project, path: Path, person: User) -> int:
+    with path.open("rb") as file:
+        batch = start_import(
+            project=project, file=file, filename=path.name, person=person, format="pandalm", licence="Apache-2.0"
+        )
+    run_import(batch)
+    return int(wait_for(batch).new)
+
+
+def judge_over_http(site: str, project: Project, path: Path) -> int:
+    """Three simulated annotators at the same time, each replaying one person's votes through the pages."""
+    rows = read(path)
+    with ThreadPoolExecutor(len(ANNOTATORS)) as pool:
+        jobs = [
+            pool.submit(annotate, site=site, slug=project.slug, name=name, votes=Votes.of(voter, rows))
+            for name, voter in zip(ANNOTATORS, VOTERS, strict=True)
+        ]
+        return sum(job.result() for job in jobs)
+
+
+def ensure_nano_model(seconds: float) -> Checkpoint:
+    """The installation's nano model, trained on the first call."""
+    found = Checkpoint.objects.filter(kind=Checkpoint.Kind.BASE, base__name="nano").select_related("base").first()
+    if found is not None and found.base.is_local:
+        return found
+    out = Path(settings.PREFLOOP_VAR) / "models" / "nano"
+    result = make_nano_model(out=out, budget_seconds=seconds)
+    return register_nano_model(out=out, name="nano", result=result)
+
+
+def train(
+    project: Project, person: User, version: DatasetVersion, method: str, start_from: Checkpoint, seed: int
+) -> TrainingRun:
+    """Queue a run and wait until a worker has ended it."""
+    values = {"sft": SFT, "dpo": DPO}[method] | {"adaptation": "lora", "seed": seed}
+    run = launch(
+        project=project,
+        method=method,
+        dataset_version=version,
+        start=start_from,
+        values=values,
+        person=person,
+        name=f"{method}-lora",
+    )
+    return succeeded(wait_for(run))
+
+
+def evaluate(project: Project, person: User, version: DatasetVersion, checkpoints: list[Checkpoint]) -> EvalRun:
+    suite = create_suite(version=version)
+    run = plan_evaluation(project=project, suite=suite, checkpoints=checkpoints, person=person)
+    return succeeded(wait_for(run))
+
+
+def succeeded(job: L) -> L:
+    if job.status != Status.SUCCEEDED:
+        raise Refused(f"{job} {job.get_status_display().lower()}: {job.error or 'no reason was given'}")
+    return job
+
+
+@contextmanager
+def site() -> Iterator[str]:
+    """The web server and a worker as processes of their own; yields the address once it answers."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    processes = [start(web_command(address)), start(worker_command())]
+    try:
+        wait_until_up(f"http://{address}", processes)
+        yield f"http://{address}"
+    finally:
+        for process in processes:
+            stop(process)
+
+
+def wait_until_up(address: str, processes: list[subprocess.Popen[bytes]], tries: int = 300) -> None:
+    pause = threading.Event()
+    for _ in range(tries):
+        if any(process.poll() is not None for process in processes):
+            raise Refused("The web server or the worker ended at once; see the messages above.")
+        try:
+            if httpx.get(f"{address}/health/", timeout=2).status_code == 200:
+                return
+        except httpx.HTTPError:
+            pass
+        pause.wait(0.2)
+    raise Refused(f"The web server at {address} did not answer; see the messages above.")
+
+
+def once(*, seed: int, whole: bool, nano_seconds: float, say: Any) -> dict[str, Any]:
+    """The loop from beginning to end. Returns what `demo --once --json` prints."""
+    demo = Demo(seed=seed)
+    with demo.step("prepare"):
+        number = Project.objects.count() + 1
+        project, people, path = prepare(slug_words=f"PandaLM loop {number}", whole=whole)
+    say(f"project {project.slug}, data {path.name}")
+    with demo.step("import"):
+        items = import_file(project, path, people["emma"])
+    say(f"{items:,} items imported")
+    with demo.step("nano model"):
+        base = ensure_nano_model(nano_seconds)
+    say(f"base model {base.name}: {base.parameters or 0:,} parameters")
+    connection.close()
+    with site() as address:
+        return _judged_and_trained(demo, address, project, people, path, base, items, say)
+
+
+def _judged_and_trained(
+    demo: Demo, address: str, project: Project, people: dict[str, User], path: Path, base: Checkpoint, items: int, say: Any
+) -> dict[str, Any]:
+    emma = people["emma"]
+    with demo.step("judge"):
+        judgments = judge_over_http(address, project, path)
+    say(f"{judgments:,} judgments sent through the pages")
+    with demo.step("agreement"):
+        agreement = quality.agreement(project)
+    with demo.step("freeze"):
+        version = freeze(project=project, recipe=PreferenceRecipe(seed=demo.seed), person=emma)
+    say(f"{version}: {version.rows:,} pairs, hash {version.content_hash[:16]}…")
+    with demo.step("sft"):
+        sft = train(project, emma, version, "sft", base, demo.seed)
+    say(f"SFT loss {sft.loss_first:.3f} → {sft.loss_last:.3f}")
+    with demo.step("dpo"):
+        dpo = train(project, emma, version, "dpo", sft.checkpoint, demo.seed)
+    say(f"DPO loss {dpo.loss_first:.3f} → {dpo.loss_last:.3f}")
+    with demo.step("evaluate"):
+        run = evaluate(project, emma, version, [sft.checkpoint, dpo.checkpoint])
+    return {
+        "project": project.slug,
+        "items": items,
+        "judgments": Judgment.objects.filter(project=project).count(),
+        "cohen_kappa": {f"{p.rater_a}-{p.rater_b}": p.kappa.as_dict() if p.kappa else None for p in agreement.pairs},
+        "dataset_hash": version.content_hash,
+        "rows": version.splits,
+        "loss": {name: {"first": r.loss_first, "last": r.loss_last} for name, r in (("sft", sft), ("dpo", dpo))},
+        "scores": {line.checkpoint.name: _numbers(line) for line in score_lines(run)},
+        "seconds": {**demo.seconds, "total": round(sum(demo.seconds.values()), 1)},
+    }
+
+
+def _numbers(line: ScoreLine) -> dict[str, Any]:
+    accuracy = line.accuracy.as_dict() if line.accuracy else {"value": None, "low": None, "high": None, "n": 0}
+    return {
+        **accuracy,
+        "perplexity": line.perplexity.as_dict() if line.perplexity else None,
+        "against_base": line.delta.as_dict() if line.delta else None,
+    }

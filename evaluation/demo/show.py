@@ -1,0 +1,64 @@
+"""Fill a fresh installation so that a newcomer meets every page with something real on it."""
+
+from typing import Any
+
+from evaluation.demo.data import VOTERS, Votes, find_file, read
+from evaluation.demo.loop import SFT, ensure_nano_model, import_file, prepare
+from evaluation.demo.people import ANNOTATORS
+from labeling.annotating import show, submit
+from labeling.curation import PreferenceRecipe, freeze
+from labeling.models import Judgment, Project, User
+from labeling.queue import claim_next
+from labeling.values import PairwiseAnswer
+from training.launching import launch
+from training.models import TrainingRun
+
+SLUG = "pandalm-demo"
+JUDGED = 240
+
+
+def fill(*, nano_seconds: float, say: Any) -> Project:
+    """People, items, the first judgments, a dataset version, a base model and a queued run. Safe to repeat."""
+    project = Project.objects.filter(slug=SLUG).first()
+    if project is None:
+        project, people, path = prepare(slug_words="PandaLM demo", whole=True)
+        say(f"{import_file(project, path, people['emma']):,} items imported from {path.name}")
+    if not Judgment.objects.filter(project=project).exists():
+        _judge(project, say)
+    base = ensure_nano_model(nano_seconds)
+    say(f"base model {base.name}: {base.parameters or 0:,} parameters")
+    emma = User.objects.get(username="emma")
+    version = freeze(project=project, recipe=PreferenceRecipe(), person=emma)
+    if not TrainingRun.objects.filter(project=project).exists():
+        launch(
+            project=project,
+            method="sft",
+            dataset_version=version,
+            start=base,
+            values={**SFT, "epochs": 3.0},
+            person=emma,
+            name="first SFT",
+        )
+    return project
+
+
+def _judge(project: Project, say: Any) -> None:
+    """The published votes on the first items; the rest is left for whoever tries the demo."""
+    rows = read(find_file())
+    for name, voter in zip(ANNOTATORS, VOTERS, strict=True):
+        votes, person = Votes.of(voter, rows), User.objects.get(username=name)
+        for _ in range(JUDGED):
+            assignment = claim_next(project=project, person=person)
+            if assignment is None:
+                break
+            task = show(assignment=assignment, person=person)
+            texts = [response.text for response in task.responses]
+            submit(
+                project=project,
+                assignment_id=task.assignment_id,
+                person=person,
+                token=task.token,
+                client_key=task.client_key,
+                answer=PairwiseAnswer(verdict=votes.verdict(task.messages[0]["content"], *texts)),  # type: ignore[arg-type]
+            )
+    say(f"{Judgment.objects.filter(project=project).count():,} published votes replayed")

@@ -1,0 +1,46 @@
+"""manage.py evaluate --suite S --checkpoint C [--checkpoint D …] --engine E [--wait]"""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from evaluation.engines import ENGINES
+from evaluation.execution import drive
+from evaluation.planning import create_suite, plan_evaluation
+from evaluation.reading import as_dict, score_lines, verdict
+from labeling.commands import VerbCommand, find_version
+from labeling.errors import Refused
+from labeling.lifecycle import Status
+from labeling.waiting import wait_for
+from training.registry import find_checkpoint
+
+
+class Command(VerbCommand):
+    help = "Score checkpoints and their base on a suite; with --wait, print the numbers."
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--suite", required=True, help="dataset version PROJECT:NUMBER whose test split is the suite")
+        parser.add_argument("--checkpoint", action="append", required=True, help="number or name; may be repeated")
+        parser.add_argument("--engine", default="transformers", choices=list(ENGINES))
+        parser.add_argument("--wait", action="store_true", help="do the work here unless a worker takes it")
+
+    def run(self, **options: Any) -> dict[str, Any]:
+        version = find_version(options["suite"], options["person"], "train")
+        run = plan_evaluation(
+            project=version.project,
+            suite=create_suite(version=version),
+            checkpoints=[find_checkpoint(project=version.project, name=name) for name in options["checkpoint"]],
+            person=None,
+            engine=options["engine"],
+        )
+        self.say(f"evaluation {run.pk} is queued")
+        if options["wait"]:
+            drive(run)
+            run = wait_for(run)
+            if run.status != Status.SUCCEEDED:
+                raise Refused(run.error or f"The evaluation is {run.get_status_display().lower()}.")
+        lines = score_lines(run)
+        for line in lines:
+            self.say(f"  {line.checkpoint.name}: accuracy {line.accuracy or 'not enough data'}, "
+                     f"perplexity {line.perplexity or 'not enough data'} {line.delta_words}")
+        self.say(verdict(lines))
+        return {"evaluation": run.pk, "status": run.status, "scores": [as_dict(line) for line in lines]}
