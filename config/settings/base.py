@@ -115,6 +115,7 @@ EMAIL_BACKEND = env.text("EMAIL_BACKEND", "django.core.mail.backends.console.Ema
 
 STATIC_URL = "/static/"
 STATIC_ROOT = PREFLOOP_VAR / "static"
+(PREFLOOP_VAR / "vendor").mkdir(parents=True, exist_ok=True)  # filled by manage.py vendor_assets
 STATICFILES_DIRS = [ROOT / "static", ("vendor", PREFLOOP_VAR / "vendor")]
 MEDIA_ROOT = PREFLOOP_VAR / "media"
 FILE_UPLOAD_TEMP_DIR = None
@@ -189,5 +190,6 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "loggers": {"httpx2": {"level": "WARNING"}},
     "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "INFO")},
 }

@@ -64,7 +64,7 @@ const scrolled = new Map();
 function keepPlace(target) {
   opened.clear();
   scrolled.clear();
-  for (const details of target.querySelectorAll("details[id][open]")) opened.add(details.id);
+  for (const details of target.querySelectorAll("details[id][open]:not([data-menu])")) opened.add(details.id);
   for (const box of target.querySelectorAll("[data-keep-scroll][id]")) {
     const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 8;
     scrolled.set(box.id, atEnd ? Infinity : box.scrollTop);
@@ -119,7 +119,11 @@ bindKeys({
   "?": () => keysDialog?.showModal(),
   j: () => stepRow(1),
   k: () => stepRow(-1),
-  "/": () => document.querySelector("main input[type=search]")?.focus() ?? false,
+  "/": () => {
+    const search = document.querySelector("main input[type=search]");
+    search?.focus();
+    return search !== null;
+  },
   Escape: () => {
     const menu = document.querySelector("details[data-menu][open]");
     if (!menu) return false;

@@ -29,7 +29,7 @@ function theme() {
     background: "transparent",
     font,
     view: { stroke: null },
-    axis: { labelColor: quiet, titleColor: quiet, tickColor: line, domainColor: token("--line-strong"), gridColor: line, labelFontSize: 12, titleFontSize: 12, titleFontWeight: 400, tickSize: 4, labelPadding: 4, labelLimit: 220 },
+    axis: { labelColor: quiet, titleColor: quiet, tickColor: line, domainColor: token("--line-strong"), gridColor: line, labelFontSize: 12, titleFontSize: 12, titleFontWeight: 400, tickSize: 4, labelPadding: 4, labelLimit: 220, labelSeparation: 6 },
     axisY: { domain: false, ticks: false },
     axisX: { grid: false },
     axisQuantitative: { tickCount: 6 },
@@ -78,7 +78,7 @@ async function draw(box, { again = false } = {}) {
   if (typeof full.height === "number") full.autosize ??= { type: "fit", contains: "padding" };
   if (rows) full.data = { name: "rows", values: rows };
   try {
-    const result = await window.vegaEmbed(box, full, { actions: false, renderer: "svg", ast: true, defaultStyle: false, tooltip: { disableDefaultStyle: true, theme: "custom" } });
+    const result = await window.vegaEmbed(box, full, { actions: false, renderer: "svg", logLevel: 1, ast: true, defaultStyle: false, tooltip: { disableDefaultStyle: true, theme: "custom" } });
     before?.view.finalize?.();
     drawn.set(box, { shape, rows: JSON.stringify(rows), view: result.view });
     box.dataset.state = "drawn";

@@ -21,8 +21,9 @@ function restart() {
   clock.last = document.hidden ? null : performance.now();
 }
 
-function tell(words, { loud = true } = {}) {
+function tell(words, { loud = true, bad = false } = {}) {
   const slot = document.getElementById("saved");
+  slot?.classList.toggle("bad", bad);
   if (slot) slot.textContent = words;
   if (loud) document.getElementById("said").textContent = words;
 }
@@ -42,7 +43,7 @@ function send() {
   const form = judge();
   if (!form) return false;
   if (!form.querySelector("[name=verdict]:checked")) {
-    tell("Choose first: 1, 2, 0 or b.");
+    tell("Choose first: 1, 2, 0 or b.", { bad: true });
     return true;
   }
   form.requestSubmit();
@@ -107,7 +108,7 @@ document.addEventListener("htmx:afterRequest", (event) => {
   const kept = successful && xhr.status < 400;
   if (elt.id === "verdicts") {
     if (!xhr.status) return;
-    tell(kept ? "Choice kept" : "Choice not kept yet", { loud: false });
+    tell(kept ? "Choice kept" : "Choice not kept yet", { loud: false, bad: !kept });
     if (xhr.status === 409 && document.contains(elt)) say(xhr.responseText.trim(), "warning");
     return;
   }
@@ -120,8 +121,8 @@ document.addEventListener("htmx:afterRequest", (event) => {
     document.getElementById("task-title")?.focus({ preventScroll: true });
     window.scrollTo(0, 0);
   } else if (xhr.status) {
-    tell("Not saved");
-    document.querySelector(".task-notices .warn")?.focus();
+    tell("Not saved", { bad: true });
+    if ([409, 422].includes(xhr.status)) document.querySelector(".task-notices .warn")?.focus();
   }
 });
 
@@ -130,7 +131,7 @@ document.addEventListener("htmx:sendError", (event) => {
   const form = event.detail.elt;
   delete form.dataset.sending;
   task()?.removeAttribute("aria-busy");
-  if (form.id === "judge") tell("Not saved");
+  if (form.id === "judge") tell("Not saved", { bad: true });
 });
 
 window.addEventListener("pageshow", (event) => {

@@ -1,0 +1,70 @@
+"""What every test stands on: a folder of its own for state, a database file that threads can share, and the people."""
+
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.core.cache import cache
+
+from labeling.models import Project, User
+from tests import world
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """SQLite in a file: in memory, threads would share one connection and never race."""
+    database = settings.DATABASES["default"]
+    if database["ENGINE"].endswith("sqlite3"):
+        database.setdefault("TEST", {})["NAME"] = str(tmp_path_factory.mktemp("db") / "test.sqlite3")
+
+
+@pytest.fixture(autouse=True)
+def var(tmp_path: Path, settings: object, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """All state of a test is under a folder of its own, also that of the processes it starts."""
+    folder = tmp_path / "var"
+    settings.PREFLOOP_VAR = folder  # type: ignore[attr-defined]
+    monkeypatch.setenv("PREFLOOP_VAR", str(folder))
+    cache.clear()
+    return folder
+
+
+@pytest.fixture
+def project(db: None) -> Project:
+    return world.make_project()
+
+
+@pytest.fixture
+def ada(db: None) -> User:
+    return world.person("ada")
+
+
+@pytest.fixture
+def ben(db: None) -> User:
+    return world.person("ben")
+
+
+@pytest.fixture
+def bea(db: None) -> User:
+    return world.person("bea")
+
+
+@pytest.fixture
+def cleo(db: None) -> User:
+    return world.person("cleo")
+
+
+@pytest.fixture
+def emma(db: None) -> User:
+    return world.person("emma")
+
+
+@pytest.fixture
+def leo(db: None) -> User:
+    return world.person("leo")
+
+
+@pytest.fixture
+def mallory(db: None) -> User:
+    return world.person("mallory")

@@ -1,0 +1,236 @@
+"""Recipe processes: what they write, how they stop, and that a stop changes nothing.
+
+Runs are forked from one server that has imported torch and trl once; `python -m` is exercised by the tests of refusals and locks.
+"""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from tests.tiny_model import ROOT, tiny_model
+from training.recipes import contract
+
+CONTEXT = get_context("forkserver")
+CONTEXT.set_forkserver_preload(["tests.training.preload"])
+WORDS = "red green blue stone river paper lamp chair cloud bread".split()
+
+
+def says(role: str, text: str) -> list[dict[str, str]]:
+    return [{"role": role, "content": text}]
+
+
+def sft_rows(count: int = 24) -> list[dict]:
+    return [
+        {
+            "prompt": says("user", f"Name thing {i}."),
+            "completion": says("assistant", f"{WORDS[i % 10]} {WORDS[i % 7]}"),
+        }
+        for i in range(count)
+    ]
+
+
+def dpo_rows(count: int = 24) -> list[dict]:
+    return [
+        {
+            "prompt": row["prompt"],
+            "chosen": row["completion"],
+            "rejected": says("assistant", "no " * (1 + i % 3)),
+        }
+        for i, row in enumerate(sft_rows(count))
+    ]
+
+
+def write_run(path: Path, method: str, rows: list[dict], *, held=None, start=None, base=None, **train) -> Path:
+    (path / "data").mkdir(parents=True)
+    (path / "data" / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = {"train": "data/train.jsonl", "eval": None, "hash": "h"}
+    if held is not None:
+        (path / "data" / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in held))
+        data["eval"] = "data/test.jsonl"
+    settings = {"batch_size": 4, "max_length": 64, "save_steps": 2, "logging_steps": 1, "lora_dropout": 0.1} | train
+    if settings.get("adaptation") == "full":
+        del settings["lora_dropout"]
+    spec = {
+        "method": method, "seed": 7, "base": str(base or tiny_model()),
+        "start": start and str(start), "data": data, "train": settings,
+    }  # fmt: skip
+    (path / "spec.json").write_text(json.dumps(spec))
+    return path
+
+
+def enter(method: str, run_dir: str, fault: tuple[str, int, int] | None) -> None:
+    """Run a recipe in a forked process; `fault` = (event, step, signal) sends itself that signal at that event."""
+    sys.stdout = sys.stderr = (Path(run_dir) / "log").open("a")
+    module = __import__(f"training.recipes.{method}", fromlist=["train"])
+    if fault:
+        event = contract.Run.event
+
+        def faulty(run, type, step=0, **values):
+            event(run, type, step, **values)
+            if (type, step) == fault[:2]:
+                os.kill(os.getpid(), fault[2])
+
+        contract.Run.event = faulty
+    work = module.work if method == "score" else module.train
+    os._exit(contract.process([method, run_dir], method, work))
+
+
+def run(path: Path, fault=None) -> int:
+    method = json.loads((path / "spec.json").read_text())["method"]
+    process = CONTEXT.Process(target=enter, args=(method, str(path), fault))
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+def command(path: Path, method: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", f"training.recipes.{method}", str(path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )  # fmt: skip
+
+
+def events(path: Path, type: str | None = None) -> list[dict]:
+    return [e for e in contract.read_lines(path / "events.jsonl") if type in (None, e["type"])]
+
+
+def result(path: Path) -> dict:
+    return json.loads((path / "result.json").read_text())
+
+
+def trained(path: Path, method: str, rows: list[dict], fault=None, **options) -> Path:
+    write_run(path, method, rows, **options)
+    code = run(path, fault)
+    assert code == (0 if fault is None else {signal.SIGKILL: -9, signal.SIGTERM: 75}[fault[2]]), (path / "log").read_text()
+    return path
+
+
+@pytest.fixture(scope="module")
+def sft_adapter(tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("a") / "sft", "sft", sft_rows(), held=sft_rows(4), learning_rate=1e-2)
+
+
+def test_sft_learns_and_tells_its_story_in_order(sft_adapter):
+    kinds = [e["type"] for e in events(sft_adapter)]
+    assert kinds[0] == "start"
+    assert kinds[-1] == "end"
+    assert {"log", "eval", "checkpoint", "sample", "check"} <= set(kinds)
+    outcome = result(sft_adapter)
+    assert outcome["loss_last"] < outcome["loss_first"]
+    assert (outcome["status"], outcome["kind"], outcome["steps"]) == ("succeeded", "adapter", 6)
+    assert outcome["content_hash"] == contract.content_hash(sft_adapter / "final")
+
+
+def test_the_final_adapter_loads_on_the_base_alone(sft_adapter):
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_model()), str(sft_adapter / "final"))
+    assert list(model.peft_config) == ["default"]
+    assert {p.name for p in (sft_adapter / "final").iterdir() if p.is_dir()} == set()
+
+
+@pytest.mark.parametrize(("method", "rows"), [("sft", sft_rows()), ("dpo", dpo_rows())])
+@pytest.mark.parametrize("adaptation", ["full", "lora"])
+def test_killed_and_started_again_gives_the_same_weights_bit_for_bit(tmp_path, method, rows, adaptation):
+    options = {"adaptation": adaptation, "learning_rate": 1e-3}
+    whole = trained(tmp_path / "whole", method, rows, **options)
+    killed = trained(tmp_path / "killed", method, rows, ("log", 5, signal.SIGKILL), **options)
+    assert not (killed / "result.json").exists()
+    (killed / "checkpoint-99").mkdir()  # half-written: no trainer_state.json
+    assert run(killed) == 0
+    assert events(killed, "resume")[0]["step"] == 4
+    assert result(killed)["content_hash"] == result(whole)["content_hash"]
+
+
+def test_asked_to_stop_it_checkpoints_and_goes_on_to_the_same_end(tmp_path, sft_adapter):
+    options = {"held": sft_rows(4), "learning_rate": 1e-2}
+    path = trained(tmp_path / "run", "sft", sft_rows(), ("log", 3, signal.SIGTERM), **options)
+    assert events(path)[-1]["type"] == "stopped"
+    assert not (path / "result.json").exists()
+    assert run(path) == 0
+    assert result(path)["content_hash"] == result(sft_adapter)["content_hash"]
+
+
+def test_dpo_goes_on_with_an_adapter_and_starts_at_ln_2(tmp_path, sft_adapter):
+    path = trained(tmp_path / "dpo", "dpo", dpo_rows(), start=sft_adapter / "final", held=dpo_rows(4))
+    check = next(e["values"] for e in events(path, "check") if e["values"]["name"] == "first_loss")
+    assert check["loss"] == pytest.approx(math.log(2), abs=1e-3)
+    assert {p.name for p in (path / "final").iterdir() if p.is_dir()} == set()
+    assert 0 <= events(path, "eval")[-1]["values"]["rewards/accuracies"] <= 1
+
+
+def test_full_dpo_goes_on_with_a_full_checkpoint_as_its_reference(tmp_path):
+    first = trained(tmp_path / "sft", "sft", sft_rows(8), adaptation="full")
+    path = trained(tmp_path / "dpo", "dpo", dpo_rows(8), adaptation="full", start=first / "final")
+    assert result(path)["kind"] == "full"
+    assert result(path)["base"] == str(first / "final")
+
+
+def test_rows_too_long_are_counted_before_they_vanish(tmp_path):
+    long, cut = "word " * 200, "word " * 70
+    rows = [
+        *sft_rows(8),
+        {"prompt": says("user", long), "completion": says("assistant", "yes")},
+        {"prompt": says("user", "Say it."), "completion": says("assistant", cut)},
+    ]
+    path = trained(tmp_path / "run", "sft", rows)
+    values = events(path, "start")[0]["values"]
+    assert (values["rows"], values["dropped"], values["truncated"]) == (9, 1, 1)
+
+
+def test_a_finished_run_is_left_alone(tmp_path):
+    path = write_run(tmp_path / "run", "sft", sft_rows(8))
+    (path / "result.json").write_text("{}")
+    assert command(path, "sft").returncode == 0
+    assert not (path / "events.jsonl").exists()
+
+
+def test_two_processes_never_work_in_one_directory(tmp_path):
+    path = write_run(tmp_path / "run", "sft", sft_rows(8))
+    holder = subprocess.Popen(
+        [sys.executable, "-c", f"from training.recipes.contract import open_run; open_run({str(path)!r}); print(1, flush=True); input()"],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with holder:
+        holder.stdout.readline()
+        second = command(path, "sft")
+        holder.stdin.close()
+    assert second.returncode == 73
+    assert f"in use by process {holder.pid}" in second.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"train": {"learning_rate": 9}}, "learning_rate was given as 9"),
+        ({"train": {"max_length": 100_000}}, "above this model's limit of 2048"),
+        ({"start": "/nowhere"}, "start /nowhere is not a directory"),
+        ({"method": "dpo"}, "spec.json is for method 'dpo'"),
+    ],
+)
+def test_a_run_that_cannot_be_done_says_why_in_one_sentence(tmp_path, change, words):
+    path = write_run(tmp_path / "run", "sft", sft_rows(8))
+    spec = json.loads((path / "spec.json").read_text()) | change
+    (path / "spec.json").write_text(json.dumps(spec))
+    process = CONTEXT.Process(target=enter, args=("sft", str(path), None))
+    process.start()
+    process.join()
+    assert process.exitcode == 1
+    assert words in events(path, "error")[0]["values"]["message"]
+    assert not (path / "result.json").exists()
+
+
+def test_a_torn_line_is_ended_and_skipped(tmp_path):
+    path = write_run(tmp_path / "run", "sft", sft_rows(8))
+    (path / "events.jsonl").write_text('{"type": "log", "step": 1}\n{"type": "lo')
+    held = contract.Run(path, {}, writes=True)
+    held.event("log", 2, loss=float("nan"))
+    assert [e["step"] for e in events(path)] == [1, 2]
+    assert events(path)[-1]["values"] == {"loss": None}
