@@ -19,7 +19,9 @@ def text(name: str, default: str | None = None) -> str:
         except OSError as error:
             raise ImproperlyConfigured(f"{name}_FILE names {path}, which cannot be read: {error}") from error
     if default is None:
-        raise ImproperlyConfigured(f"{name} is not set; give it, or {name}_FILE with the path of a file that holds it")
+        raise ImproperlyConfigured(
+            f"{name} is not set; give it, or {name}_FILE with the path of a file that holds it"
+        )
     return default
 
 

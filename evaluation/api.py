@@ -31,13 +31,27 @@ class EvaluationSerializer(serializers.ModelSerializer[EvalRun]):
 
     class Meta:
         model = EvalRun
-        fields = ["id", "name", "suite", "engine", "plan", "status", "error", "progress", "scores", "created_at"]
+        fields = [
+            "id",
+            "name",
+            "suite",
+            "engine",
+            "plan",
+            "status",
+            "error",
+            "progress",
+            "scores",
+            "created_at",
+        ]
 
 
 class PlanSerializer(serializers.Serializer[Any]):
-    dataset_version = serializers.IntegerField(help_text="Number of the version whose test split is the suite.")
+    dataset_version = serializers.IntegerField(
+        help_text="Number of the version whose test split is the suite."
+    )
     checkpoints = serializers.ListField(
-        child=serializers.CharField(), help_text="Checkpoints by number or name; the base is always scored too."
+        child=serializers.CharField(),
+        help_text="Checkpoints by number or name; the base is always scored too.",
     )
     name = serializers.CharField(required=False, default="")
 
@@ -84,5 +98,7 @@ class Evaluation(ProjectView, generics.RetrieveAPIView[EvalRun]):
 
 urlpatterns = [
     path("projects/<slug:slug>/evaluations/", Evaluations.as_view(), name="api-evaluations"),
-    path("projects/<slug:slug>/evaluations/<int:evaluation_id>/", Evaluation.as_view(), name="api-evaluation"),
+    path(
+        "projects/<slug:slug>/evaluations/<int:evaluation_id>/", Evaluation.as_view(), name="api-evaluation"
+    ),
 ]

@@ -52,12 +52,18 @@ def compare(first: EvalRun, second: EvalRun) -> Comparison:
 
 def results(run: EvalRun, checkpoint: int) -> list[CaseResult]:
     """One checkpoint's results in the order of the cases; the texts of the cases are not read."""
-    rows = CaseResult.objects.filter(run=run, checkpoint=checkpoint).order_by("case__index").select_related("case")
+    rows = (
+        CaseResult.objects.filter(run=run, checkpoint=checkpoint)
+        .order_by("case__index")
+        .select_related("case")
+    )
     sides = [f"{side}_{what}" for side in ("chosen", "rejected") for what in ("logprob", "tokens")]
     return list(rows.only(*sides, "case__prompt_hash"))
 
 
-def pair(first: Sequence[CaseResult], second: Sequence[CaseResult]) -> tuple[PairedComparison, Estimate | None]:
+def pair(
+    first: Sequence[CaseResult], second: Sequence[CaseResult]
+) -> tuple[PairedComparison, Estimate | None]:
     """Paired preference accuracy and ratio of perplexities; cases of one prompt are one cluster."""
     clusters = [row.case.prompt_hash for row in first]
     paired = statistics.paired_difference(

@@ -39,7 +39,9 @@ def overview(project: Project) -> dict[str, Any]:
         },
         "latest": latest,
         "verdict": verdict(lines),
-        "recent_runs": list(runs.select_related("dataset_version", "dataset_version__project", "base", "start")[:RECENT]),
+        "recent_runs": list(
+            runs.select_related("dataset_version", "dataset_version__project", "base", "start")[:RECENT]
+        ),
         "recent_versions": versions,
         "next_steps": _next_steps(project, counts, versions),
         "live": _busy(project),
@@ -49,7 +51,9 @@ def overview(project: Project) -> dict[str, Any]:
 def judgments_by_day(project: Project) -> list[tuple[date, int]]:
     """(day, judgments) of the last month, days without any included, from the first day with one."""
     since = timezone.localtime() - timedelta(days=DAYS)
-    rows = Judgment.objects.filter(project=project, created_at__gte=since).annotate(day=TruncDate("created_at"))
+    rows = Judgment.objects.filter(project=project, created_at__gte=since).annotate(
+        day=TruncDate("created_at")
+    )
     counts = dict(rows.order_by("day").values_list("day").annotate(n=Count("pk")))
     if not counts:
         return []

@@ -28,7 +28,9 @@ def drive(run: EvalRun) -> None:
     except Refused as refusal:
         run.finish(Status.FAILED, refusal.sentence)
     except OSError as error:
-        run.finish(Status.FAILED, f"The run's folder cannot be used ({error}); free some space and start it again.")
+        run.finish(
+            Status.FAILED, f"The run's folder cannot be used ({error}); free some space and start it again."
+        )
 
 
 def _score(run: EvalRun) -> None:
@@ -79,4 +81,3 @@ def _conclude(run: EvalRun) -> None:
         if run.finish(Status.SUCCEEDED, progress=1.0):
             Score.objects.filter(run=run).delete()
             Score.objects.bulk_create(scores)
-

@@ -13,7 +13,10 @@ class EvaluationForm(forms.Form):
     """Score checkpoints on the held-out rows of a dataset version."""
 
     dataset_version = forms.ModelChoiceField(
-        DatasetVersion.objects.none(), empty_label=None, label="Held-out rows of", help_text="Its test split is the suite."
+        DatasetVersion.objects.none(),
+        empty_label=None,
+        label="Held-out rows of",
+        help_text="Its test split is the suite.",
     )
     checkpoints = forms.ModelMultipleChoiceField(
         Checkpoint.objects.none(), help_text="The base model is always scored too, as the baseline."

@@ -23,7 +23,9 @@ def create_suite(*, version: DatasetVersion, split: str = "test") -> Suite:
     if found is not None:
         return found
     if not version.splits.get(split):
-        raise Refused(f"{version} has no rows in its {split} split; freeze a version with a larger test share.")
+        raise Refused(
+            f"{version} has no rows in its {split} split; freeze a version with a larger test share."
+        )
     exporting.verify(version)
     rows = list(rowfile.read(version.path, split=split))
     try:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from evaluation.planning import planned
 from evaluation.models import EvalRun, Score
+from evaluation.planning import planned
 from labeling.estimates import Estimate
 from training.models import Checkpoint
 
@@ -66,20 +66,26 @@ def verdict(lines: list[ScoreLine]) -> str:
         return ""
     best = max(trained, key=lambda line: line.accuracy.value if line.accuracy else 0.0)
     assert best.accuracy is not None
-    name, share = best.checkpoint.name, f"{best.accuracy.value:.1%}"
-    if best.delta is None:
-        return f"{name} prefers the chosen response in {share} of {best.accuracy.n:,} cases; there are too few to compare it with the base."
-    points = f"{best.delta.value * 100:+.1f} points [{best.delta.low * 100:+.1f}, {best.delta.high * 100:+.1f}]"
-    if best.delta.low > 0:
-        return f"{name} is better than the base: it prefers the chosen response in {share} of {best.accuracy.n:,} cases, {points}."
-    if best.delta.high < 0:
+    delta, name = best.delta, best.checkpoint.name
+    found = f"prefers the chosen response in {best.accuracy.value:.1%} of {best.accuracy.n:,} cases"
+    if delta is None:
+        return f"{name} {found}; there are too few to compare it with the base."
+    points = f"{delta.value * 100:+.1f} points [{delta.low * 100:+.1f}, {delta.high * 100:+.1f}]"
+    if delta.low > 0:
+        return f"{name} is better than the base: it {found}, {points}."
+    if delta.high < 0:
         return f"No checkpoint beats the base; the best, {name}, is worse by {points}."
-    return f"Inconclusive: {name} prefers the chosen response in {share} of {best.accuracy.n:,} cases, {points} from the base; more cases are needed to tell."
+    return f"Inconclusive: {name} {found}, {points} from the base; more cases are needed to tell."
 
 
 def as_dict(line: ScoreLine) -> dict[str, Any]:
     """A line as JSON for commands."""
-    estimates = {"accuracy": line.accuracy, "perplexity": line.perplexity, "delta": line.delta, "ratio": line.ratio}
+    estimates = {
+        "accuracy": line.accuracy,
+        "perplexity": line.perplexity,
+        "delta": line.delta,
+        "ratio": line.ratio,
+    }
     return {
         "checkpoint": line.checkpoint.name,
         "checkpoint_id": line.checkpoint.pk,

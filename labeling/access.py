@@ -109,8 +109,6 @@ def open_from_shell(slug: str, username: str = "", capability: str | None = None
     return Access(project, None, "Operator", EVERYTHING)
 
 
-
-
 View = Callable[Concatenate[HttpRequest, Access, P], HttpResponse]
 
 
@@ -125,7 +123,7 @@ def guarded(capability: str | None = None) -> Callable[[Any], Any]:
             request.access = access  # type: ignore[attr-defined]
             if capability:
                 access.require(capability)
-            return view(request, access, *args, **kwargs)  # type: ignore[call-arg]
+            return view(request, access, *args, **kwargs)
 
         wrapper.guard = capability or "member"  # type: ignore[attr-defined]
         return wrapper

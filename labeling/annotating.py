@@ -1,6 +1,7 @@
 """What a person does with an item: see it, answer it, put it aside. An answer is never lost and never doubled."""
 
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,24 +78,23 @@ def submit(
     """Store an answer. Sent twice, it is stored once. Raises StaleLease, with the answer kept as a draft, when the
     slot has gone to somebody else; Refused when the item is not this person's at all."""
     assignment = _assignment(project, assignment_id)
-    try:
-        with transaction.atomic():
-            earlier = Judgment.objects.filter(person=person, client_key=client_key).first()
-            if earlier is not None:
-                return earlier
-            held = _close(assignment, person, token)
-            if held is not None:
-                return _record(held, person, client_key, answer, active_ms)
-    except IntegrityError:
-        # The same answer arrived twice at the same moment, and the other one was stored.
-        return Judgment.objects.get(person=person, client_key=client_key)
-    if not Assignment.objects.filter(item=assignment.item_id, person=person, submitted_at__isnull=False).exists():
-        _keep(person, assignment.item, answer)
-        raise StaleLease(
-            "Your time for this item had run out and somebody else took it. "
-            "Your answer was kept as a draft; go on with the next item."
-        )
-    raise StaleLease("You have already judged this item; your first answer stands.")
+    with suppress(IntegrityError), transaction.atomic():
+        earlier = Judgment.objects.filter(person=person, client_key=client_key).first()
+        if earlier is not None:
+            return earlier
+        held = _close(assignment, person, token, submitted_at=timezone.now())
+        if held is not None:
+            return _record(held, person, client_key, answer, active_ms)
+    # Where the same answer arrived twice at the same moment, the other one was stored by now.
+    earlier = Judgment.objects.filter(person=person, client_key=client_key).first()
+    if earlier is not None:
+        return earlier
+    _refuse_late(assignment, person, token)
+    _keep(person, assignment.item, answer)
+    raise StaleLease(
+        "Your time for this item had run out and somebody else took it. "
+        "Your answer was kept as a draft; go on with the next item."
+    )
 
 
 def skip(*, project: Project, assignment_id: int, person: User, token: uuid.UUID, reason: str) -> None:
@@ -103,10 +103,9 @@ def skip(*, project: Project, assignment_id: int, person: User, token: uuid.UUID
         raise Refused(f"The reason given is {reason!r}; choose one of {', '.join(SKIP_REASONS)}.")
     assignment = _assignment(project, assignment_id)
     with transaction.atomic():
-        done = Assignment.objects.filter(
-            pk=assignment.pk, person=person, token=token, submitted_at=None, skipped_at=None
-        ).update(skipped_at=timezone.now(), skip_reason=reason, expires_at=None)
-        if done:
+        # People who skip the same item at once take turns, so that each opens a slot of their own.
+        Item.objects.select_for_update(no_key=True).filter(pk=assignment.item_id).exists()
+        if _close(assignment, person, token, skipped_at=timezone.now(), skip_reason=reason, expires_at=None):
             last = Assignment.objects.filter(item=assignment.item_id).aggregate(last=Max("slot"))["last"]
             Assignment.objects.create(project=project, item=assignment.item, slot=last + 1)
 
@@ -114,30 +113,41 @@ def skip(*, project: Project, assignment_id: int, person: User, token: uuid.UUID
 def save_draft(
     *, project: Project, assignment_id: int, person: User, token: uuid.UUID, answer: PairwiseAnswer
 ) -> None:
-    """Keep an unfinished answer on the server, for the person who holds the slot."""
+    """Keep an unfinished answer on the server, for whoever holds the slot or held it; the latter get StaleLease."""
     assignment = _assignment(project, assignment_id)
-    if assignment.person_id != person.pk or assignment.token != token or assignment.submitted_at:
-        raise StaleLease("This item is not open in your name any more; reload the page.")
+    _refuse_late(assignment, person, token)
     _keep(person, assignment.item, answer)
+    if assignment.person_id != person.pk:
+        raise StaleLease("Your time for this item ran out. Your choice was kept as a draft; reload the page.")
+
+
+def _refuse_late(assignment: Assignment, person: User, token: uuid.UUID) -> None:
+    """Refuse those who judged the item already, and those to whom it was never given."""
+    if Assignment.objects.filter(item=assignment.item_id, person=person, submitted_at__isnull=False).exists():
+        raise StaleLease("You have already judged this item; your first answer stands.")
+    held = assignment.person_id == person.pk and assignment.token == token
+    if not held and token != lease_token(assignment_id=assignment.pk, person=person):
+        raise Refused("This item was never open in your name; reload the page to get one that is.")
 
 
 def _assignment(project: Project, assignment_id: int) -> Assignment:
-    found = Assignment.objects.filter(project=project, pk=assignment_id).select_related("item", "project").first()
+    found = (
+        Assignment.objects.filter(project=project, pk=assignment_id).select_related("item", "project").first()
+    )
     if found is None:
         raise Refused("There is no such item in this project; reload the page to get the next one.")
     return found
 
 
-def _close(assignment: Assignment, person: User, token: uuid.UUID) -> Assignment | None:
-    """Mark the slot as submitted if it is still this person's; after an expiry, any free slot of the item will do."""
+def _close(assignment: Assignment, person: User, token: uuid.UUID, **end: Any) -> Assignment | None:
+    """End the lease with these values if it is still this person's; after an expiry, any free slot of the item will do."""
     open_slot = {"person": person, "submitted_at": None, "skipped_at": None}
-    now = timezone.now()
-    if Assignment.objects.filter(pk=assignment.pk, token=token, **open_slot).update(submitted_at=now):
+    if Assignment.objects.filter(pk=assignment.pk, token=token, **open_slot).update(**end):
         return assignment
     if token != lease_token(assignment_id=assignment.pk, person=person):
         return None
     retaken = take_slot(assignment=assignment, person=person)
-    if retaken and Assignment.objects.filter(pk=retaken.pk, **open_slot).update(submitted_at=now):
+    if retaken and Assignment.objects.filter(pk=retaken.pk, **open_slot).update(**end):
         return retaken
     return None
 

@@ -28,7 +28,11 @@ from labeling.values import PairwiseAnswer, read_answer
 def refusals_as_sentences(error: Exception, context: dict[str, Any]) -> ApiResponse | None:
     """DRF's exception handler: a refusal is 422, a stale lease 409, each with its sentence."""
     if isinstance(error, Refused):
-        code = status.HTTP_409_CONFLICT if isinstance(error, StaleLease) else status.HTTP_422_UNPROCESSABLE_ENTITY
+        code = (
+            status.HTTP_409_CONFLICT
+            if isinstance(error, StaleLease)
+            else status.HTTP_422_UNPROCESSABLE_ENTITY
+        )
         return ApiResponse({"detail": error.sentence}, status=code)
     return exception_handler(error, context)
 
@@ -40,7 +44,9 @@ class ProjectView(APIView):
     guard = "project"
 
     def access(self) -> Access:
-        return open_project(self.request.user, self.kwargs["slug"], self.capability[self.request.method or "GET"])
+        return open_project(
+            self.request.user, self.kwargs["slug"], self.capability[self.request.method or "GET"]
+        )
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
@@ -77,17 +83,27 @@ class RevokeToken(LogoutView):  # type: ignore[misc]
 class ImportSerializer(serializers.ModelSerializer[ImportBatch]):
     file = serializers.FileField(write_only=True)
     format = serializers.ChoiceField(choices=list(FORMATS), default="auto")
-    errors = serializers.SerializerMethodField()
+    row_errors = serializers.SerializerMethodField()
 
     class Meta:
         model = ImportBatch
         fields = [
-            "id", "file", "filename", "format", "licence", "status", "error", "new", "duplicate", "refused", "errors",
+            "id",
+            "file",
+            "filename",
+            "format",
+            "licence",
+            "status",
+            "error",
+            "new",
+            "duplicate",
+            "refused",
+            "row_errors",
         ]
         read_only_fields = ["filename", "status", "error", "new", "duplicate", "refused"]
 
-    def get_errors(self, batch: ImportBatch) -> list[dict[str, Any]]:
-        return list(batch.row_errors.values("line", "reason")[:500])
+    def get_row_errors(self, batch: ImportBatch) -> list[dict[str, Any]]:
+        return [{"line": e.line, "reason": e.reason} for e in batch.row_errors.all()[:500]]
 
 
 class Imports(ProjectView):
@@ -214,9 +230,16 @@ class DatasetVersions(ProjectView, generics.ListAPIView[DatasetVersion]):
     @extend_schema(request=DatasetVersionSerializer, responses={201: DatasetVersionSerializer})
     def post(self, request: Request, slug: str) -> ApiResponse:
         access = self.access()
-        recipe: PreferenceRecipe = read_recipe(request.data.get("recipe") or {})
+        recipe: PreferenceRecipe = read_recipe(_object(request.data).get("recipe") or {})
         version = freeze(project=access.project, recipe=recipe, person=access.person)
         return ApiResponse(DatasetVersionSerializer(version).data, status=status.HTTP_201_CREATED)
+
+
+def _object(data: Any) -> dict[str, Any]:
+    """The body of a request, which must be a JSON object."""
+    if not isinstance(data, dict):
+        raise Refused(f"The body is a {type(data).__name__}; send a JSON object.")
+    return data
 
 
 urlpatterns = [

@@ -16,11 +16,19 @@ def judgments_chart(days: list[tuple[date, int]]) -> dict[str, Any] | None:
         "title": f"Judgments a day, {total:,} in all",
         "width": "container",
         "height": 160,
-        "data": {"name": "rows", "values": [{"day": day.isoformat(), "judgments": count} for day, count in days]},
+        "data": {
+            "name": "rows",
+            "values": [{"day": day.isoformat(), "judgments": count} for day, count in days],
+        },
         "mark": {"type": "bar", "tooltip": True, "maxBarSize": 28},
         "encoding": {
             "x": {"field": "day", "type": "ordinal", "timeUnit": "yearmonthdate", "title": None},
-            "y": {"field": "judgments", "type": "quantitative", "title": "judgments", "axis": {"tickMinStep": 1}},
+            "y": {
+                "field": "judgments",
+                "type": "quantitative",
+                "title": "judgments",
+                "axis": {"tickMinStep": 1},
+            },
         },
     }
     rows = [[day.isoformat(), f"{count:,}"] for day, count in days]

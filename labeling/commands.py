@@ -50,7 +50,10 @@ def find_version(name: str, person: str, capability: str) -> DatasetVersion:
     found = versions.first() if number.removeprefix("v").isdigit() or not number else None
     if found is None:
         numbers = ", ".join(
-            f"{slug}:{n}" for n in DatasetVersion.objects.filter(project=access.project).values_list("number", flat=True)[:10]
+            f"{slug}:{n}"
+            for n in DatasetVersion.objects.filter(project=access.project).values_list("number", flat=True)[
+                :10
+            ]
         )
         raise Refused(f"There is no dataset version {name!r}. Known: {numbers or 'none yet'}.")
     return found

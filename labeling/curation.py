@@ -66,7 +66,10 @@ class Row:
     votes: dict[str, int]
 
     def canonical(self) -> bytes:
-        return json.dumps(asdict(self), ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+        return (
+            json.dumps(asdict(self), ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+            + b"\n"
+        )
 
 
 @dataclass(slots=True)
@@ -158,7 +161,9 @@ def freeze(*, project: Project, recipe: PreferenceRecipe, person: User | None) -
     except IntegrityError as error:
         raise RecipeRefused("Somebody else froze a version at the same moment; freeze again.") from error
     except OSError as error:
-        raise RecipeRefused(f"The rows could not be written ({error.strerror}); free some space and freeze again.") from error
+        raise RecipeRefused(
+            f"The rows could not be written ({error.strerror}); free some space and freeze again."
+        ) from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
 

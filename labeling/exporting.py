@@ -50,7 +50,9 @@ def verify(version: DatasetVersion) -> None:
     try:
         found = rowfile.content_hash(version.path)
     except OSError as error:
-        raise Refused(f"The rows of {version} cannot be read: {error}; restore them from a backup.") from error
+        raise Refused(
+            f"The rows of {version} cannot be read: {error}; restore them from a backup."
+        ) from error
     if found != version.content_hash:
         raise Refused(
             f"The rows of {version} have the hash {found[:12]}…, but {version.content_hash[:12]}… was frozen; "
@@ -58,7 +60,9 @@ def verify(version: DatasetVersion) -> None:
         )
 
 
-def export(version: DatasetVersion, out: Path, *, format: str = "jsonl", shape: str = "preference") -> list[Path]:
+def export(
+    version: DatasetVersion, out: Path, *, format: str = "jsonl", shape: str = "preference"
+) -> list[Path]:
     """Write one file (or folder) a split into `out`. Raises Refused where the format or the disk says no."""
     if format not in FORMATS:
         raise Refused(f"The format given is {format!r}; choose one of {', '.join(FORMATS)}.")
@@ -102,7 +106,9 @@ def _write_datasets(version: DatasetVersion, out: Path, split: str, shape: str) 
     try:
         from datasets import Dataset
     except ImportError as error:
-        raise Refused("The format datasets needs the `train` extra; install it, or export jsonl or parquet.") from error
+        raise Refused(
+            "The format datasets needs the `train` extra; install it, or export jsonl or parquet."
+        ) from error
     parquet = _write_parquet(version, out, split, shape)
     folder = out / split
     Dataset.from_parquet(str(parquet), cache_dir=str(out / ".cache")).save_to_disk(str(folder))

@@ -87,7 +87,9 @@ def add_items(
 
 def _known(project: Project, hashes: list[str], batch: ImportBatch | None) -> dict[str, bool]:
     """Hashes that the project already has → whether this very batch brought them (before it was interrupted)."""
-    rows = Item.objects.filter(project=project, content_hash__in=hashes).values_list("content_hash", "batch_id")
+    rows = Item.objects.filter(project=project, content_hash__in=hashes).values_list(
+        "content_hash", "batch_id"
+    )
     return {key: batch is not None and batch_id == batch.pk for key, batch_id in rows}
 
 

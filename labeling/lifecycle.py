@@ -7,7 +7,7 @@ so that a second worker, a late message or a killed process can neither run a jo
 import logging
 import uuid
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from celery import current_app
 from django.conf import settings
@@ -126,16 +126,14 @@ class Lifecycle(models.Model):
             Q(status=Status.QUEUED), status=Status.CANCELLED, cancel_requested_at=now, finished_at=now
         ):
             return True
-        return self._set(
-            Q(status=Status.RUNNING), cancel_requested_at=Coalesce("cancel_requested_at", now)
-        )
+        return self._set(Q(status=Status.RUNNING), cancel_requested_at=Coalesce("cancel_requested_at", now))
 
     @classmethod
     def sweep(cls) -> int:
         """Re-queue jobs whose worker fell silent, and send again the message of those that wait. Returns how many."""
         now = timezone.now()
         silent = now - timedelta(seconds=settings.PREFLOOP_HEARTBEAT_TIMEOUT_S)
-        rows: models.Manager[Self] = cls._base_manager
+        rows = cls._base_manager
         count = 0
         for job in rows.filter(status=Status.RUNNING, heartbeat_at__lt=silent):
             count += job._revive(silent)

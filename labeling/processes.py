@@ -19,8 +19,9 @@ def web_command(bind: str, threads: int = 8) -> list[str]:
 
 def worker_command() -> list[str]:
     return [
-        sys.executable, "-m", "celery", "-A", "config", "worker", "-B", "--schedule", settings.CELERY_BEAT_SCHEDULE_FILENAME,
-        "--pool", "threads", "--concurrency", "3", "-Q", QUEUES, "--without-gossip", "--without-mingle", "-l", "WARNING",
+        sys.executable, "-m", "celery", "-A", "config", "worker", "-B", "-Q", QUEUES, "--pool", "threads",
+        "--concurrency", "3", "--without-gossip", "--without-mingle", "-l", "WARNING",
+        "--schedule", settings.CELERY_BEAT_SCHEDULE_FILENAME,
     ]  # fmt: skip
 
 

@@ -56,7 +56,9 @@ def set_role(*, project: Project, username: str, role: str) -> Membership:
         is_owner = Membership.objects.filter(project=project, role=Role.OWNER, user=user).exists()
         if is_owner and role != Role.OWNER and not others.exists():
             raise Refused(f"{username} is the only owner; give somebody else that role first.")
-        membership, _ = Membership.objects.update_or_create(user=user, project=project, defaults={"role": role})
+        membership, _ = Membership.objects.update_or_create(
+            user=user, project=project, defaults={"role": role}
+        )
     return membership
 
 
@@ -70,7 +72,7 @@ def project_lines(user: User | AnonymousUser) -> list[ProjectLine]:
     projects = visible_projects(user).annotate(
         items_count=count(Item), judgments_count=count(Judgment), left_count=count(Assignment, person=None)
     )
-    roles = {m.project_id: m.get_role_display() for m in Membership.objects.filter(user_id=user.pk)}
+    roles = {m.project_id: m.get_role_display() for m in Membership.objects.filter(user_id=user.pk or 0)}
     return [
         ProjectLine(
             project=project,

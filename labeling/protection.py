@@ -17,6 +17,4 @@ def protect(*, project: Project, prompt_hashes: Iterable[str], reason: str) -> i
 
 
 def protected_hashes(*, project: Project) -> set[str]:
-    return set(
-        ProtectedFingerprint.objects.filter(project=project).values_list("prompt_hash", flat=True)
-    )
+    return set(ProtectedFingerprint.objects.filter(project=project).values_list("prompt_hash", flat=True))

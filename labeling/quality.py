@@ -1,6 +1,7 @@
 """How far people agree, and how each of them judges, read from the stored judgments."""
 
 from collections import defaultdict
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from django.core.cache import cache
@@ -44,8 +45,8 @@ def agreement(project: Project) -> Agreement:
 
 
 def _compute(project: Project) -> Agreement:
-    labels: dict[int, dict[str, str]] = defaultdict(dict)
-    prompts: dict[int, str] = {}
+    labels: dict[Hashable, dict[Hashable, Hashable]] = defaultdict(dict)
+    prompts: dict[Hashable, Hashable] = {}
     rows = current_judgments(project).order_by("person__username", "item_id")
     columns = ("item_id", "item__prompt_hash", "person__username", "label")
     for item, prompt, person, label in rows.values_list(*columns).iterator(chunk_size=2000):
@@ -63,11 +64,15 @@ def per_person(project: Project, *, only: int | None = None) -> list[PersonLine]
     rows = current_judgments(project)
     if only is not None:
         rows = rows.filter(person_id=only)
-    lines = rows.order_by("person__username").values("person__username").annotate(
-        total=Count("pk"),
-        first=Count("pk", filter=Q(answer__verdict="first")),
-        second=Count("pk", filter=Q(answer__verdict="second")),
-        ties=Count("pk", filter=Q(label__in=(TIE, BOTH_BAD))),
+    lines = (
+        rows.order_by("person__username")
+        .values("person__username")
+        .annotate(
+            total=Count("pk"),
+            first=Count("pk", filter=Q(answer__verdict="first")),
+            second=Count("pk", filter=Q(answer__verdict="second")),
+            ties=Count("pk", filter=Q(label__in=(TIE, BOTH_BAD))),
+        )
     )
     return [
         PersonLine(

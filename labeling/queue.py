@@ -1,4 +1,4 @@
-"""Who gets what next. A slot is taken by compare-and-set, held by a token until a time, and returned when that passes."""
+"""Who gets what next. A slot is taken by compare-and-set, held by a token, and returned when its time has passed."""
 
 import uuid
 from datetime import timedelta
@@ -10,7 +10,7 @@ from django.utils.crypto import salted_hmac
 
 from labeling.models import Assignment, Project, User
 
-TOKEN_SALT = "labeling.queue.lease"
+LEASE_SALT = "labeling.queue.lease"
 FREE = {"person": None, "token": None, "leased_at": None, "expires_at": None}
 
 
@@ -23,6 +23,10 @@ def claim_next(*, project: Project, person: User) -> Assignment | None:
     for _ in range(20):
         try:
             with transaction.atomic():
+                _one_at_a_time(person)
+                held = renew(project=project, person=person)
+                if held is not None:
+                    return held
                 slot = _next_free(project, person)
                 if slot is None:
                     return None
@@ -39,7 +43,9 @@ def claim_next(*, project: Project, person: User) -> Assignment | None:
 def lease_token(*, assignment_id: int, person: User) -> uuid.UUID:
     """The token of this person's lease of this slot. It cannot be guessed, and proves that the slot was theirs once
     even when the lease ran out and the row has forgotten them."""
-    return uuid.UUID(bytes=salted_hmac(TOKEN_SALT, f"{assignment_id}:{person.pk}", algorithm="sha256").digest()[:16])
+    return uuid.UUID(
+        bytes=salted_hmac(LEASE_SALT, f"{assignment_id}:{person.pk}", algorithm="sha256").digest()[:16]
+    )
 
 
 def renew(*, project: Project, person: User) -> Assignment | None:
@@ -74,6 +80,11 @@ def take_slot(*, assignment: Assignment, person: User) -> Assignment | None:
 def free_slots(*, project: Project) -> int:
     """How many judgments the project still waits for."""
     return Assignment.objects.filter(project=project, person=None).count()
+
+
+def _one_at_a_time(person: User) -> None:
+    """Until the transaction ends, other claims of this person wait: two tabs opened at once get one item."""
+    User.objects.select_for_update(no_key=True).filter(pk=person.pk).exists()
 
 
 def _open_leases(project: Project | None = None) -> QuerySet[Assignment]:

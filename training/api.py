@@ -26,8 +26,22 @@ class RunSerializer(serializers.ModelSerializer[TrainingRun]):
     class Meta:
         model = TrainingRun
         fields = [
-            "id", "name", "method", "dataset_version", "start", "spec", "status", "error", "step", "total_steps",
-            "loss_first", "loss_last", "checkpoint", "created_at", "started_at", "finished_at",
+            "id",
+            "name",
+            "method",
+            "dataset_version",
+            "start",
+            "spec",
+            "status",
+            "error",
+            "step",
+            "total_steps",
+            "loss_first",
+            "loss_last",
+            "checkpoint",
+            "created_at",
+            "started_at",
+            "finished_at",
         ]
 
 

@@ -25,7 +25,12 @@ def loss_chart(points: list[Point], *, name: str, total_steps: int | None) -> di
         ],
         "encoding": {
             "x": {"field": "step", "type": "quantitative", "title": "step", "scale": scale},
-            "y": {"field": "loss", "type": "quantitative", "title": "loss (nats a token)", "scale": {"zero": False}},
+            "y": {
+                "field": "loss",
+                "type": "quantitative",
+                "title": "loss (nats a token)",
+                "scale": {"zero": False},
+            },
         },
     }
     table = [[row["step"], f"{row['loss']:.4f}"] for row in rows]

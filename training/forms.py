@@ -18,7 +18,7 @@ def _field(name: str) -> forms.Field:
     info = (DpoSpec if name in DpoSpec.model_fields else SftSpec).model_fields[name]
     if name == "adaptation":
         return forms.ChoiceField(
-            choices=[("lora", "LoRA adapter"), ("full", "Full weights")], help_text=info.description
+            choices=[("lora", "LoRA adapter"), ("full", "Full weights")], help_text=info.description or ""
         )
     kind = forms.IntegerField if info.annotation is int else forms.FloatField
     return kind(required=False, help_text=f"{info.description} Default {_default(name)}.")
@@ -26,7 +26,9 @@ def _field(name: str) -> forms.Field:
 
 def _default(name: str) -> str:
     values = {
-        method: spec.model_fields[name].default for method, spec in METHODS.items() if name in spec.model_fields
+        method: spec.model_fields[name].default
+        for method, spec in METHODS.items()
+        if name in spec.model_fields
     }
     if len(set(values.values())) == 1:
         return f"{next(iter(values.values())):g}"
@@ -38,7 +40,9 @@ class RunForm(forms.Form):
 
     name = forms.CharField(max_length=120, required=False, help_text="Left empty, one is made.")
     method = forms.ChoiceField(choices=METHOD_WORDS.items())
-    dataset_version = forms.ModelChoiceField(DatasetVersion.objects.none(), empty_label=None, label="Dataset version")
+    dataset_version = forms.ModelChoiceField(
+        DatasetVersion.objects.none(), empty_label=None, label="Dataset version"
+    )
     start = forms.ModelChoiceField(Checkpoint.objects.none(), empty_label=None, label="Start from")
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:

@@ -8,7 +8,9 @@ from training.models import TrainingRun
 
 @shared_task
 def drive_run(run_id: int) -> None:
-    rows = TrainingRun.objects.select_related("project", "base", "start", "dataset_version", "dataset_version__project")
+    rows = TrainingRun.objects.select_related(
+        "project", "base", "start", "dataset_version", "dataset_version__project"
+    )
     launching.drive(rows.get(pk=run_id))
 
 

@@ -79,7 +79,9 @@ def drive(run: TrainingRun) -> None:
     except Refused as refusal:
         run.finish(Status.FAILED, refusal.sentence)
     except OSError as error:
-        run.finish(Status.FAILED, f"The run's folder cannot be used ({error}); free some space and start it again.")
+        run.finish(
+            Status.FAILED, f"The run's folder cannot be used ({error}); free some space and start it again."
+        )
 
 
 class _Watcher:

@@ -17,7 +17,9 @@ def register_base(
 ) -> Checkpoint:
     """Make a base model known; returns its root checkpoint. The same name and place again give the same one."""
     if Path(location).is_absolute() and not (Path(location) / "config.json").is_file():
-        raise Refused(f"{location} holds no model (config.json is missing); give the folder of a saved model.")
+        raise Refused(
+            f"{location} holds no model (config.json is missing); give the folder of a saved model."
+        )
     with transaction.atomic():
         base, new = BaseModel.objects.get_or_create(
             name=name,
@@ -60,7 +62,9 @@ def register_checkpoint(*, run: TrainingRun, result: dict[str, Any]) -> Checkpoi
 def visible_checkpoints(project: Project) -> QuerySet[Checkpoint]:
     """The checkpoints that a project may start from and score: its own, and the base models."""
     rows = Checkpoint.objects.filter(Q(project=project) | Q(kind=Checkpoint.Kind.BASE))
-    return rows.select_related("base", "parent", "run", "run__dataset_version", "run__dataset_version__project")
+    return rows.select_related(
+        "base", "parent", "run", "run__dataset_version", "run__dataset_version__project"
+    )
 
 
 def find_checkpoint(*, project: Project, name: str) -> Checkpoint:

@@ -9,7 +9,6 @@ from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
-
 Spec = TypeVar("Spec", bound=BaseModel)
 
 
@@ -28,10 +27,14 @@ class TrainSpec(Strict):
 
     method: str = Field(description="The training method.")
     seed: int = Field(
-        default=42, ge=0, le=2**31 - 1, description="Seed of the data order, adapter initialisation and dropout."
+        default=42,
+        ge=0,
+        le=2**31 - 1,
+        description="Seed of the data order, adapter initialisation and dropout.",
     )
     adaptation: Literal["full", "lora"] = Field(
-        default="lora", description="Train all weights (full) or small low-rank adapters on a frozen base (lora)."
+        default="lora",
+        description="Train all weights (full) or small low-rank adapters on a frozen base (lora).",
     )
     lora_r: int = Field(default=16, ge=1, le=512, description="Rank of the LoRA matrices; unused by full.")
     lora_alpha: int = Field(
@@ -52,14 +55,20 @@ class TrainSpec(Strict):
         default=512, ge=16, le=131072, description="Longest row in tokens; longer rows are cut, and counted."
     )
     warmup: float = Field(
-        default=0.05, ge=0, le=0.5, description="Share of the steps over which the learning rate rises from zero."
+        default=0.05,
+        ge=0,
+        le=0.5,
+        description="Share of the steps over which the learning rate rises from zero.",
     )
     scheduler: Literal["linear", "cosine", "constant_with_warmup"] = Field(
         default="cosine", description="How the learning rate falls after the warm-up."
     )
     logging_steps: int = Field(default=5, ge=1, le=10_000, description="Steps between two loss events.")
     save_steps: int = Field(
-        default=50, ge=1, le=100_000, description="Steps between two checkpoints that a stopped run resumes from."
+        default=50,
+        ge=1,
+        le=100_000,
+        description="Steps between two checkpoints that a stopped run resumes from.",
     )
 
     @model_validator(mode="before")
@@ -80,7 +89,9 @@ class SftSpec(TrainSpec):
 class DpoSpec(TrainSpec):
     """Direct preference optimisation (Rafailov et al. 2305.18290)."""
 
-    method: Literal["dpo"] = Field(default="dpo", description="Direct preference optimisation on answer pairs.")
+    method: Literal["dpo"] = Field(
+        default="dpo", description="Direct preference optimisation on answer pairs."
+    )
     learning_rate: float = Field(
         default=3e-4, gt=0, le=0.1, description="Peak learning rate; DPO wants a lower one than SFT."
     )
@@ -107,7 +118,9 @@ class TrainJob(Strict):
     """The whole spec.json of an SFT or DPO run."""
 
     method: Literal["sft", "dpo"] = Field(description="The recipe that this file is for.")
-    seed: int = Field(default=42, ge=0, le=2**31 - 1, description="Seed of the run; it is the one that counts.")
+    seed: int = Field(
+        default=42, ge=0, le=2**31 - 1, description="Seed of the run; it is the one that counts."
+    )
     base: str = Field(min_length=1, description="Directory (or hub name) of the base model.")
     start: str | None = Field(default=None, description="Adapter or full checkpoint to go on from, or null.")
     data: TrainData = Field(description="The rows.")
@@ -119,16 +132,22 @@ class NanoJob(Strict):
 
     method: Literal["nano"] = Field(default="nano", description="The recipe that this file is for.")
     seed: int = Field(default=42, ge=0, le=2**31 - 1, description="Seed of weights and data order.")
-    text: list[str] | None = Field(default=None, description="JSONL or text files; null for the bundled text.")
+    text: list[str] | None = Field(
+        default=None, description="JSONL or text files; null for the bundled text."
+    )
     budget_seconds: float = Field(default=150, gt=0, le=3600, description="Clock limit of the whole build.")
-    vocab_size: int = Field(default=4096, ge=300, le=65536, description="Tokens in the vocabulary, all in use.")
+    vocab_size: int = Field(
+        default=4096, ge=300, le=65536, description="Tokens in the vocabulary, all in use."
+    )
     hidden_size: int = Field(default=256, ge=32, le=2048, multiple_of=32, description="Width of the model.")
     layers: int = Field(default=4, ge=1, le=48, description="Decoder layers.")
     head_dim: Literal[32, 64] = Field(default=32, description="Width of an attention head.")
     block: int = Field(default=256, ge=32, le=4096, description="Tokens in one packed training row.")
     batch_size: int = Field(default=8, ge=1, le=512, description="Packed rows in one step.")
     learning_rate: float = Field(default=3e-3, gt=0, le=0.1, description="Peak learning rate of AdamW.")
-    max_steps: int = Field(default=1_000_000, ge=1, description="Step limit; the clock usually ends it first.")
+    max_steps: int = Field(
+        default=1_000_000, ge=1, description="Step limit; the clock usually ends it first."
+    )
 
 
 class Scored(Strict):
@@ -196,5 +215,9 @@ def _allowed(field: FieldInfo) -> str:
             case MinLen() | MaxLen():
                 bounds.append("of the right length")
     kinds = {int: "a whole number", float: "a number", str: "text"}
-    kind = kinds.get(field.annotation, "a value of the right kind") if isinstance(field.annotation, type) else "a value"
+    kind = (
+        kinds.get(field.annotation, "a value of the right kind")
+        if isinstance(field.annotation, type)
+        else "a value"
+    )
     return " ".join([kind, " and ".join(bounds)]).strip()

@@ -1,4 +1,4 @@
-"""Settings shared by every way of running. One fact a line; everything that a deployment may change is read through env."""
+"""Settings shared by every way of running. What a deployment may change is read through env."""
 
 from pathlib import Path
 

@@ -3,6 +3,7 @@
 import secrets
 
 from config.settings.base import *
+from config.settings.base import PREFLOOP_VAR, SECRET_KEY
 
 DEBUG = False
 _key = PREFLOOP_VAR / "secret-key"

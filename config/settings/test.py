@@ -3,7 +3,9 @@
 import tempfile
 from pathlib import Path
 
+from config import env
 from config.settings.base import *
+from config.settings.base import ROOT
 
 SECRET_KEY = "tests-only"  # noqa: S105
 PREFLOOP_VAR = Path(env.text("PREFLOOP_TEST_VAR", tempfile.gettempdir() + "/prefloop-tests"))

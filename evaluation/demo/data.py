@@ -9,6 +9,8 @@ from typing import Any
 
 from django.conf import settings
 
+from labeling.values import Verdict
+
 BUNDLED = Path(__file__).with_name("pandalm-part.json.gz")
 VOTERS = ("annotator1", "annotator2", "annotator3")
 PUBLISHED_KAPPA = {("bea", "ben"): 0.85, ("ben", "bo"): 0.88, ("bea", "bo"): 0.86}
@@ -41,20 +43,21 @@ class Votes:
     takes the votes of such rows one after another.
     """
 
-    _by_texts: dict[Key, deque[str]]
+    _by_texts: dict[Key, deque[str | None]]
 
     @classmethod
     def of(cls, voter: str, rows: list[dict[str, Any]]) -> "Votes":
-        votes: dict[Key, deque[str]] = defaultdict(deque)
+        votes: dict[Key, deque[str | None]] = defaultdict(deque)
         for row in rows:
             first, second = plain(row["response1"]), plain(row["response2"])
             prompt = plain(f"{row['instruction']} {row['input']}")
-            preferred = {0: "", 1: first, 2: second}[row[voter]]
-            votes[prompt, frozenset((first, second))].append(preferred if row[voter] else "tie\n")
+            votes[prompt, frozenset((first, second))].append({0: None, 1: first, 2: second}[row[voter]])
         return cls(dict(votes))
 
-    def verdict(self, prompt: str, first: str, second: str) -> str:
+    def verdict(self, prompt: str, first: str, second: str) -> Verdict:
         """first, second or tie, for the texts in the order in which they are shown."""
         shown = plain(first), plain(second)
         preferred = self._by_texts[plain(prompt), frozenset(shown)].popleft()
-        return "tie" if preferred == "tie\n" else ("first", "second")[shown.index(preferred)]
+        if preferred is None:
+            return "tie"
+        return "first" if shown[0] == preferred else "second"

@@ -69,7 +69,12 @@ def prepare(*, slug_words: str, whole: bool) -> tuple[Project, dict[str, User], 
 def import_file(project: Project, path: Path, person: User) -> int:
     with path.open("rb") as file:
         batch = start_import(
-            project=project, file=file, filename=path.name, person=person, format="pandalm", licence="Apache-2.0"
+            project=project,
+            file=file,
+            filename=path.name,
+            person=person,
+            format="pandalm",
+            licence="Apache-2.0",
         )
     run_import(batch)
     return int(wait_for(batch).new)
@@ -88,7 +93,9 @@ def judge_over_http(site: str, project: Project, path: Path) -> int:
 
 def ensure_nano_model(seconds: float) -> Checkpoint:
     """The installation's nano model, trained on the first call."""
-    found = Checkpoint.objects.filter(kind=Checkpoint.Kind.BASE, base__name="nano").select_related("base").first()
+    found = (
+        Checkpoint.objects.filter(kind=Checkpoint.Kind.BASE, base__name="nano").select_related("base").first()
+    )
     if found is not None and found.base.is_local:
         return found
     out = Path(settings.PREFLOOP_VAR) / "models" / "nano"
@@ -113,7 +120,9 @@ def train(
     return succeeded(wait_for(run))
 
 
-def evaluate(project: Project, person: User, version: DatasetVersion, checkpoints: list[Checkpoint]) -> EvalRun:
+def evaluate(
+    project: Project, person: User, version: DatasetVersion, checkpoints: list[Checkpoint]
+) -> EvalRun:
     suite = create_suite(version=version)
     run = plan_evaluation(project=project, suite=suite, checkpoints=checkpoints, person=person)
     return succeeded(wait_for(run))
@@ -173,7 +182,14 @@ def once(*, seed: int, whole: bool, nano_seconds: float, say: Any) -> dict[str, 
 
 
 def _judged_and_trained(
-    demo: Demo, address: str, project: Project, people: dict[str, User], path: Path, base: Checkpoint, items: int, say: Any
+    demo: Demo,
+    address: str,
+    project: Project,
+    people: dict[str, User],
+    path: Path,
+    base: Checkpoint,
+    items: int,
+    say: Any,
 ) -> dict[str, Any]:
     emma = people["emma"]
     with demo.step("judge"):
@@ -196,17 +212,23 @@ def _judged_and_trained(
         "project": project.slug,
         "items": items,
         "judgments": Judgment.objects.filter(project=project).count(),
-        "cohen_kappa": {f"{p.rater_a}-{p.rater_b}": p.kappa.as_dict() if p.kappa else None for p in agreement.pairs},
+        "cohen_kappa": {
+            f"{p.rater_a}-{p.rater_b}": p.kappa.as_dict() if p.kappa else None for p in agreement.pairs
+        },
         "dataset_hash": version.content_hash,
         "rows": version.splits,
-        "loss": {name: {"first": r.loss_first, "last": r.loss_last} for name, r in (("sft", sft), ("dpo", dpo))},
+        "loss": {
+            name: {"first": r.loss_first, "last": r.loss_last} for name, r in (("sft", sft), ("dpo", dpo))
+        },
         "scores": {line.checkpoint.name: _numbers(line) for line in score_lines(run)},
         "seconds": {**demo.seconds, "total": round(sum(demo.seconds.values()), 1)},
     }
 
 
 def _numbers(line: ScoreLine) -> dict[str, Any]:
-    accuracy = line.accuracy.as_dict() if line.accuracy else {"value": None, "low": None, "high": None, "n": 0}
+    accuracy = (
+        line.accuracy.as_dict() if line.accuracy else {"value": None, "low": None, "high": None, "n": 0}
+    )
     return {
         **accuracy,
         "perplexity": line.perplexity.as_dict() if line.perplexity else None,

@@ -55,8 +55,12 @@ class RankPage(HTMLParser):
             self.values[given["name"]] = given.get("value", "")
         if tag not in VOID:
             classes = given.get("class", "").split()
-            kind = next((name for name in ("prompt", "response-body", "text", "none") if name in classes), tag)
-            self._stack.append(given["id"] if given.get("id") == "judge" else "none" if "none" in classes else kind)
+            kind = next(
+                (name for name in ("prompt", "response-body", "text", "none") if name in classes), tag
+            )
+            self._stack.append(
+                given["id"] if given.get("id") == "judge" else "none" if "none" in classes else kind
+            )
             if kind == "response-body":
                 self.responses.append("")
 
@@ -106,5 +110,3 @@ def _read(answer: httpx.Response) -> RankPage:
     page = RankPage()
     page.feed(answer.text)
     return page
-
-

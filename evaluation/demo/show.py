@@ -59,6 +59,6 @@ def _judge(project: Project, say: Any) -> None:
                 person=person,
                 token=task.token,
                 client_key=task.client_key,
-                answer=PairwiseAnswer(verdict=votes.verdict(task.messages[0]["content"], *texts)),  # type: ignore[arg-type]
+                answer=PairwiseAnswer(verdict=votes.verdict(task.messages[0]["content"], *texts)),
             )
     say(f"{Judgment.objects.filter(project=project).count():,} published votes replayed")

@@ -34,7 +34,9 @@ def evaluations(request: HttpRequest, access: Access) -> HttpResponse:
                 return redirect("evaluation:evaluation", access.project.slug, run.pk)
             except Refused as refusal:
                 form.add_error(None, refusal.sentence)
-    rows = EvalRun.objects.filter(project=access.project).select_related("suite").prefetch_related("checkpoints")
+    rows = (
+        EvalRun.objects.filter(project=access.project).select_related("suite").prefetch_related("checkpoints")
+    )
     found = list(rows[:100])
     context = {
         "evaluations": found,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from django.conf import settings
 from django.db import transaction
@@ -116,5 +116,5 @@ def _with_licence(drafts: list[ItemDraft], licence: str) -> list[ItemDraft]:
     return [replace(draft, licence=draft.licence or licence[:100]) for draft in drafts]
 
 
-def _counts(batch: ImportBatch) -> dict[str, int]:
+def _counts(batch: ImportBatch) -> dict[str, Any]:
     return {"new": batch.new, "duplicate": batch.duplicate, "refused": batch.refused}

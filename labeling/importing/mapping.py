@@ -51,7 +51,9 @@ def _items(row: dict[str, Any]) -> ItemDraft:
         messages = _messages(_field(row, "prompt"), "prompt")
     responses = _field(row, "responses")
     if not isinstance(responses, list):
-        raise RowRefused(f"responses is a {type(responses).__name__}; give a list of texts or of objects with text")
+        raise RowRefused(
+            f"responses is a {type(responses).__name__}; give a list of texts or of objects with text"
+        )
     return ItemDraft(
         messages=messages,
         responses=[_response(response, index) for index, response in enumerate(responses, start=1)],
@@ -78,7 +80,9 @@ def _trl(row: dict[str, Any]) -> ItemDraft:
     elif isinstance(chosen, list) and isinstance(rejected, list):
         messages, texts = _split(_messages(chosen, "chosen"), _messages(rejected, "rejected"))
     else:
-        raise RowRefused("prompt is missing; give it, or chosen and rejected as lists of messages that share it")
+        raise RowRefused(
+            "prompt is missing; give it, or chosen and rejected as lists of messages that share it"
+        )
     return _preference(messages, texts)
 
 
@@ -91,7 +95,7 @@ def _hh(row: dict[str, Any]) -> ItemDraft:
 
 def _pandalm(row: dict[str, Any]) -> ItemDraft:
     instruction, context = _text(row, "instruction"), _text({"input": "", **row}, "input")
-    origins = (_optional(row, "cmp_key").split("_") + ["", ""])[:2]
+    origins = [*_optional(row, "cmp_key").split("_"), "", ""][:2]
     return ItemDraft(
         messages=[{"role": "user", "content": f"{instruction}\n\n{context}".strip()}],
         responses=[
@@ -171,15 +175,15 @@ def _transcript(value: Any, name: str) -> list[Message]:
     turns = HH_TURN.findall(value)
     texts = HH_TURN.split(value)[1:]
     roles = {"\n\nHuman:": "user", "\n\nAssistant:": "assistant"}
-    return [
-        {"role": roles[turn], "content": text.strip()} for turn, text in zip(turns, texts, strict=True)
-    ]
+    return [{"role": roles[turn], "content": text.strip()} for turn, text in zip(turns, texts, strict=True)]
 
 
 def _split(chosen: list[Message], rejected: list[Message]) -> tuple[list[Message], list[str]]:
     """Two dialogues that differ in the last answer only → the prompt they share, and the two answers."""
     if chosen[:-1] != rejected[:-1]:
-        raise RowRefused("chosen and rejected differ before the last answer; they are not answers to one prompt")
+        raise RowRefused(
+            "chosen and rejected differ before the last answer; they are not answers to one prompt"
+        )
     if not chosen[:-1]:
         raise RowRefused("chosen and rejected hold an answer but no prompt")
     if {chosen[-1]["role"], rejected[-1]["role"]} != {"assistant"}:
@@ -192,9 +196,13 @@ def _check(draft: ItemDraft) -> None:
         raise RowRefused(f"there are {len(draft.responses)} responses; a pairwise item has exactly 2")
     if draft.responses[0] == draft.responses[1] and not draft.responses[0].origin:
         raise RowRefused("the two responses are the same text; there is nothing to compare")
-    texts = [message["content"] for message in draft.messages] + [part for r in draft.responses for part in (r.text, r.origin)]
+    texts = [message["content"] for message in draft.messages] + [
+        part for r in draft.responses for part in (r.text, r.origin)
+    ]
     for text in texts:
         if "\0" in text:
             raise RowRefused("a text holds a NUL character (\\u0000), which databases refuse; remove it")
         if not text.isprintable() and any("\ud800" <= character <= "\udfff" for character in text):
-            raise RowRefused("a text holds half of a surrogate pair, which is not valid Unicode; save it again")
+            raise RowRefused(
+                "a text holds half of a surrogate pair, which is not valid Unicode; save it again"
+            )

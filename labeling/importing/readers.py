@@ -12,7 +12,12 @@ from labeling.errors import ImportRefused, RowRefused
 
 MAX_ROW_BYTES = 1_000_000
 ALLOWED = "JSON Lines (.jsonl), a JSON array (.json), or either of them compressed with gzip (.gz)"
-SIGNATURES = {b"PK\x03\x04": "a ZIP or Office file", b"\x89PNG": "a PNG picture", b"%PDF": "a PDF", b"PAR1": "a Parquet file"}
+SIGNATURES = {
+    b"PK\x03\x04": "a ZIP or Office file",
+    b"\x89PNG": "a PNG picture",
+    b"%PDF": "a PDF",
+    b"PAR1": "a Parquet file",
+}
 
 Row = tuple[int, Any | RowRefused]
 
@@ -65,13 +70,19 @@ def _lines(stream: IO[bytes]) -> Iterator[Row]:
             number += 1
             if len(raw) > MAX_ROW_BYTES and not raw.endswith(b"\n"):
                 _skip_rest(stream)
-                yield number, RowRefused(
-                    f"the line is longer than {MAX_ROW_BYTES:,} bytes; shorten the texts or split the row"
+                yield (
+                    number,
+                    RowRefused(
+                        f"the line is longer than {MAX_ROW_BYTES:,} bytes; shorten the texts or split the row"
+                    ),
                 )
             elif raw.strip(b"\xef\xbb\xbf \t\r\n"):
                 yield number, _parse(raw)
     except (OSError, EOFError) as error:
-        yield number + 1, RowRefused(f"the compressed file is cut off here ({error}); what came before was read")
+        yield (
+            number + 1,
+            RowRefused(f"the compressed file is cut off here ({error}); what came before was read"),
+        )
 
 
 def _skip_rest(stream: IO[bytes]) -> None:
@@ -99,12 +110,16 @@ def _array(stream: IO[bytes]) -> Iterator[Row]:
         except StopIteration:
             return
         except (ijson.JSONError, UnicodeDecodeError, OSError, EOFError) as error:
-            yield number + 1, RowRefused(
-                f"the file stops being JSON at this row: {error}; the rows before it were read"
+            yield (
+                number + 1,
+                RowRefused(f"the file stops being JSON at this row: {error}; the rows before it were read"),
             )
             return
         number += 1
         if len(json.dumps(row, ensure_ascii=False)) > MAX_ROW_BYTES:
-            yield number, RowRefused(f"the row is longer than {MAX_ROW_BYTES:,} characters; shorten the texts")
+            yield (
+                number,
+                RowRefused(f"the row is longer than {MAX_ROW_BYTES:,} characters; shorten the texts"),
+            )
         else:
             yield number, row

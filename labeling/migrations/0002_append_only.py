@@ -10,7 +10,7 @@ def add(apps, schema_editor):
     if vendor == "postgresql":
         schema_editor.execute(
             "CREATE FUNCTION prefloop_append_only() RETURNS trigger LANGUAGE plpgsql AS "
-            "$$ BEGIN RAISE EXCEPTION '% rows are never changed', TG_TABLE_NAME; END $$"
+            "$$ BEGIN RAISE EXCEPTION USING MESSAGE = TG_TABLE_NAME || ' rows are never changed'; END $$"
         )
     for table in TABLES:
         if vendor == "postgresql":

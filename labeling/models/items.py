@@ -66,7 +66,9 @@ class Item(models.Model):
 
     class Meta:
         ordering = ["id"]
-        constraints = [models.UniqueConstraint(fields=["project", "content_hash"], name="item_once_per_project")]
+        constraints = [
+            models.UniqueConstraint(fields=["project", "content_hash"], name="item_once_per_project")
+        ]
         indexes = [models.Index(fields=["project", "prompt_hash"], name="item_prompt")]
 
     def __str__(self) -> str:

@@ -13,7 +13,9 @@ def estimate_pct(value: Estimate | None) -> str:
     """A share as per cent with its interval: 71.2 % [64.1, 77.9], n 160."""
     if value is None:
         return NOT_ENOUGH
-    return f"{value.value:.1%} [{value.low * 100:.1f}, {value.high * 100:.1f}], n {value.n:,}".replace("%", " %")
+    return f"{value.value:.1%} [{value.low * 100:.1f}, {value.high * 100:.1f}], n {value.n:,}".replace(
+        "%", " %"
+    )
 
 
 @register.filter

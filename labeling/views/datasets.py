@@ -1,6 +1,7 @@
 """Frozen dataset versions: preview, freeze, read, download."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -57,7 +58,7 @@ def _preview(request: HttpRequest, access: Access) -> object:
 @guarded("view_results")
 def dataset(request: HttpRequest, access: Access, number: int) -> HttpResponse:
     version = get_object_or_404(DatasetVersion, project=access.project, number=number)
-    paginator = Paginator(_Rows(version), SAMPLE)
+    paginator: Paginator[dict[str, object]] = Paginator(_Rows(version), SAMPLE)
     page_obj = paginator.get_page(request.GET.get("page"))
     context = {
         "version": version,
@@ -72,7 +73,7 @@ def dataset(request: HttpRequest, access: Access, number: int) -> HttpResponse:
     return page(request, "labeling/dataset.html", context)
 
 
-class _Rows:
+class _Rows(Sequence[dict[str, object]]):
     """The rows of a version as a sequence that a paginator can cut."""
 
     def __init__(self, version: DatasetVersion) -> None:
@@ -81,7 +82,7 @@ class _Rows:
     def __len__(self) -> int:
         return self._version.rows
 
-    def __getitem__(self, part: slice) -> list[dict[str, object]]:
+    def __getitem__(self, part: Any) -> Any:
         rows: Iterator[dict[str, object]] = rowfile.read(self._version.path)
         return [row for index, row in zip(range(part.stop), rows, strict=False) if index >= part.start]
 
@@ -109,5 +110,7 @@ def export(request: HttpRequest, access: Access, number: int, format: str) -> Ht
         raise Http404("This version has no such split, shape or format.")
     lines = exporting.jsonl(version, split=split, shape=shape)
     response = StreamingHttpResponse(lines, content_type="application/jsonl")
-    response["Content-Disposition"] = f'attachment; filename="{access.project.slug}-v{number}-{split}-{shape}.jsonl"'
+    response["Content-Disposition"] = (
+        f'attachment; filename="{access.project.slug}-v{number}-{split}-{shape}.jsonl"'
+    )
     return response  # type: ignore[return-value]

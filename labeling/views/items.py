@@ -25,7 +25,11 @@ def items(request: HttpRequest, access: Access) -> HttpResponse:
         rows = rows.filter(preview__icontains=q)
     if status in ("open", "done"):
         waiting = Assignment.objects.filter(project=access.project, submitted_at=None, skipped_at=None)
-        rows = rows.filter(pk__in=waiting.values("item")) if status == "open" else rows.exclude(pk__in=waiting.values("item"))
+        rows = (
+            rows.filter(pk__in=waiting.values("item"))
+            if status == "open"
+            else rows.exclude(pk__in=waiting.values("item"))
+        )
     paginator = Paginator(rows.order_by(SORTS.get(sort, "id")), PER_PAGE)
     context = {
         "page_obj": paginator.get_page(request.GET.get("page")),

@@ -46,7 +46,9 @@ def people(request: HttpRequest, access: Access) -> HttpResponse:
             return redirect("labeling:people", access.project.slug)
         except Refused as refusal:
             form.add_error(None, refusal.sentence)
-    members = Membership.objects.filter(project=access.project).select_related("user").order_by("user__username")
+    members = (
+        Membership.objects.filter(project=access.project).select_related("user").order_by("user__username")
+    )
     context = {
         "members": members,
         "form": form,

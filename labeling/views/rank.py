@@ -26,7 +26,9 @@ def rank(request: HttpRequest, access: Access) -> HttpResponse:
 def submit_judgment(request: HttpRequest, access: Access, assignment_id: int) -> HttpResponse:
     form = JudgmentForm(request.POST)
     if not form.is_valid():
-        return _task(request, access, conflict="The form was incomplete; choose again and submit.", status=422)
+        return _task(
+            request, access, conflict="The form was incomplete; choose again and submit.", status=422
+        )
     values = form.cleaned_data
     try:
         submit(

@@ -26,6 +26,7 @@ function theme() {
   const [ink, quiet, line] = [token("--ink"), token("--ink-2"), token("--line")];
   const font = getComputedStyle(document.body).fontFamily;
   return {
+    aria: false,
     background: "transparent",
     font,
     view: { stroke: null },

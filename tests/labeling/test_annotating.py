@@ -82,7 +82,7 @@ def test_nobody_can_change_or_delete_a_judgment(project: Project, ben: User) -> 
         lambda: Judgment.objects.all().delete(),
         lambda: Judgment.objects.bulk_update([judgment], ["label"]),
     ):
-        with pytest.raises(Unchangeable, match="never"):
+        with pytest.raises(Unchangeable, match="never"), transaction.atomic():
             change()
     assert Judgment.objects.get().label == "0"
 

@@ -18,7 +18,9 @@ class TrainingRun(Lifecycle):
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="training_runs")
     name = models.CharField(max_length=120)
     method = models.CharField(max_length=20)
-    dataset_version = models.ForeignKey(DatasetVersion, on_delete=models.PROTECT, related_name="training_runs")
+    dataset_version = models.ForeignKey(
+        DatasetVersion, on_delete=models.PROTECT, related_name="training_runs"
+    )
     base = models.ForeignKey(BaseModel, on_delete=models.PROTECT, related_name="training_runs")
     start = models.ForeignKey(Checkpoint, on_delete=models.PROTECT, related_name="training_runs")
     spec = models.JSONField()

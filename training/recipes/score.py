@@ -22,7 +22,6 @@ from training.recipes import contract
 from training.specs import Scored, ScoreJob, SpecRefused, parse
 
 if TYPE_CHECKING:
-    import torch
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 

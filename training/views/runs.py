@@ -31,7 +31,9 @@ def runs(request: HttpRequest, access: Access) -> HttpResponse:
         access.require("train")
         if form.is_valid():
             try:
-                values = {key: form.cleaned_data[key] for key in ("method", "dataset_version", "start", "name")}
+                values = {
+                    key: form.cleaned_data[key] for key in ("method", "dataset_version", "start", "name")
+                }
                 run = launch(
                     project=access.project, values=form.spec_values(), person=access.person, **values
                 )
@@ -39,7 +41,9 @@ def runs(request: HttpRequest, access: Access) -> HttpResponse:
             except Refused as refusal:
                 form.add_error(None, refusal.sentence)
     rows = TrainingRun.objects.filter(project=access.project).defer("spec", "result")
-    found = list(rows.select_related("dataset_version", "dataset_version__project", "base", "start")[:PER_PAGE])
+    found = list(
+        rows.select_related("dataset_version", "dataset_version__project", "base", "start")[:PER_PAGE]
+    )
     context = {
         "runs": [run_line(run) for run in found],
         "live": any(not run.is_over for run in found),
@@ -58,7 +62,12 @@ def run(request: HttpRequest, access: Access, run_id: int) -> HttpResponse:
     )
     chart = loss_chart(loss_points(found), name=found.name, total_steps=found.total_steps)
     context = {
-        "run": {**run_line(found), "error": found.error, "started_at": found.started_at, "is_over": found.is_over},
+        "run": {
+            **run_line(found),
+            "error": found.error,
+            "started_at": found.started_at,
+            "is_over": found.is_over,
+        },
         "found": found,
         "spec_rows": spec_rows(found),
         "chart": chart,

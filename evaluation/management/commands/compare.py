@@ -21,7 +21,9 @@ class Command(VerbCommand):
         first, second = (self._run(options[name], options["person"]) for name in ("first", "second"))
         found = compare(first, second)
         self.say(f"{found.second.name} against {found.first.name} on {found.paired.n:,} shared cases")
-        self.say(f"  preference accuracy: {found.paired.difference or 'not enough data'}, p {found.paired.p_value}")
+        self.say(
+            f"  preference accuracy: {found.paired.difference or 'not enough data'}, p {found.paired.p_value}"
+        )
         self.say(f"  fixed {found.paired.fixed}, broken {found.paired.broken}")
         self.say(f"  ratio of perplexities: {found.ratio or 'not enough data'}")
         return found.as_dict()

@@ -17,7 +17,9 @@ class Command(VerbCommand):
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--once", action="store_true", help="run the whole loop headless")
         parser.add_argument("--seed", type=int, default=0)
-        parser.add_argument("--part", action="store_true", help="use the bundled part even where the whole is there")
+        parser.add_argument(
+            "--part", action="store_true", help="use the bundled part even where the whole is there"
+        )
         parser.add_argument("--nano-seconds", type=float, default=loop.NANO_SECONDS)
 
     def run(self, **options: Any) -> dict[str, Any]:
@@ -41,8 +43,12 @@ class Command(VerbCommand):
             ("judgments", f"{result['judgments']:,}"),
         ]
         for pair, kappa in result["cohen_kappa"].items():
-            published = PUBLISHED_KAPPA.get(tuple(pair.split("-")))  # type: ignore[call-overload]
-            words = f"{kappa['value']:.3f} [{kappa['low']:.3f}, {kappa['high']:.3f}]" if kappa else "not enough data"
+            published = PUBLISHED_KAPPA.get(tuple(pair.split("-")))
+            words = (
+                f"{kappa['value']:.3f} [{kappa['low']:.3f}, {kappa['high']:.3f}]"
+                if kappa
+                else "not enough data"
+            )
             rows.append((f"Cohen's kappa {pair}", f"{words} (published for the whole set: {published})"))
         rows.append(("dataset hash", result["dataset_hash"]))
         for name, loss in result["loss"].items():

@@ -18,8 +18,12 @@ class Command(VerbCommand):
     help = "Score checkpoints and their base on a suite; with --wait, print the numbers."
 
     def arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--suite", required=True, help="dataset version PROJECT:NUMBER whose test split is the suite")
-        parser.add_argument("--checkpoint", action="append", required=True, help="number or name; may be repeated")
+        parser.add_argument(
+            "--suite", required=True, help="dataset version PROJECT:NUMBER whose test split is the suite"
+        )
+        parser.add_argument(
+            "--checkpoint", action="append", required=True, help="number or name; may be repeated"
+        )
         parser.add_argument("--engine", default="transformers", choices=list(ENGINES))
         parser.add_argument("--wait", action="store_true", help="do the work here unless a worker takes it")
 
@@ -28,7 +32,9 @@ class Command(VerbCommand):
         run = plan_evaluation(
             project=version.project,
             suite=create_suite(version=version),
-            checkpoints=[find_checkpoint(project=version.project, name=name) for name in options["checkpoint"]],
+            checkpoints=[
+                find_checkpoint(project=version.project, name=name) for name in options["checkpoint"]
+            ],
             person=None,
             engine=options["engine"],
         )
@@ -40,7 +46,9 @@ class Command(VerbCommand):
                 raise Refused(run.error or f"The evaluation is {run.get_status_display().lower()}.")
         lines = score_lines(run)
         for line in lines:
-            self.say(f"  {line.checkpoint.name}: accuracy {line.accuracy or 'not enough data'}, "
-                     f"perplexity {line.perplexity or 'not enough data'} {line.delta_words}")
+            self.say(
+                f"  {line.checkpoint.name}: accuracy {line.accuracy or 'not enough data'}, "
+                f"perplexity {line.perplexity or 'not enough data'} {line.delta_words}"
+            )
         self.say(verdict(lines))
         return {"evaluation": run.pk, "status": run.status, "scores": [as_dict(line) for line in lines]}

@@ -23,7 +23,9 @@ class Command(VerbCommand):
             self.say(f"  {pair.rater_a} and {pair.rater_b}: kappa {words(pair.kappa)}, raw {words(pair.raw)}")
         people = quality.per_person(project)
         for line in people:
-            self.say(f"  {line.name}: {line.judgments:,} judgments, first one better {words(line.left_share)}")
+            self.say(
+                f"  {line.name}: {line.judgments:,} judgments, first one better {words(line.left_share)}"
+            )
         return {
             "items": found.n_items,
             "alpha": as_dict(found.alpha),

@@ -9,7 +9,9 @@ from training.nano import make_nano_model, register_nano_model
 
 
 class Command(VerbCommand):
-    help = "Train a small causal language model and its tokenizer from scratch on local text; downloads nothing."
+    help = (
+        "Train a small causal language model and its tokenizer from scratch on local text; downloads nothing."
+    )
 
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("out", type=Path)
@@ -20,7 +22,9 @@ class Command(VerbCommand):
 
     def run(self, **options: Any) -> dict[str, Any]:
         out: Path = options["out"]
-        given = {"text": [str(Path(path).resolve()) for path in options["text"]]} if options["text"] else {}
+        given: dict[str, Any] = (
+            {"text": [str(Path(path).resolve()) for path in options["text"]]} if options["text"] else {}
+        )
         result = make_nano_model(out=out, seed=options["seed"], budget_seconds=options["seconds"], **given)
         if options["name"]:
             register_nano_model(out=out, name=options["name"], result=result)

@@ -13,7 +13,14 @@ from training.models import BaseModel, Checkpoint, TrainingRun
 from training.registry import find_checkpoint, register_base
 from training.specs import METHODS
 
-TYPES = {"epochs": float, "learning_rate": float, "batch_size": int, "max_length": int, "seed": int, "beta": float}
+TYPES = {
+    "epochs": float,
+    "learning_rate": float,
+    "batch_size": int,
+    "max_length": int,
+    "seed": int,
+    "beta": float,
+}
 
 
 class Command(VerbCommand):
@@ -22,7 +29,9 @@ class Command(VerbCommand):
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--method", required=True, choices=list(METHODS))
         parser.add_argument("--dataset", required=True, help="PROJECT:NUMBER")
-        parser.add_argument("--base", required=True, help="name or folder of a base model, or of a checkpoint to go on from")
+        parser.add_argument(
+            "--base", required=True, help="name or folder of a base model, or of a checkpoint to go on from"
+        )
         parser.add_argument("--adaptation", default="lora", choices=["full", "lora"])
         parser.add_argument("--name", default="")
         parser.add_argument("--wait", action="store_true", help="do the work here unless a worker takes it")
@@ -45,7 +54,9 @@ class Command(VerbCommand):
         if options["wait"]:
             drive(run)
             run = wait_for(run)
-            self.say(f"run {run.pk} {run.get_status_display().lower()}: loss {run.loss_first} to {run.loss_last}")
+            self.say(
+                f"run {run.pk} {run.get_status_display().lower()}: loss {run.loss_first} to {run.loss_last}"
+            )
             if run.status != Status.SUCCEEDED:
                 raise Refused(run.error or f"The run is {run.get_status_display().lower()}.")
         return _facts(run)
