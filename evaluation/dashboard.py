@@ -18,7 +18,7 @@ from labeling.lifecycle import TERMINAL, Status
 from labeling.models import Assignment, DatasetVersion, Item, Judgment, Project
 from training.models import TrainingRun
 
-DAYS = 30
+DAYS, SHOWN_AT_LEAST = 30, 14
 RECENT = 5
 
 
@@ -49,7 +49,7 @@ def overview(project: Project) -> dict[str, Any]:
 
 
 def judgments_by_day(project: Project) -> list[tuple[date, int]]:
-    """(day, judgments) of the last month, days without any included, from the first day with one."""
+    """(day, judgments) of the last month, from the first day with one, two weeks at least; idle days count 0."""
     since = timezone.localtime() - timedelta(days=DAYS)
     rows = Judgment.objects.filter(project=project, created_at__gte=since).annotate(
         day=TruncDate("created_at")
@@ -57,7 +57,8 @@ def judgments_by_day(project: Project) -> list[tuple[date, int]]:
     counts = dict(rows.order_by("day").values_list("day").annotate(n=Count("pk")))
     if not counts:
         return []
-    first, today = min(counts), timezone.localdate()
+    today = timezone.localdate()
+    first = min(*counts, today - timedelta(days=SHOWN_AT_LEAST - 1))
     days = (first + timedelta(days=step) for step in range((today - first).days + 1))
     return [(day, counts.get(day, 0)) for day in days]
 

@@ -100,6 +100,7 @@ def _refuse_leak(suite: Suite, checkpoints: Sequence[Checkpoint]) -> None:
     cases = set(Case.objects.filter(suite=suite).values_list("prompt_hash", flat=True))
     for checkpoint in checkpoints:
         for version in trained_on(checkpoint):
+            exporting.verify(version)
             seen = cases & {row["prompt_hash"] for row in rowfile.read(version.path, split="train")}
             if seen:
                 raise Refused(

@@ -20,9 +20,15 @@ def judgments_chart(days: list[tuple[date, int]]) -> dict[str, Any] | None:
             "name": "rows",
             "values": [{"day": day.isoformat(), "judgments": count} for day, count in days],
         },
-        "mark": {"type": "bar", "tooltip": True, "maxBarSize": 28},
+        "mark": {"type": "bar", "tooltip": True, "width": {"band": 0.7}},
         "encoding": {
-            "x": {"field": "day", "type": "ordinal", "timeUnit": "yearmonthdate", "title": None},
+            "x": {
+                "field": "day",
+                "type": "ordinal",
+                "timeUnit": "yearmonthdate",
+                "title": None,
+                "axis": {"format": "%e %b", "labelAngle": 0, "labelOverlap": True},
+            },
             "y": {
                 "field": "judgments",
                 "type": "quantitative",

@@ -147,14 +147,15 @@ def freeze(*, project: Project, recipe: PreferenceRecipe, person: User | None) -
     building = path.with_name(f"{folder}.building")
     try:
         building.mkdir(parents=True)
-        result, content_hash, used = _write(building, project, recipe)
+        newest = Judgment.objects.filter(project=project).aggregate(newest=Max("pk"))["newest"] or 0
+        result, content_hash, used = _write(building, project, recipe, newest)
         same = DatasetVersion.objects.filter(
             project=project, content_hash=content_hash, recipe=recipe.model_dump()
         ).first()
         if same is not None:
             return same
         with transaction.atomic():
-            version = _version(project, recipe, person, folder, result, content_hash, used)
+            version = _version(project, recipe, person, folder, result, content_hash, used, newest)
             _write_manifest(building, version, used)
             building.rename(path)
         return version
@@ -180,12 +181,12 @@ def current_judgments(project: Project) -> models.QuerySet[Judgment]:
 
 
 def _write(
-    folder: Path, project: Project, recipe: PreferenceRecipe
+    folder: Path, project: Project, recipe: PreferenceRecipe, newest: int
 ) -> tuple[Preview, str, list[tuple[int, list[_Vote]]]]:
     result, digest = Preview(), hashlib.sha256()
     used: list[tuple[int, list[_Vote]]] = []
     with RowWriter(folder / FILE_NAME) as writer:
-        for outcome, votes in _rows(project, recipe):
+        for outcome, votes in _rows(project, recipe, newest):
             result.count(outcome)
             if isinstance(outcome, Row):
                 writer.add(asdict(outcome))
@@ -197,10 +198,15 @@ def _write(
     return result, digest.hexdigest(), used
 
 
-def _rows(project: Project, recipe: PreferenceRecipe) -> Iterator[tuple[Row | str, list[_Vote]]]:
-    """Every judged item, in the order of its content hash, as a row or as the reason why it is dropped."""
+def _rows(
+    project: Project, recipe: PreferenceRecipe, newest: int | None = None
+) -> Iterator[tuple[Row | str, list[_Vote]]]:
+    """Every judged item, in the order of its content hash, as a row or as the reason why it is dropped.
+
+    Judgments after `newest` are left out: they arrived while this one was made, and count as newer than it.
+    """
     protected = protected_hashes(project=project)
-    groups = (list(group) for _, group in itertools.groupby(_votes(project), key=lambda vote: vote.item_id))
+    groups = (list(group) for _, group in itertools.groupby(_votes(project, newest), key=lambda vote: vote.item_id))
     while chunk := list(itertools.islice(groups, CHUNK)):
         decided = [(votes, _decide(votes, recipe)) for votes in chunk]
         wanted = [votes[0].item_id for votes, label in decided if label in ("0", "1")]
@@ -217,9 +223,10 @@ def _rows(project: Project, recipe: PreferenceRecipe) -> Iterator[tuple[Row | st
                 yield _row(votes, label, prompts[item], texts[item], recipe, protected), votes
 
 
-def _votes(project: Project) -> Iterator[_Vote]:
+def _votes(project: Project, newest: int | None) -> Iterator[_Vote]:
     columns = ("item_id", "item__content_hash", "item__prompt_hash", "id", "label")
-    rows = current_judgments(project).order_by("item__content_hash", "id").values_list(*columns)
+    known = current_judgments(project) if newest is None else current_judgments(project).filter(pk__lte=newest)
+    rows = known.order_by("item__content_hash", "id").values_list(*columns)
     return itertools.starmap(_Vote, rows.iterator(chunk_size=2000))
 
 
@@ -278,9 +285,9 @@ def _version(
     result: Preview,
     content_hash: str,
     used: list[tuple[int, list[_Vote]]],
+    newest: int,
 ) -> DatasetVersion:
     last = DatasetVersion.objects.filter(project=project).aggregate(last=Max("number"))["last"] or 0
-    newest = Judgment.objects.filter(project=project).aggregate(newest=Max("pk"))["newest"] or 0
     version = DatasetVersion.objects.create(
         project=project,
         number=last + 1,

@@ -49,7 +49,7 @@ def verify(version: DatasetVersion) -> None:
     """Refuse to hand out rows that are not those that were frozen."""
     try:
         found = rowfile.content_hash(version.path)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # pyarrow says ValueError of a damaged file
         raise Refused(
             f"The rows of {version} cannot be read: {error}; restore them from a backup."
         ) from error

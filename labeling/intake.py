@@ -74,23 +74,18 @@ def add_items(
     for _ in range(3):
         try:
             with transaction.atomic():
-                known = _known(project, list(unique), batch)
+                known = _known(project, list(unique))
                 fresh = {key: draft for key, draft in unique.items() if key not in known}
                 _store(project, fresh, source_kind, batch)
         except IntegrityError:
             continue  # another import stored one of these at the same moment: look again
-        earlier = sum(known.values())
-        new = len(fresh) + earlier
-        return Intake(new=new, duplicate=len(drafts) - new)
+        return Intake(new=len(fresh), duplicate=len(drafts) - len(fresh))
     raise IntegrityError("other imports kept writing the same items; start this one again")
 
 
-def _known(project: Project, hashes: list[str], batch: ImportBatch | None) -> dict[str, bool]:
-    """Hashes that the project already has → whether this very batch brought them (before it was interrupted)."""
-    rows = Item.objects.filter(project=project, content_hash__in=hashes).values_list(
-        "content_hash", "batch_id"
-    )
-    return {key: batch is not None and batch_id == batch.pk for key, batch_id in rows}
+def _known(project: Project, hashes: list[str]) -> set[str]:
+    rows = Item.objects.filter(project=project, content_hash__in=hashes)
+    return set(rows.values_list("content_hash", flat=True))
 
 
 def _store(

@@ -59,6 +59,7 @@ def launch(
 
 def _refuse_leak(version: DatasetVersion) -> None:
     """A prompt that became evaluation material after the freeze must not be trained on."""
+    exporting.verify(version)
     protected = protected_hashes(project=version.project)
     leaked = {row["prompt_hash"] for row in rowfile.read(version.path, split="train")} & protected
     if leaked:

@@ -50,7 +50,7 @@ def start_import(
             filename=Path(filename).name[:255],
             path=str(target),
             format=format,
-            licence=licence,
+            licence=licence[:100],
             created_by=person,
         )
         batch.enqueue()
@@ -62,10 +62,12 @@ def run_import(batch: ImportBatch) -> bool:
     if not batch.claim():
         return False
     batch.row_errors.all().delete()
-    batch.new = batch.duplicate = batch.refused = 0
+    batch.new, batch.refused = batch.items.count(), 0  # an earlier try may have stored some
+    accepted = 0
     try:
         for chunk in _chunks(batch):
-            if not _store(batch, chunk):
+            accepted += sum(isinstance(row, ItemDraft) for _, row in chunk)
+            if not _store(batch, chunk, accepted):
                 return False
             if batch.cancel_requested():
                 return batch.finish(Status.CANCELLED, **_counts(batch))
@@ -83,7 +85,7 @@ def _chunks(batch: ImportBatch) -> Iterator[list[tuple[int, ItemDraft | RowRefus
 
 
 def _drafts(batch: ImportBatch) -> Iterator[tuple[int, ItemDraft | RowRefused]]:
-    for number, row in read_rows(Path(batch.path)):
+    for number, row in read_rows(Path(batch.path), name=batch.filename):
         if isinstance(row, RowRefused):
             yield number, row
             continue
@@ -95,7 +97,8 @@ def _drafts(batch: ImportBatch) -> Iterator[tuple[int, ItemDraft | RowRefused]]:
             yield number, draft
 
 
-def _store(batch: ImportBatch, chunk: list[tuple[int, ItemDraft | RowRefused]]) -> bool:
+def _store(batch: ImportBatch, chunk: list[tuple[int, ItemDraft | RowRefused]], accepted: int) -> bool:
+    """Store a chunk. `accepted` rows of the file could be read so far: those that are not new are duplicates."""
     drafts = [row for _, row in chunk if isinstance(row, ItemDraft)]
     errors = [(number, row) for number, row in chunk if isinstance(row, RowRefused)]
     intake = add_items(
@@ -103,12 +106,18 @@ def _store(batch: ImportBatch, chunk: list[tuple[int, ItemDraft | RowRefused]]) 
     )
     room = max(0, KEPT_ERRORS - batch.refused)
     RowError.objects.bulk_create(
-        RowError(batch=batch, line=number, reason=refusal.sentence) for number, refusal in errors[:room]
+        RowError(batch=batch, line=number, reason=_storable(refusal.sentence))
+        for number, refusal in errors[:room]
     )
     batch.new += intake.new
-    batch.duplicate += intake.duplicate
+    batch.duplicate = max(0, accepted - batch.new)
     batch.refused += len(errors)
     return batch.heartbeat() and bool(ImportBatch.objects.filter(pk=batch.pk).update(**_counts(batch)))
+
+
+def _storable(sentence: str) -> str:
+    """A reason may quote what no database takes: NUL and halves of surrogate pairs."""
+    return sentence.replace("\0", "\\u0000").encode("utf-8", "backslashreplace").decode()
 
 
 def _with_licence(drafts: list[ItemDraft], licence: str) -> list[ItemDraft]:

@@ -1,5 +1,6 @@
 """Rows of the formats that people have → item drafts. A row that does not fit is refused with the reason."""
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +9,7 @@ from labeling.errors import RowRefused
 from labeling.intake import ItemDraft, Message, ResponseDraft
 
 ROLES = {"system", "user", "assistant", "tool"}
+LENGTHS = {"source": 200, "origin": 120}
 HH_TURN = re.compile(r"\n\nHuman:|\n\nAssistant:")
 FORMATS = {
     "auto": "Recognise by the fields of each row",
@@ -139,7 +141,7 @@ def _text(row: dict[str, Any], name: str) -> str:
 
 def _optional(row: dict[str, Any], name: str) -> str:
     value = row.get(name)
-    return value[:200] if isinstance(value, str) else ""
+    return value[: LENGTHS.get(name, 100)] if isinstance(value, str) else ""
 
 
 def _messages(value: Any, name: str) -> list[Message]:
@@ -196,13 +198,32 @@ def _check(draft: ItemDraft) -> None:
         raise RowRefused(f"there are {len(draft.responses)} responses; a pairwise item has exactly 2")
     if draft.responses[0] == draft.responses[1] and not draft.responses[0].origin:
         raise RowRefused("the two responses are the same text; there is nothing to compare")
-    texts = [message["content"] for message in draft.messages] + [
-        part for r in draft.responses for part in (r.text, r.origin)
-    ]
-    for text in texts:
+    texts = [message["content"] for message in draft.messages]
+    texts += [part for r in draft.responses for part in (r.text, r.origin)]
+    for text in (*texts, draft.source_ref, draft.licence, *_texts(draft.extra)):
         if "\0" in text:
             raise RowRefused("a text holds a NUL character (\\u0000), which databases refuse; remove it")
         if not text.isprintable() and any("\ud800" <= character <= "\udfff" for character in text):
             raise RowRefused(
                 "a text holds half of a surrogate pair, which is not valid Unicode; save it again"
             )
+
+
+def _texts(extra: dict[str, Any]) -> list[str]:
+    """All texts in what comes with a row. Raises RowRefused where it cannot be stored as JSON."""
+    found: list[str] = []
+
+    def walk(value: Any) -> None:
+        if isinstance(value, str):
+            found.append(value)
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise RowRefused(f"extra holds {value}, which is not a number in JSON; use null")
+        elif isinstance(value, (dict, list)):
+            for part in (*value, *value.values()) if isinstance(value, dict) else value:
+                walk(part)
+
+    try:
+        walk(extra)
+    except RecursionError:
+        raise RowRefused("extra is nested too deeply; give a flat object") from None
+    return found

@@ -59,7 +59,11 @@ def _preview(request: HttpRequest, access: Access) -> object:
 def dataset(request: HttpRequest, access: Access, number: int) -> HttpResponse:
     version = get_object_or_404(DatasetVersion, project=access.project, number=number)
     paginator: Paginator[dict[str, object]] = Paginator(_Rows(version), SAMPLE)
-    page_obj = paginator.get_page(request.GET.get("page"))
+    try:
+        page_obj = paginator.get_page(request.GET.get("page"))
+    except (OSError, ValueError) as error:
+        messages.error(request, f"The rows cannot be read: {error}; restore them from a backup.")
+        page_obj = Paginator([], SAMPLE).get_page(1)
     context = {
         "version": version,
         "recipe_words": recipe_words(version),
@@ -103,6 +107,10 @@ def export(request: HttpRequest, access: Access, number: int, format: str) -> Ht
     """Download: the frozen Parquet file as it is, or JSON lines for a trainer (?split=train&shape=preference)."""
     version = get_object_or_404(DatasetVersion, project=access.project, number=number)
     split, shape = request.GET.get("split", "train"), request.GET.get("shape", "preference")
+    try:
+        exporting.verify(version)
+    except Refused as refusal:
+        return HttpResponse(refusal.sentence, status=409)
     if format == "parquet":
         file = (version.path / rowfile.FILE_NAME).open("rb")
         return FileResponse(file, as_attachment=True, filename=f"{access.project.slug}-v{number}.parquet")  # type: ignore[return-value]

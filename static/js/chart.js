@@ -1,103 +1,86 @@
-// Draws every <div class="chart" data-spec="ID"> from the JSON beside it, in the colours of the page.
-// An entry module. The bundle vendor/vega-embed.js sets the global vegaEmbed; without it the table opens instead.
+// Draws every <div class="chart" data-spec="ID"> from the JSON beside it. An entry module.
+// Colours stay "var(--chosen)" down to the SVG, so the page's scheme and print decide, and nothing is drawn twice.
+// The bundle vendor/vega-embed.js sets the global vegaEmbed; without it the table opens instead.
 
 const drawn = new WeakMap();
-const probe = document.createElement("span");
-probe.hidden = true;
-document.body.append(probe);
-
-/** The colour behind a custom property, as the browser resolves it for light or dark. */
-function token(name) {
-  probe.style.color = "";
-  probe.style.color = `var(${name})`;
-  const [red, green, blue] = getComputedStyle(probe).color.match(/[\d.]+/g).map(Number);
-  return `#${[red, green, blue].map((part) => Math.round(part).toString(16).padStart(2, "0")).join("")}`;
-}
-
-/** Specs name colours as "var(--chosen)"; Vega needs them resolved. */
-function resolve(node) {
-  if (typeof node === "string") return node.replace(/^var\((--[\w-]+)\)$/, (_, name) => token(name));
-  if (Array.isArray(node)) return node.map(resolve);
-  if (node && typeof node === "object") return Object.fromEntries(Object.entries(node).map(([key, value]) => [key, resolve(value)]));
-  return node;
-}
+const v = (name) => `var(--${name})`;
 
 function theme() {
-  const [ink, quiet, line] = [token("--ink"), token("--ink-2"), token("--line")];
-  const font = getComputedStyle(document.body).fontFamily;
   return {
     aria: false,
     background: "transparent",
-    font,
+    font: getComputedStyle(document.body).fontFamily,
     view: { stroke: null },
-    axis: { labelColor: quiet, titleColor: quiet, tickColor: line, domainColor: token("--line-strong"), gridColor: line, labelFontSize: 12, titleFontSize: 12, titleFontWeight: 400, tickSize: 4, labelPadding: 4, labelLimit: 220, labelSeparation: 6 },
+    axis: {
+      labelColor: v("ink-2"), titleColor: v("ink-2"), tickColor: v("line"), domainColor: v("line-strong"), gridColor: v("line"),
+      labelFontSize: 12, titleFontSize: 12, titleFontWeight: 400, tickSize: 4, labelPadding: 4, labelLimit: 220, labelSeparation: 6,
+    },
     axisY: { domain: false, ticks: false },
     axisX: { grid: false },
     axisQuantitative: { tickCount: 6 },
-    legend: { labelColor: quiet, titleColor: quiet, labelFontSize: 12, titleFontWeight: 400, orient: "top", title: null },
-    header: { labelColor: quiet, titleColor: quiet },
-    text: { color: ink, fontSize: 12 },
-    mark: { color: token("--accent") },
-    line: { strokeWidth: 1.75 },
-    point: { filled: true, size: 70, opacity: 1 },
-    bar: { color: token("--accent"), continuousBandSize: 14 },
-    rule: { color: token("--baseline") },
-    range: { category: ["--chosen", "--rejected", "--running", "--warn", "--accent", "--tie"].map(token) },
+    legend: { labelColor: v("ink-2"), titleColor: v("ink-2"), labelFontSize: 12, titleFontWeight: 400, orient: "top", title: null },
+    header: { labelColor: v("ink-2"), titleColor: v("ink-2") },
+    text: { color: v("ink"), fontSize: 12 },
+    mark: { color: v("accent") },
+    line: { color: v("accent"), strokeWidth: 1.75 },
+    point: { color: v("accent"), filled: true, size: 70, opacity: 1 },
+    bar: { color: v("accent"), continuousBandSize: 14 },
+    rule: { color: v("baseline") },
+    range: { category: ["chosen", "rejected", "running", "warn", "accent", "tie"].map(v) },
   };
 }
 
-// The spec without its rows: when only the rows differ, the drawing keeps and the rows change.
-function split(spec) {
+// The spec without its rows: while only the rows differ, the drawing stays and the rows change.
+function read(box) {
+  const { $schema, title, table, n_words: words, ...spec } = JSON.parse(document.getElementById(box.dataset.spec).textContent);
   const rows = Array.isArray(spec.data?.values) ? spec.data.values : null;
-  if (!rows) return { shape: JSON.stringify(spec), rows: null };
-  return { shape: JSON.stringify({ ...spec, data: { name: "rows" } }), rows };
+  if (rows) spec.data = { name: "rows" };
+  return { spec, rows, shape: JSON.stringify(spec), content: JSON.stringify(rows) };
 }
 
-function fallBack(box) {
+function complete({ spec, rows }) {
+  const full = { width: "container", height: 220, ...spec, config: { ...theme(), ...spec.config } };
+  if (typeof full.height === "number") full.autosize ??= { type: "fit", contains: "padding" };
+  if (rows) full.data = { name: "rows", values: rows };
+  return full;
+}
+
+function openTable(box) {
   box.dataset.state = "failed";
   box.closest("figure")?.querySelector("details")?.setAttribute("open", "");
 }
 
-async function draw(box, { again = false } = {}) {
-  const source = document.getElementById(box.dataset.spec);
-  if (!source) return;
-  if (!window.vegaEmbed) { fallBack(box); return; }
-  const spec = JSON.parse(source.textContent);
-  const { shape, rows } = split(spec);
-  const before = drawn.get(box);
-  if (before && !again && before.shape === shape) {
-    if (rows && before.rows !== JSON.stringify(rows)) {
-      before.rows = JSON.stringify(rows);
-      await before.view.data("rows", rows).runAsync();
-    }
-    return;
-  }
-  drawn.set(box, { shape, rows: JSON.stringify(rows), view: before?.view ?? { data: () => ({ runAsync: async () => {} }) } });
-  box.style.minHeight = `${box.offsetHeight}px`;
-  const { $schema, title, table, n_words: n, ...rest } = resolve(spec);
-  const full = { width: "container", height: 220, ...rest, config: { ...theme(), ...(rest.config ?? {}) } };
-  if (typeof full.height === "number") full.autosize ??= { type: "fit", contains: "padding" };
-  if (rows) full.data = { name: "rows", values: rows };
+const OPTIONS = {
+  actions: false, renderer: "svg", ast: true, defaultStyle: false, tooltip: { disableDefaultStyle: true, theme: "custom" },
+};
+
+async function draw(box) {
+  if (!window.vegaEmbed) return openTable(box);
+  const next = read(box);
+  const last = drawn.get(box);
+  drawn.set(box, { ...next, view: last?.view });
   try {
-    const result = await window.vegaEmbed(box, full, { actions: false, renderer: "svg", logLevel: 1, ast: true, defaultStyle: false, tooltip: { disableDefaultStyle: true, theme: "custom" } });
-    before?.view.finalize?.();
-    drawn.set(box, { shape, rows: JSON.stringify(rows), view: result.view });
+    if (last?.view && last.shape === next.shape) {
+      if (last.content !== next.content) await last.view.data("rows", next.rows).runAsync();
+      return;
+    }
+    box.style.minHeight = `${box.offsetHeight}px`;
+    const { view } = await window.vegaEmbed(box, complete(next), OPTIONS);
+    last?.view?.finalize();
+    drawn.set(box, { ...next, view });
     box.dataset.state = "drawn";
+    box.querySelector("svg")?.setAttribute("aria-hidden", "true"); // the box is the image, and has the name
   } catch (error) {
     console.warn("This chart could not be drawn; its table is open instead.", error);
-    fallBack(box);
+    openTable(box);
   } finally {
     box.style.minHeight = "";
   }
 }
 
-function drawAll(options) {
-  document.querySelectorAll(".chart[data-spec]").forEach((box) => draw(box, options));
+function drawAll() {
+  document.querySelectorAll(".chart[data-spec]").forEach(draw);
 }
 
 drawAll();
-document.addEventListener("htmx:afterSwap", () => drawAll());
-document.addEventListener("prefloop:preference", (event) => {
-  if (event.detail.name === "theme") drawAll({ again: true });
-});
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawAll({ again: true }));
+document.addEventListener("htmx:afterSwap", drawAll);

@@ -4,7 +4,7 @@ import os
 
 from training.recipes import contract
 
-os.environ.update(contract.QUIET | contract.OFFLINE | {"OMP_NUM_THREADS": "2"})
+os.environ.update(contract.QUIET | contract.OFFLINE | {"OMP_NUM_THREADS": "1"})
 
 import trl.trainer.dpo_trainer  # noqa: E402
 import trl.trainer.sft_trainer  # noqa: E402, F401

@@ -34,6 +34,8 @@ TEMPLATE = (
     "{% if add_generation_prompt or not loop.last %}{{ '\n' }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
+WARMUP = 30  # steps
+MATRIX_RATE = 0.02  # of Muon, whose updates have a size of their own; see training/DECISIONS.md
 HELD_OUT = 20  # one document in twenty, by the hash of its prompt, measures bits per byte
 SAMPLES = (
     "How can I improve my time management skills?",
@@ -165,39 +167,58 @@ def batches(blocks: torch.Tensor, size: int, seed: int) -> Iterator[torch.Tensor
             yield cut[chosen]
 
 
-def fit(run: contract.Run, model: LlamaForCausalLM, blocks: torch.Tensor, job: NanoJob, deadline: float) -> tuple[int, float, float]:
+def fit(
+    run: contract.Run, model: LlamaForCausalLM, blocks: torch.Tensor, job: NanoJob, deadline: float
+) -> tuple[int, float, float]:
     """Train until steps or clock run out; return (steps, first loss, last smoothed loss), losses in nats per token."""
     import torch
 
-    matrices = [p for p in model.parameters() if p.dim() > 1]
-    vectors = [p for p in model.parameters() if p.dim() <= 1]
-    groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=job.learning_rate, betas=(0.9, 0.95), eps=1e-8, fused=True)
+    optimizers = new_optimizers(model, job)
     began = logged = time.monotonic()
-    step, first, smooth, progress = 0, 0.0, 0.0, 0.0
+    step, logged_step, first, smooth, progress = 0, 0, 0.0, 0.0, 0.0
     model.train()
     for ids in batches(blocks, job.batch_size, job.seed):
-        rate = job.learning_rate * min(1.0, (step + 1) / 30) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        scale = min(1.0, (step + 1) / WARMUP) * (0.02 + 0.49 * (1 + math.cos(math.pi * progress)))
         loss = model(input_ids=ids, labels=ids, use_cache=False).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["peak"] * scale
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         step, value = step + 1, loss.item()
         first, smooth = (value, value) if step == 1 else (first, 0.95 * smooth + 0.05 * value)
         now = time.monotonic()
         progress = max(step / job.max_steps, (now - began) / max(1e-9, deadline - began))
-        if step % 20 == 0 or progress >= 1 or run.stopping:
-            speed = (step - (step - 1) // 20 * 20) * ids.numel() / (now - logged)
-            run.event("log", step, loss=smooth, learning_rate=rate, tokens_per_second=round(speed))
-            logged = now
+        if step % 20 == 0 or progress >= 1:
+            speed = (step - logged_step) * ids.numel() / max(1e-9, now - logged)
+            run.event("log", step, loss=smooth, learning_rate=job.learning_rate * scale, tokens_per_second=round(speed))
+            logged, logged_step = now, step
         run.stop_if_asked()
         if progress >= 1:
             break
     model.eval()
     return step, first, smooth
+
+
+def new_optimizers(model: LlamaForCausalLM, job: NanoJob) -> list[torch.optim.Optimizer]:
+    """Return Muon for the hidden matrices and AdamW for embeddings and norms, each group knowing its peak rate."""
+    import torch
+
+    from training.recipes.muon import Muon
+
+    embeddings = list(model.get_input_embeddings().parameters())
+    matrices = [p for p in model.model.layers.parameters() if p.dim() == 2]
+    vectors = [p for p in model.parameters() if p.dim() == 1]
+    optimizers = [
+        Muon(matrices, lr=MATRIX_RATE),
+        torch.optim.AdamW(embeddings + vectors, lr=job.learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True),
+    ]
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["peak"] = group["lr"]
+    return optimizers
 
 
 def bits_per_byte(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, rows: list[dict[str, str]], block: int) -> float:
