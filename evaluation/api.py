@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from evaluation.models import EvalRun, Score
-from evaluation.planning import create_suite, plan_evaluation
+from evaluation.planning import plan_on_held_out
 from labeling.api import ProjectView
 from labeling.models import DatasetVersion
 from training.registry import find_checkpoint
@@ -61,6 +61,7 @@ class Evaluations(ProjectView, generics.ListAPIView[EvalRun]):
 
     capability = {"GET": "view_results", "POST": "train"}
     serializer_class = EvaluationSerializer
+    queryset = EvalRun.objects.none()
     filterset_fields = ["status"]
 
     def get_queryset(self) -> QuerySet[EvalRun]:
@@ -74,9 +75,8 @@ class Evaluations(ProjectView, generics.ListAPIView[EvalRun]):
         access, values = self.access(), form.validated_data
         version = get_object_or_404(DatasetVersion, project=access.project, number=values["dataset_version"])
         names = values["checkpoints"]
-        run = plan_evaluation(
-            project=access.project,
-            suite=create_suite(version=version),
+        run = plan_on_held_out(
+            version=version,
             checkpoints=[find_checkpoint(project=access.project, name=name) for name in names],
             person=access.person,
             name=values["name"],

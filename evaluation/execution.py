@@ -20,11 +20,11 @@ def drive(run: EvalRun) -> None:
     try:
         _score(run)
         _conclude(run)
-    except Interrupted:
+    except Interrupted as interrupted:
         if run.cancel_requested():
             run.finish(Status.CANCELLED)
         else:
-            run.requeue()
+            run.requeue(fault=str(interrupted))
     except Refused as refusal:
         run.finish(Status.FAILED, refusal.sentence)
     except OSError as error:

@@ -26,5 +26,5 @@ class EvaluationForm(forms.Form):
         super().__init__(*args, **kwargs)
         versions: forms.ModelChoiceField[DatasetVersion] = self.fields["dataset_version"]  # type: ignore[assignment]
         checkpoints: forms.ModelMultipleChoiceField[Checkpoint] = self.fields["checkpoints"]  # type: ignore[assignment]
-        versions.queryset = DatasetVersion.objects.filter(project=project)
+        versions.queryset = DatasetVersion.objects.filter(project=project).select_related("project")
         checkpoints.queryset = visible_checkpoints(project).order_by("-id")

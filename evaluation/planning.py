@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import IntegrityError, transaction
 
@@ -78,7 +79,7 @@ def plan_evaluation(
     if len(bases) > 1:
         raise Refused("The checkpoints have different base models; evaluate those of one base at a time.")
     root = Checkpoint.objects.get(base=bases.pop(), kind=Checkpoint.Kind.BASE)
-    chosen = [root, *(checkpoint for checkpoint in checkpoints if checkpoint.pk != root.pk)]
+    chosen = list({checkpoint.pk: checkpoint for checkpoint in (root, *checkpoints)}.values())
     _refuse_leak(suite, chosen)
     with transaction.atomic():
         run = EvalRun.objects.create(
@@ -93,6 +94,15 @@ def plan_evaluation(
         run.checkpoints.set(chosen)
         run.enqueue()
     return run
+
+
+@transaction.atomic
+def plan_on_held_out(
+    *, version: DatasetVersion, checkpoints: Sequence[Checkpoint], **options: Any
+) -> EvalRun:
+    """Plan a run on the held-out rows of a version. Where it is refused, no suite is left and nothing is protected."""
+    suite = create_suite(version=version)
+    return plan_evaluation(project=version.project, suite=suite, checkpoints=checkpoints, **options)
 
 
 def _refuse_leak(suite: Suite, checkpoints: Sequence[Checkpoint]) -> None:

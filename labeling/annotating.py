@@ -140,7 +140,7 @@ def _assignment(project: Project, assignment_id: int) -> Assignment:
 
 
 def _close(assignment: Assignment, person: User, token: uuid.UUID, **end: Any) -> Assignment | None:
-    """End the lease with these values if it is still this person's; after an expiry, any free slot of the item will do."""
+    """End the lease if it is still this person's; after an expiry, any free slot of the item will do."""
     open_slot = {"person": person, "submitted_at": None, "skipped_at": None}
     if Assignment.objects.filter(pk=assignment.pk, token=token, **open_slot).update(**end):
         return assignment

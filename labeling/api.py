@@ -16,12 +16,13 @@ from rest_framework.views import APIView, exception_handler
 
 from labeling.access import Access, open_project
 from labeling.annotating import show, submit
-from labeling.curation import PreferenceRecipe, freeze, read_recipe
+from labeling.curation import freeze
 from labeling.errors import Refused, StaleLease
-from labeling.importing.batches import start_import
+from labeling.importing.batches import refuse_large, start_import
 from labeling.importing.mapping import FORMATS
 from labeling.models import DatasetVersion, ImportBatch
 from labeling.queue import claim_next
+from labeling.recipes import PreferenceRecipe, read_recipe
 from labeling.values import PairwiseAnswer, read_answer
 
 
@@ -44,9 +45,9 @@ class ProjectView(APIView):
     guard = "project"
 
     def access(self) -> Access:
-        return open_project(
-            self.request.user, self.kwargs["slug"], self.capability[self.request.method or "GET"]
-        )
+        method = self.request.method or "GET"
+        capability = self.capability.get("GET" if method == "HEAD" else method)
+        return open_project(self.request.user, self.kwargs["slug"], capability)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
@@ -117,6 +118,7 @@ class Imports(ProjectView):
         form = ImportSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         values, access = form.validated_data, self.access()
+        refuse_large(values["file"].size)
         batch = start_import(
             project=access.project,
             file=values["file"],
@@ -223,6 +225,7 @@ class DatasetVersions(ProjectView, generics.ListAPIView[DatasetVersion]):
 
     capability = {"GET": "view_results", "POST": "curate"}
     serializer_class = DatasetVersionSerializer
+    queryset = DatasetVersion.objects.none()
 
     def get_queryset(self) -> QuerySet[DatasetVersion]:
         return DatasetVersion.objects.filter(project__slug=self.kwargs["slug"])

@@ -12,45 +12,22 @@ import platform
 import shutil
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
 
 from django.conf import settings
 from django.db import IntegrityError, models, transaction
 from django.db.models import Exists, Max, OuterRef
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from labeling.errors import RecipeRefused
 from labeling.models import DatasetEntry, DatasetVersion, Item, Judgment, Project, Response, User
 from labeling.protection import protected_hashes
+from labeling.recipes import PreferenceRecipe, dropped_words, split_of
 from labeling.rowfile import FILE_NAME, RowWriter
 from labeling.values import BOTH_BAD, TIE
 
 CHUNK = 500
-DROP_WORDS = {
-    "too_few": "fewer judgments than the recipe asks for",
-    "no_majority": "no answer has a majority",
-    TIE: "the majority says tie",
-    BOTH_BAD: "the majority says both are bad",
-    "empty": "the chosen or the rejected response is empty",
-    "identical": "chosen and rejected are the same text",
-    "protected": "the prompt is used for evaluation and would be trained on",
-}
-
-
-class PreferenceRecipe(BaseModel):
-    """How judgments become rows of prompt, chosen and rejected."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: Literal["preference"] = "preference"
-    min_judgments: int = Field(default=1, ge=1, le=20, description="Judgments that an item needs to be used.")
-    test_share: float = Field(
-        default=0.2, ge=0.0, le=0.9, description="Share of the prompts that is held out for evaluation."
-    )
-    seed: int = Field(default=0, ge=0, description="Decides which prompts are held out.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +76,6 @@ class Preview:
         self._prompts.add(outcome.prompt_hash)
 
 
-def dropped_words(dropped: Mapping[str, int]) -> list[tuple[str, int]]:
-    """What each rule dropped, as (words, count)."""
-    return [(DROP_WORDS[key], count) for key, count in sorted(dropped.items())]
-
-
 @dataclass(frozen=True, slots=True)
 class _Vote:
     """One judgment as the recipe sees it; payload columns are not read for it."""
@@ -113,18 +85,6 @@ class _Vote:
     prompt_hash: str
     judgment_id: int
     label: str
-
-
-def read_recipe(values: dict[str, Any]) -> PreferenceRecipe:
-    """Check a recipe. Raises RecipeRefused with a sentence that names the field and the bounds."""
-    try:
-        return PreferenceRecipe.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(map(str, first["loc"])) or "recipe"
-        raise RecipeRefused(
-            f"{name} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}; mend it and freeze again."
-        ) from error
 
 
 def preview(*, project: Project, recipe: PreferenceRecipe, sample: int = 0) -> Preview:
@@ -206,7 +166,9 @@ def _rows(
     Judgments after `newest` are left out: they arrived while this one was made, and count as newer than it.
     """
     protected = protected_hashes(project=project)
-    groups = (list(group) for _, group in itertools.groupby(_votes(project, newest), key=lambda vote: vote.item_id))
+    groups = (
+        list(group) for _, group in itertools.groupby(_votes(project, newest), key=lambda vote: vote.item_id)
+    )
     while chunk := list(itertools.islice(groups, CHUNK)):
         decided = [(votes, _decide(votes, recipe)) for votes in chunk]
         wanted = [votes[0].item_id for votes, label in decided if label in ("0", "1")]
@@ -225,7 +187,9 @@ def _rows(
 
 def _votes(project: Project, newest: int | None) -> Iterator[_Vote]:
     columns = ("item_id", "item__content_hash", "item__prompt_hash", "id", "label")
-    known = current_judgments(project) if newest is None else current_judgments(project).filter(pk__lte=newest)
+    known = (
+        current_judgments(project) if newest is None else current_judgments(project).filter(pk__lte=newest)
+    )
     rows = known.order_by("item__content_hash", "id").values_list(*columns)
     return itertools.starmap(_Vote, rows.iterator(chunk_size=2000))
 
@@ -269,12 +233,6 @@ def _row(
             BOTH_BAD: counts[BOTH_BAD],
         },
     )
-
-
-def split_of(prompt_hash: str, recipe: PreferenceRecipe) -> str:
-    """All rows of one prompt fall on the same side."""
-    place = int(hashlib.sha256(f"{recipe.seed}:{prompt_hash}".encode()).hexdigest()[:13], 16) / 16**13
-    return "test" if place < recipe.test_share else "train"
 
 
 def _version(

@@ -3,9 +3,10 @@
 from typing import Any
 
 from django import forms
-from django.conf import settings
 
 from labeling.annotating import SKIP_REASONS
+from labeling.errors import Refused
+from labeling.importing.batches import refuse_large
 from labeling.importing.mapping import FORMATS
 from labeling.models import Project, Role
 
@@ -31,12 +32,10 @@ class ImportForm(forms.Form):
 
     def clean_file(self) -> Any:
         file = self.cleaned_data["file"]
-        limit = settings.PREFLOOP_MAX_UPLOAD_MB
-        if file.size > limit * 1_000_000:
-            raise forms.ValidationError(
-                f"The file has {file.size / 1e6:,.0f} MB; up to {limit} MB can be uploaded here. "
-                "Use `manage.py import_items` on the server for larger ones."
-            )
+        try:
+            refuse_large(file.size)
+        except Refused as refusal:
+            raise forms.ValidationError(refusal.sentence) from refusal
         return file
 
 

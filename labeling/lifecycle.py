@@ -110,8 +110,15 @@ class Lifecycle(models.Model):
             self.refresh_from_db()
         return ended
 
-    def requeue(self) -> bool:
-        """Give a running job back to the queue, to be taken up where it stopped."""
+    def requeue(self, *, fault: str = "") -> bool:
+        """Give a running job back to the queue, to be taken up where it stopped.
+
+        With a fault, which may come back each time, only as often as the settings allow; then it has failed of it.
+        """
+        if fault and self.attempt >= settings.PREFLOOP_MAX_ATTEMPTS:
+            return self.finish(
+                Status.FAILED, f"{fault} This was attempt {self.attempt}; it is not tried again."
+            )
         given = self._set(
             self._mine(), status=Status.QUEUED, claim_token=None, queued_at=timezone.now(), heartbeat_at=None
         )

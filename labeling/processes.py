@@ -1,6 +1,7 @@
 """The processes of an installation on one machine: the web server and a worker with its scheduler."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,7 +27,9 @@ def worker_command() -> list[str]:
 
 
 def start(command: list[str]) -> subprocess.Popen[bytes]:
-    """Start a process in a group of its own, in the project's folder."""
+    """Start a process in a group of its own, in the project's folder. It ends when this process dies, however."""
+    if shutil.which("setpriv"):
+        command = ["setpriv", "--pdeathsig", "TERM", *command]
     return subprocess.Popen(command, cwd=settings.ROOT, start_new_session=True, env=dict(os.environ))
 
 

@@ -1,4 +1,4 @@
-"""A throw-away PostgreSQL: `python -m tests.postgres -- COMMAND…` runs COMMAND with DATABASE_URL set, then removes the server.
+"""A throw-away PostgreSQL: `python -m tests.postgres -- COMMAND…` runs COMMAND with DATABASE_URL set.
 
 The cluster lives in a temporary folder and listens on a free loopback port. PostgreSQL refuses to run as root; root
 hands the folder to the user `postgres`.
@@ -24,7 +24,9 @@ SPEED = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_c
 def binaries() -> Path:
     """The folder of initdb and pg_ctl. Raises RuntimeError where PostgreSQL is not installed."""
     found = shutil.which("pg_ctl")
-    folders = [Path(found).parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    folders = (
+        [Path(found).parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    )
     for folder in folders:
         if (folder / "initdb").exists():
             return folder
@@ -58,7 +60,9 @@ def _run(command: str) -> None:
     argv = ["su", "-s", "/bin/sh", OWNER, "-c", command] if os.geteuid() == 0 else ["/bin/sh", "-c", command]
     # The server inherits the descriptors of pg_ctl, so they must not be pipes that somebody waits for.
     with tempfile.TemporaryFile("w+") as output:
-        code = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", check=False).returncode
+        code = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", check=False
+        ).returncode
         if code:
             output.seek(0)
             raise RuntimeError(f"{command.split()[0]} ended with {code}: {output.read()[-2000:]}")

@@ -14,12 +14,13 @@ from django.db import connections
 from django.test import Client
 
 from labeling.annotating import submit
-from labeling.curation import PreferenceRecipe, freeze
+from labeling.curation import freeze
 from labeling.importing.batches import run_import, start_import
 from labeling.intake import ItemDraft, ResponseDraft, add_items
 from labeling.models import DatasetVersion, ImportBatch, Item, Judgment, Membership, Project, Role, User
 from labeling.projects import create_project
 from labeling.queue import claim_next
+from labeling.recipes import PreferenceRecipe
 from labeling.values import PairwiseAnswer, display_order
 
 PASSWORD = "correct horse battery"

@@ -58,6 +58,7 @@ class Runs(ProjectView, generics.ListAPIView[TrainingRun]):
 
     capability = {"GET": "view_results", "POST": "train"}
     serializer_class = RunSerializer
+    queryset = TrainingRun.objects.none()
     filterset_fields = ["status", "method"]
 
     def get_queryset(self) -> QuerySet[TrainingRun]:

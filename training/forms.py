@@ -49,7 +49,7 @@ class RunForm(forms.Form):
         super().__init__(*args, **kwargs)
         versions: forms.ModelChoiceField[DatasetVersion] = self.fields["dataset_version"]  # type: ignore[assignment]
         starts: forms.ModelChoiceField[Checkpoint] = self.fields["start"]  # type: ignore[assignment]
-        versions.queryset = DatasetVersion.objects.filter(project=project)
+        versions.queryset = DatasetVersion.objects.filter(project=project).select_related("project")
         starts.queryset = visible_checkpoints(project).order_by("-id")
         for name in SHOWN:
             self.fields[name] = _field(name)

@@ -13,7 +13,7 @@ from labeling.lifecycle import Status
 from labeling.models import DatasetVersion, Project, User
 from labeling.protection import protected_hashes
 from training.models import Checkpoint, RunEvent, TrainingRun
-from training.processes import BUSY, STOPPED, Stop, log_tail, run_recipe
+from training.processes import BUSY, STOPPED, Stop, killed_words, log_tail, run_recipe
 from training.registry import read_result, register_checkpoint
 from training.specs import SpecRefused, parse_spec
 from training.telemetry import EventTail
@@ -117,7 +117,7 @@ def _prepare(run: TrainingRun) -> None:
     if (run.path / "spec.json").exists():
         return
     version = run.dataset_version
-    exporting.verify(version)
+    _refuse_leak(version)
     data = run.path / "data"
     data.mkdir(parents=True, exist_ok=True)
     with (data / "train.jsonl").open("wb") as file:
@@ -147,7 +147,7 @@ def _settle(run: TrainingRun, code: int) -> None:
         run.finish(Status.CANCELLED)
     elif code in (STOPPED, BUSY) or code < 0:
         log.warning("run %s stopped with code %s; it goes on from its last checkpoint", run.pk, code)
-        run.requeue()
+        run.requeue(fault=killed_words(code))
     else:
         run.finish(Status.FAILED, _failure(run, code))
 

@@ -69,6 +69,13 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
+def killed_words(code: int) -> str:
+    """A sentence for a process that a signal ended; empty for one that ended by itself."""
+    if code >= 0:
+        return ""
+    return f"The process was killed by signal {-code}, often for want of memory: lower the batch size or the length."
+
+
 def log_tail(run_dir: Path, size: int = 4000) -> str:
     """The end of the process's own output; empty before it wrote any."""
     try:

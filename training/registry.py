@@ -70,7 +70,8 @@ def visible_checkpoints(project: Project) -> QuerySet[Checkpoint]:
 def find_checkpoint(*, project: Project, name: str) -> Checkpoint:
     """A checkpoint by number or name (the newest of that name). Raises Refused with the names there are."""
     rows = visible_checkpoints(project)
-    found = rows.filter(pk=name).first() if name.isdigit() else rows.filter(name=name).order_by("-id").first()
+    is_number = name.isascii() and name.isdigit()
+    found = rows.filter(pk=name).first() if is_number else rows.filter(name=name).order_by("-id").first()
     if found is None:
         known = ", ".join(sorted(set(rows.values_list("name", flat=True)[:20]))) or "none yet"
         raise Refused(f"There is no checkpoint {name!r} here. Known: {known}.")

@@ -1,4 +1,6 @@
-"""What a run may be asked to do: every setting with its bounds and one sentence, read by the web app and by the recipe processes alike."""
+"""What a run may be asked to do: every setting with its bounds and one sentence, read by the web app and by
+the recipe processes alike.
+"""
 
 from __future__ import annotations
 
@@ -137,14 +139,16 @@ class NanoJob(Strict):
     )
     budget_seconds: float = Field(default=150, gt=0, le=3600, description="Clock limit of the whole build.")
     vocab_size: int = Field(
-        default=4096, ge=300, le=65536, description="Tokens in the vocabulary, all in use."
+        default=2048, ge=300, le=65536, description="Tokens in the vocabulary, all in use."
     )
-    hidden_size: int = Field(default=256, ge=32, le=2048, multiple_of=32, description="Width of the model.")
+    hidden_size: int = Field(default=128, ge=32, le=2048, multiple_of=32, description="Width of the model.")
     layers: int = Field(default=4, ge=1, le=48, description="Decoder layers.")
     head_dim: Literal[32, 64] = Field(default=32, description="Width of an attention head.")
     block: int = Field(default=256, ge=32, le=4096, description="Tokens in one packed training row.")
-    batch_size: int = Field(default=8, ge=1, le=512, description="Packed rows in one step.")
-    learning_rate: float = Field(default=3e-3, gt=0, le=0.1, description="Peak learning rate of AdamW.")
+    batch_size: int = Field(default=4, ge=1, le=512, description="Packed rows in one step.")
+    learning_rate: float = Field(
+        default=0.015, gt=0, le=0.1, description="Peak learning rate of embeddings and norms."
+    )
     max_steps: int = Field(
         default=1_000_000, ge=1, description="Step limit; the clock usually ends it first."
     )
@@ -170,7 +174,10 @@ class ScoreJob(Strict):
 
 
 def parse_spec(method: str, values: Mapping[str, Any]) -> TrainSpec:
-    """Return the spec of `method`; what is left out has its default. Raises `SpecRefused` with one sentence."""
+    """Return the spec of `method`; what is left out has its default.
+
+    Raises `SpecRefused` with one sentence.
+    """
     if method not in METHODS:
         raise SpecRefused(f"method {method!r} is unknown; choose one of {', '.join(METHODS)}")
     return parse(METHODS[method], values)

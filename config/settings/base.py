@@ -115,7 +115,8 @@ EMAIL_BACKEND = env.text("EMAIL_BACKEND", "django.core.mail.backends.console.Ema
 
 STATIC_URL = "/static/"
 STATIC_ROOT = PREFLOOP_VAR / "static"
-(PREFLOOP_VAR / "vendor").mkdir(parents=True, exist_ok=True)  # filled by manage.py vendor_assets
+for folder in (STATIC_ROOT, PREFLOOP_VAR / "vendor"):  # filled by collectstatic and vendor_assets
+    folder.mkdir(parents=True, exist_ok=True)
 STATICFILES_DIRS = [ROOT / "static", ("vendor", PREFLOOP_VAR / "vendor")]
 MEDIA_ROOT = PREFLOOP_VAR / "media"
 FILE_UPLOAD_TEMP_DIR = None

@@ -21,13 +21,14 @@ from evaluation.models import EvalRun
 from evaluation.planning import create_suite, plan_evaluation
 from evaluation.reading import ScoreLine, score_lines
 from labeling import quality
-from labeling.curation import PreferenceRecipe, freeze
+from labeling.curation import freeze
 from labeling.errors import Refused
 from labeling.importing.batches import run_import, start_import
 from labeling.lifecycle import Lifecycle, Status
 from labeling.models import DatasetVersion, Judgment, Project, User
 from labeling.processes import start, stop, web_command, worker_command
 from labeling.projects import create_project
+from labeling.recipes import PreferenceRecipe
 from labeling.waiting import wait_for
 from training.launching import launch
 from training.models import Checkpoint, TrainingRun

@@ -6,9 +6,10 @@ from evaluation.demo.data import VOTERS, Votes, find_file, read
 from evaluation.demo.loop import SFT, ensure_nano_model, import_file, prepare
 from evaluation.demo.people import ANNOTATORS
 from labeling.annotating import show, submit
-from labeling.curation import PreferenceRecipe, freeze
+from labeling.curation import freeze
 from labeling.models import Judgment, Project, User
 from labeling.queue import claim_next
+from labeling.recipes import PreferenceRecipe
 from labeling.values import PairwiseAnswer
 from training.launching import launch
 from training.models import TrainingRun

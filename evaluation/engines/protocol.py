@@ -28,7 +28,7 @@ class ScoreAnswer:
 
 
 class Interrupted(Exception):
-    """The engine was stopped before it was done; called again, it goes on from where it was."""
+    """The engine was stopped before it was done; called again, it goes on. Its message says which fault stopped it."""
 
 
 class Engine(Protocol):

@@ -8,7 +8,7 @@ from typing import Any
 from evaluation.engines.protocol import Interrupted, ScoreAnswer, ScoreRequest
 from labeling.errors import Refused
 from training.models import Checkpoint
-from training.processes import BUSY, STOPPED, log_tail, run_recipe
+from training.processes import BUSY, STOPPED, killed_words, log_tail, run_recipe
 from training.registry import read_result
 
 SCORES = "scores.jsonl"
@@ -31,7 +31,7 @@ class TransformersEngine:
         code = run_recipe("score", folder, lambda: watch(tail.lines(), total))
         if read_result(folder) is None:
             if code in (STOPPED, BUSY) or code < 0:
-                raise Interrupted
+                raise Interrupted(killed_words(code))
             raise Refused(_failure(folder, code))
         return _answers(folder / SCORES)
 

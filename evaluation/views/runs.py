@@ -9,7 +9,7 @@ from django.views.decorators.http import require_POST
 from evaluation.charts import accuracy_chart
 from evaluation.forms import EvaluationForm
 from evaluation.models import CaseResult, EvalRun
-from evaluation.planning import create_suite, plan_evaluation
+from evaluation.planning import plan_on_held_out
 from evaluation.reading import ScoreLine, score_lines, verdict
 from labeling.access import Access, guarded
 from labeling.errors import Refused
@@ -25,9 +25,8 @@ def evaluations(request: HttpRequest, access: Access) -> HttpResponse:
         access.require("train")
         if form.is_valid():
             try:
-                run = plan_evaluation(
-                    project=access.project,
-                    suite=create_suite(version=form.cleaned_data["dataset_version"]),
+                run = plan_on_held_out(
+                    version=form.cleaned_data["dataset_version"],
                     checkpoints=list(form.cleaned_data["checkpoints"]),
                     person=access.person,
                 )

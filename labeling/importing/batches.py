@@ -22,6 +22,16 @@ CHUNK = 500
 KEPT_ERRORS = 500
 
 
+def refuse_large(size: int) -> None:
+    """Refuse an upload, of a page or the API, of more bytes than the settings allow."""
+    limit = settings.PREFLOOP_MAX_UPLOAD_MB
+    if size > limit * 1_000_000:
+        raise Refused(
+            f"The file has {size / 1e6:,.0f} MB; up to {limit} MB can be uploaded here. "
+            "Use `manage.py import_items` on the server for larger ones."
+        )
+
+
 def start_import(
     *,
     project: Project,

@@ -41,7 +41,9 @@ def _open(path: Path, name: str) -> IO[bytes]:
         with path.open("rb") as file:
             head = file.read(4)
     except OSError as error:
-        raise ImportRefused(f"{name} cannot be read on the server ({error.strerror}); send it again.") from error
+        raise ImportRefused(
+            f"{name} cannot be read on the server ({error.strerror}); send it again."
+        ) from error
     if not head:
         raise ImportRefused(f"{name} is empty; give a file with at least one row.")
     for signature, words in SIGNATURES.items():

@@ -10,11 +10,12 @@ from django.shortcuts import get_object_or_404, redirect
 
 from labeling import exporting, rowfile
 from labeling.access import Access, guarded
-from labeling.curation import dropped_words, freeze, newer_judgments, preview, read_recipe
+from labeling.curation import freeze, newer_judgments, preview
 from labeling.errors import Refused
 from labeling.forms import RecipeForm
 from labeling.models import DatasetVersion
 from labeling.pages import page
+from labeling.recipes import dropped_words, read_recipe
 
 SAMPLE = 20
 

@@ -21,6 +21,7 @@ PAYLOAD = ("messages", "extra")
 def items(request: HttpRequest, access: Access) -> HttpResponse:
     q, status, sort = (request.GET.get(name, "") for name in ("q", "status", "sort"))
     rows = _with_counts(Item.objects.filter(project=access.project).defer(*PAYLOAD))
+    q = q.replace("\0", "")
     if q:
         rows = rows.filter(preview__icontains=q)
     if status in ("open", "done"):

@@ -62,7 +62,9 @@ def test_two_answers_of_ben_at_once_to_an_item_that_timed_out_are_one_judgment()
     assert project.assignments.filter(person=ben).count() == 1
 
 
-def test_bens_second_thought_on_an_item_is_refused_and_his_first_answer_stands(project: Project, ben: User) -> None:
+def test_bens_second_thought_on_an_item_is_refused_and_his_first_answer_stands(
+    project: Project, ben: User
+) -> None:
     world.fill(project, 1)
     slot = claim_next(project=project, person=ben)
     answer(slot, ben, verdict="tie")
@@ -90,7 +92,11 @@ def test_nobody_can_change_or_delete_a_judgment(project: Project, ben: User) -> 
 def test_the_database_itself_refuses_to_change_a_judgment(project: Project, ben: User) -> None:
     world.fill(project, 1)
     world.judge_next(project, ben)
-    with pytest.raises(DatabaseError, match="never changed"), transaction.atomic(), connection.cursor() as cursor:
+    with (
+        pytest.raises(DatabaseError, match="never changed"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
         cursor.execute("UPDATE labeling_judgment SET label = 'tie'")
     assert Judgment.objects.get().label == "0"
 
@@ -100,11 +106,17 @@ def test_the_database_itself_refuses_to_change_a_dataset_version(project: Projec
     world.judge_all(project, ben)
     world.frozen(project)
     for table, column in (("labeling_datasetversion", "number"), ("labeling_datasetentry", "row")):
-        with pytest.raises(DatabaseError, match="never changed"), transaction.atomic(), connection.cursor() as cursor:
+        with (
+            pytest.raises(DatabaseError, match="never changed"),
+            transaction.atomic(),
+            connection.cursor() as cursor,
+        ):
             cursor.execute(f'UPDATE {table} SET "{column}" = 99')
 
 
-def test_an_answer_that_ben_sends_after_his_time_is_stored_when_nobody_took_the_item(project: Project, ben: User) -> None:
+def test_an_answer_that_ben_sends_after_his_time_is_stored_when_nobody_took_the_item(
+    project: Project, ben: User
+) -> None:
     world.fill(project, 1)
     slot = claim_next(project=project, person=ben)
     lose(slot)
@@ -113,7 +125,9 @@ def test_an_answer_that_ben_sends_after_his_time_is_stored_when_nobody_took_the_
     assert Assignment.objects.get().submitted_at is not None
 
 
-def test_an_answer_that_ben_sends_after_his_time_takes_another_free_slot_of_the_item(ben: User, bea: User) -> None:
+def test_an_answer_that_ben_sends_after_his_time_takes_another_free_slot_of_the_item(
+    ben: User, bea: User
+) -> None:
     project = world.make_project(overlap=2)
     world.fill(project, 1)
     slot = claim_next(project=project, person=ben)
@@ -124,18 +138,22 @@ def test_an_answer_that_ben_sends_after_his_time_takes_another_free_slot_of_the_
     assert project.assignments.filter(person__in=[ben, bea]).count() == 2
 
 
-def test_when_bea_took_bens_item_he_is_told_and_his_answer_is_kept_as_a_draft(project: Project, ben: User, bea: User) -> None:
+def test_when_bea_took_bens_item_he_is_told_and_his_answer_is_kept_as_a_draft(
+    project: Project, ben: User, bea: User
+) -> None:
     world.fill(project, 1)
     slot = claim_next(project=project, person=ben)
     lose(slot)
     claim_next(project=project, person=bea)
-    with pytest.raises(StaleLease, match="somebody else took it.*kept as a draft"):
+    with pytest.raises(StaleLease, match=r"somebody else took it.*kept as a draft"):
         answer(slot, ben, verdict="second")
     assert Draft.objects.get(person=ben, item=slot.item).answer == {"verdict": "second"}
     assert Judgment.objects.count() == 0
 
 
-def test_bens_page_answers_409_and_keeps_his_draft_when_bea_took_the_item(project: Project, ben: User, bea: User) -> None:
+def test_bens_page_answers_409_and_keeps_his_draft_when_bea_took_the_item(
+    project: Project, ben: User, bea: User
+) -> None:
     world.fill(project, 1)
     slot = claim_next(project=project, person=ben)
     lose(slot)
@@ -180,20 +198,30 @@ def test_ben_finds_his_draft_again_on_the_server_until_he_submits(project: Proje
     world.fill(project, 1)
     slot = claim_next(project=project, person=ben)
     save_draft(
-        project=project, assignment_id=slot.pk, person=ben, token=slot.token, answer=PairwiseAnswer(verdict="second")
+        project=project,
+        assignment_id=slot.pk,
+        person=ben,
+        token=slot.token,
+        answer=PairwiseAnswer(verdict="second"),
     )
     assert show(assignment=slot, person=ben).draft == {"verdict": "second"}
     answer(slot, ben, verdict="second")
     assert Draft.objects.count() == 0
 
 
-def test_a_draft_that_arrives_after_bens_time_is_kept_though_the_item_is_not_his(project: Project, ben: User) -> None:
+def test_a_draft_that_arrives_after_bens_time_is_kept_though_the_item_is_not_his(
+    project: Project, ben: User
+) -> None:
     world.fill(project, 1)
     slot = claim_next(project=project, person=ben)
     lose(slot)
     with pytest.raises(StaleLease):
         save_draft(
-            project=project, assignment_id=slot.pk, person=ben, token=slot.token, answer=PairwiseAnswer(verdict="tie")
+            project=project,
+            assignment_id=slot.pk,
+            person=ben,
+            token=slot.token,
+            answer=PairwiseAnswer(verdict="tie"),
         )
     assert Draft.objects.get(person=ben).answer == {"verdict": "tie"}
 
@@ -204,7 +232,11 @@ def test_a_draft_that_arrives_after_ben_submitted_is_not_kept(project: Project, 
     answer(slot, ben)
     with pytest.raises(StaleLease):
         save_draft(
-            project=project, assignment_id=slot.pk, person=ben, token=slot.token, answer=PairwiseAnswer(verdict="tie")
+            project=project,
+            assignment_id=slot.pk,
+            person=ben,
+            token=slot.token,
+            answer=PairwiseAnswer(verdict="tie"),
         )
     assert Draft.objects.count() == 0
 
@@ -256,7 +288,9 @@ def test_leo_who_never_judges_sees_the_judgments_at_once(leo: User, ben: User) -
     assert ">ben<" in page.text
 
 
-def test_the_order_of_the_responses_is_the_same_on_reload_and_stored_with_the_judgment(project: Project, ben: User) -> None:
+def test_the_order_of_the_responses_is_the_same_on_reload_and_stored_with_the_judgment(
+    project: Project, ben: User
+) -> None:
     world.fill(project, 1)
     slot = claim_next(project=project, person=ben)
     shown = [[r.text for r in show(assignment=slot, person=ben).responses] for _ in range(3)]
@@ -285,7 +319,9 @@ def test_over_many_items_and_people_both_orders_are_about_as_frequent() -> None:
     counts = Counter(shown(item, who) for item in range(400) for who in range(5))
     by_item = [Counter(shown(item, who) for who in range(40)) for item in range(20)]
     assert set(counts) == {(0, 1), (1, 0)}
-    assert 900 <= counts[0, 1] <= 1100  # binomial, 4.5 standard deviations; the key is fixed, so it never flickers
+    assert (
+        900 <= counts[0, 1] <= 1100
+    )  # binomial, 4.5 standard deviations; the key is fixed, so it never flickers
     assert all(len(count) == 2 for count in by_item)
 
 

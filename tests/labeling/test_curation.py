@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from labeling import curation, rowfile
-from labeling.curation import PreferenceRecipe, freeze, newer_judgments, preview, read_recipe
+from labeling.curation import freeze, newer_judgments, preview
 from labeling.errors import RecipeRefused
 from labeling.intake import prompt_hash
 from labeling.models import DatasetEntry, DatasetVersion, Item, Judgment, Project, User
 from labeling.models.judgments import Unchangeable
 from labeling.protection import protect, protected_hashes
+from labeling.recipes import PreferenceRecipe, read_recipe
 from tests import world
 
 pytestmark = pytest.mark.data_layer
@@ -145,7 +146,14 @@ def test_what_the_recipe_leaves_out_is_counted_by_reason(ben: User, bea: User) -
     world.judge_all(project, ben, ["0", "tie", "both_bad", "0", "0", "0", "0"])
     world.judge_all(project, bea, ["0", "tie", "both_bad", "1", "0", "0", "0"])
     version = world.frozen(project, test_share=0)
-    assert version.dropped == {"tie": 1, "both_bad": 1, "no_majority": 1, "empty": 1, "identical": 1, "protected": 1}
+    assert version.dropped == {
+        "tie": 1,
+        "both_bad": 1,
+        "no_majority": 1,
+        "empty": 1,
+        "identical": 1,
+        "protected": 1,
+    }
     assert version.splits == {"train": {"rows": 1, "prompts": 1}}
 
 
@@ -175,8 +183,15 @@ def test_the_preview_promises_what_freezing_gives(project: Project, ben: User) -
     world.fill(project, 20)
     world.judge_all(project, ben, ["0", "tie"] * 10)
     recipe = PreferenceRecipe(seed=3)
-    promised, version = preview(project=project, recipe=recipe, sample=2), freeze(project=project, recipe=recipe, person=ben)
-    assert (promised.splits, dict(promised.dropped), promised.rows) == (version.splits, version.dropped, version.rows)
+    promised, version = (
+        preview(project=project, recipe=recipe, sample=2),
+        freeze(project=project, recipe=recipe, person=ben),
+    )
+    assert (promised.splits, dict(promised.dropped), promised.rows) == (
+        version.splits,
+        version.dropped,
+        version.rows,
+    )
     assert len(promised.sample) == 2
 
 
@@ -202,7 +217,9 @@ def test_a_recipe_that_leaves_no_row_is_refused_with_the_reasons_and_leaves_no_f
         ({"seed": "x"}, "seed is 'x'"),
     ],
 )
-def test_a_recipe_out_of_bounds_is_refused_with_the_field_and_the_value(values: dict[str, Any], words: str) -> None:
+def test_a_recipe_out_of_bounds_is_refused_with_the_field_and_the_value(
+    values: dict[str, Any], words: str
+) -> None:
     with pytest.raises(RecipeRefused) as refusal:
         read_recipe(values)
     assert words in refusal.value.sentence

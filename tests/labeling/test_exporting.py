@@ -114,7 +114,9 @@ def test_rows_that_are_not_what_was_frozen_are_not_handed_out(
 
 
 @pytest.mark.parametrize("harm", ["cut", "lost"])
-def test_the_page_of_a_version_says_that_its_rows_are_gone(version: DatasetVersion, emma: User, harm: str) -> None:
+def test_the_page_of_a_version_says_that_its_rows_are_gone(
+    version: DatasetVersion, emma: User, harm: str
+) -> None:
     HARM[harm][0](version)
     page = world.sign_in(emma).get(reverse("labeling:dataset", args=[version.project.slug, version.number]))
     assert page.status_code == 200
@@ -137,6 +139,8 @@ def test_emma_downloads_the_frozen_file_itself(version: DatasetVersion, emma: Us
 
 
 @pytest.mark.parametrize("query", [{"split": "dev"}, {"shape": "reward"}])
-def test_a_split_or_shape_that_is_not_there_is_not_found(version: DatasetVersion, emma: User, query: dict[str, str]) -> None:
+def test_a_split_or_shape_that_is_not_there_is_not_found(
+    version: DatasetVersion, emma: User, query: dict[str, str]
+) -> None:
     url = reverse("labeling:export", args=[version.project.slug, version.number, "jsonl"])
     assert world.sign_in(emma).get(url, query).status_code == 404

@@ -27,7 +27,9 @@ def counts(batch: ImportBatch) -> tuple[int, int, int]:
 
 
 def test_good_rows_land_and_each_malformed_one_gets_its_line_and_reason(project: Project) -> None:
-    content = json_lines(good_row(1)) + b'{"prompt": "torn\n' + b"\n" + json_lines(good_row(2), {"prompt": "only"})
+    content = (
+        json_lines(good_row(1)) + b'{"prompt": "torn\n' + b"\n" + json_lines(good_row(2), {"prompt": "only"})
+    )
     batch = import_file(project, content)
     assert batch.status == Status.SUCCEEDED
     assert counts(batch) == (2, 0, 2)
@@ -43,12 +45,21 @@ BAD_ROWS = {
     "a number as prompt": ({"prompt": 7, "chosen": "a", "rejected": "b"}, "prompt must be a text or a list"),
     "a number as response": ({"prompt": "p", "responses": ["a", 3]}, "response 2 is neither a text"),
     "responses as text": ({"prompt": "p", "responses": "ab"}, "responses is a str"),
-    "three responses": ({"prompt": "p", "responses": ["a", "b", "c"]}, "3 responses; a pairwise item has exactly 2"),
+    "three responses": (
+        {"prompt": "p", "responses": ["a", "b", "c"]},
+        "3 responses; a pairwise item has exactly 2",
+    ),
     "the same response twice": ({"prompt": "p", "chosen": "a", "rejected": "a"}, "same text"),
-    "a strange role": ({"messages": [{"role": "boss", "content": "x"}], "responses": ["a", "b"]}, "'boss'; use"),
+    "a strange role": (
+        {"messages": [{"role": "boss", "content": "x"}], "responses": ["a", "b"]},
+        "'boss'; use",
+    ),
     "a message without text": ({"messages": [{"role": "user"}], "responses": ["a", "b"]}, "no text content"),
     "no messages": ({"messages": [], "responses": ["a", "b"]}, "must be a text or a list of messages"),
-    "a list as PandaLM instruction": ({"instruction": [], "response1": "a", "response2": "b"}, "instruction is a list"),
+    "a list as PandaLM instruction": (
+        {"instruction": [], "response1": "a", "response2": "b"},
+        "instruction is a list",
+    ),
     "no object": (["a", "b"], "the row is a list; each row must be a JSON object"),
     "a bare text": ("hello", "the row is a str"),
     "null": (None, "the row is a NoneType"),
@@ -59,8 +70,14 @@ BAD_ROWS = {
     "NUL in an origin": ({"prompt": "p", "responses": [{"text": "a", "origin": "\0"}, "b"]}, "NUL"),
     "NUL in extra": ({"prompt": "p", "responses": ["a", "b"], "extra": {"k": ["\0"]}}, "NUL"),
     "half a surrogate": ({**good_row(9), "rejected": "\ud83d"}, "surrogate"),
-    "half a surrogate in extra": ({"prompt": "p", "responses": ["a", "b"], "extra": {"\udc00": 1}}, "surrogate"),
-    "not a number in extra": ({"prompt": "p", "responses": ["a", "b"], "extra": {"k": float("nan")}}, "not a number"),
+    "half a surrogate in extra": (
+        {"prompt": "p", "responses": ["a", "b"], "extra": {"\udc00": 1}},
+        "surrogate",
+    ),
+    "not a number in extra": (
+        {"prompt": "p", "responses": ["a", "b"], "extra": {"k": float("nan")}},
+        "not a number",
+    ),
     "a field named NUL": ({"\0": 1}, "(\\u0000) fit no known format"),
     "a field named half a surrogate": ({"\ud800": 1}, "(\\ud800) fit no known format"),
 }
@@ -77,8 +94,13 @@ def test_a_row_that_cannot_be_an_item_is_refused_with_the_reason(project: Projec
 
 
 def test_bytes_that_are_not_utf8_and_raw_nul_bytes_cost_their_line_only(project: Project) -> None:
-    bad = [b'{"prompt": "caf\xe9", "chosen": "a", "rejected": "b"}\n', b'{"prompt": "a\0b", "chosen": "", "rejected": "b"}\n']
-    filler = json_lines(*[good_row(n) for n in range(100)])  # beyond the bytes that tell what kind of file it is
+    bad = [
+        b'{"prompt": "caf\xe9", "chosen": "a", "rejected": "b"}\n',
+        b'{"prompt": "a\0b", "chosen": "", "rejected": "b"}\n',
+    ]
+    filler = json_lines(
+        *[good_row(n) for n in range(100)]
+    )  # beyond the bytes that tell what kind of file it is
     batch = import_file(project, filler + bad[0] + bad[1] + json_lines(good_row(100)))
     assert counts(batch) == (101, 0, 2)
     assert [line for line, _ in errors(batch)] == [101, 102]
@@ -117,7 +139,13 @@ def test_an_array_that_stops_being_json_in_the_middle_keeps_what_came_before(pro
 
 
 def test_rows_nested_without_end_are_refused_with_a_sentence(project: Project) -> None:
-    deep = b'{"prompt": "p", "responses": ["a", "b"], "extra": ' + b'{"a":' * 20_000 + b"1" + b"}" * 20_000 + b"}"
+    deep = (
+        b'{"prompt": "p", "responses": ["a", "b"], "extra": '
+        + b'{"a":' * 20_000
+        + b"1"
+        + b"}" * 20_000
+        + b"}"
+    )
     lines = import_file(project, json_lines(good_row(1)) + deep + b"\n")
     array = import_file(project, b"[" + json.dumps(good_row(2)).encode() + b"," + deep + b"]", "rows.json")
     assert (counts(lines), counts(array)) == ((1, 0, 1), (1, 0, 1))
@@ -140,7 +168,9 @@ WHOLE_FILES: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", WHOLE_FILES)
-def test_a_file_of_no_use_fails_with_a_sentence_that_names_it_as_emma_did(project: Project, name: str) -> None:
+def test_a_file_of_no_use_fails_with_a_sentence_that_names_it_as_emma_did(
+    project: Project, name: str
+) -> None:
     content, words = WHOLE_FILES[name]
     batch = import_file(project, content, "my rows.jsonl")
     assert batch.status == Status.FAILED
@@ -173,7 +203,9 @@ def test_a_gzip_that_is_damaged_inside_keeps_the_rows_before_the_damage(project:
 
 
 @pytest.mark.parametrize("apart", [1, 700])
-def test_a_row_that_stands_twice_in_a_file_is_one_item_and_one_duplicate(project: Project, apart: int) -> None:
+def test_a_row_that_stands_twice_in_a_file_is_one_item_and_one_duplicate(
+    project: Project, apart: int
+) -> None:
     rows = [good_row(n) for n in range(apart)]
     batch = import_file(project, json_lines(*rows, rows[0]))
     assert counts(batch) == (apart, 1, 0)
@@ -220,7 +252,9 @@ def test_an_import_that_is_killed_half_way_and_run_again_ends_with_the_same_coun
     assert batch.row_errors.count() == 1
 
 
-def test_emma_can_stop_an_import_between_two_chunks(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_emma_can_stop_an_import_between_two_chunks(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     content = json_lines(*[good_row(n) for n in range(1200)])
     batch = start_import(project=project, file=io.BytesIO(content), filename="f", person=None)
     store = batches.add_items
@@ -291,7 +325,9 @@ def test_the_999_pairs_of_pandalm_land_and_are_duplicates_the_second_time(projec
     assert Response.objects.filter(text="").count() == 54
 
 
-def test_the_1156_dialogues_of_hh_land_but_for_those_that_differ_before_the_last_answer(project: Project) -> None:
+def test_the_1156_dialogues_of_hh_land_but_for_those_that_differ_before_the_last_answer(
+    project: Project,
+) -> None:
     content = data("hh-rlhf-harmless", "harmless-base-test.part.jsonl.gz")
     batch = import_file(project, content, "harmless.jsonl.gz")
     reasons = {reason for _, reason in errors(batch)}

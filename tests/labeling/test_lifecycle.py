@@ -1,4 +1,4 @@
-"""Invariant 6: the row is the truth and the broker a hint. A lost message or a killed worker delays a job, never loses it."""
+"""Invariant 6: the row is the truth, the broker a hint. A lost message or a killed worker delays a job, no more."""
 
 from datetime import timedelta
 from typing import Any
@@ -28,7 +28,9 @@ def fall_silent(batch: ImportBatch) -> None:
 
 
 @pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any) -> list[tuple[str, list[int]]]:
+def sent(
+    monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+) -> list[tuple[str, list[int]]]:
     messages: list[tuple[str, list[int]]] = []
     monkeypatch.setattr(current_app, "send_task", lambda name, args: messages.append((name, args)))
     return messages

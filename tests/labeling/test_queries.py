@@ -16,7 +16,9 @@ from tests import world
 from tests.training.runs import root_checkpoint
 from training.models import TrainingRun
 
-PAYLOAD = re.compile(r'"labeling_item"\."(messages|extra)"|"evaluation_case"\."(prompt|chosen|rejected)"|"labeling_response"')
+PAYLOAD = re.compile(
+    r'"labeling_item"\."(messages|extra)"|"evaluation_case"\."(prompt|chosen|rejected)"|"labeling_response"'
+)
 
 
 def items(project: Project, count: int) -> None:
@@ -26,7 +28,9 @@ def items(project: Project, count: int) -> None:
 
 def imports(project: Project, count: int) -> None:
     for n in range(count):
-        ImportBatch.objects.create(project=project, filename=f"f{n}", path="x", created_by=world.person("emma"))
+        ImportBatch.objects.create(
+            project=project, filename=f"f{n}", path="x", created_by=world.person("emma")
+        )
 
 
 def versions(project: Project, count: int) -> None:
@@ -42,7 +46,7 @@ def projects(project: Project, count: int) -> None:
 
 
 def runs(project: Project, count: int) -> None:
-    versions(project, 1)
+    versions(project, count)
     root = root_checkpoint()
     for n in range(count):
         TrainingRun.objects.create(
@@ -81,7 +85,7 @@ READS_TEXTS = {"datasets": "its preview reads the texts of the rows that it prom
 def queries(who: User, url: str) -> list[str]:
     client = world.sign_in(who)
     client.get(url)
-    with CaptureQueriesContext(connection, ) as captured:
+    with CaptureQueriesContext(connection) as captured:
         reply = client.get(url)
     assert reply.status_code == 200
     return [query["sql"] for query in captured]
@@ -116,14 +120,21 @@ def test_judging_reads_one_item_however_many_there_are(project: Project, ben: Us
     assert len(queries(ben, url)) == len(few)
 
 
-@pytest.mark.parametrize("query", ["?q=question", "?status=open", "?status=done", "?sort=judgments", "?sort=newest&page=2"])
+@pytest.mark.parametrize(
+    "query", ["?q=question", "?status=open", "?status=done", "?sort=judgments", "?sort=newest&page=2"]
+)
 def test_filters_and_orders_of_the_item_list_read_no_text(project: Project, ada: User, query: str) -> None:
     items(project, 60)
     for sql in queries(ada, reverse("labeling:items", args=[project.slug]) + query):
         assert not PAYLOAD.search(sql), sql
 
 
-@pytest.mark.parametrize("query", ["?q=%00", "?page=x", "?page=-1", "?page=99999", "?sort=%27;--", "?status=%00"])
-def test_the_item_list_answers_whatever_stands_in_its_address(project: Project, ada: User, query: str) -> None:
+@pytest.mark.data_layer
+@pytest.mark.parametrize(
+    "query", ["?q=%00", "?page=x", "?page=-1", "?page=99999", "?sort=%27;--", "?status=%00"]
+)
+def test_the_item_list_answers_whatever_stands_in_its_address(
+    project: Project, ada: User, query: str
+) -> None:
     items(project, 3)
     assert world.sign_in(ada).get(reverse("labeling:items", args=[project.slug]) + query).status_code == 200

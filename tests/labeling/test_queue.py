@@ -32,7 +32,9 @@ def test_two_tabs_of_ben_show_the_same_item(project: Project, ben: User) -> None
     assert (first.pk, first.token) == (second.pk, second.token)
 
 
-def test_ben_and_bea_get_different_items_where_one_judgment_is_wanted(project: Project, ben: User, bea: User) -> None:
+def test_ben_and_bea_get_different_items_where_one_judgment_is_wanted(
+    project: Project, ben: User, bea: User
+) -> None:
     world.fill(project, 2)
     mine, hers = claim_next(project=project, person=ben), claim_next(project=project, person=bea)
     assert mine.item_id != hers.item_id
@@ -46,7 +48,9 @@ def test_ben_and_bea_judge_the_same_item_where_two_judgments_are_wanted(ben: Use
     assert {mine.slot, hers.slot} == {0, 1}
 
 
-def test_the_item_that_ben_skips_goes_to_bea_and_never_back_to_ben(project: Project, ben: User, bea: User) -> None:
+def test_the_item_that_ben_skips_goes_to_bea_and_never_back_to_ben(
+    project: Project, ben: User, bea: User
+) -> None:
     (item,) = world.fill(project, 1)
     mine = claim_next(project=project, person=ben)
     skip(project=project, assignment_id=mine.pk, person=ben, token=mine.token, reason="unclear")
@@ -71,7 +75,9 @@ def test_ben_can_skip_an_item_whose_time_ran_out(project: Project, ben: User) ->
     assert claim_next(project=project, person=ben) is None
 
 
-def test_an_item_that_ben_left_open_goes_to_bea_when_his_time_is_over(project: Project, ben: User, bea: User) -> None:
+def test_an_item_that_ben_left_open_goes_to_bea_when_his_time_is_over(
+    project: Project, ben: User, bea: User
+) -> None:
     world.fill(project, 1)
     mine = claim_next(project=project, person=ben)
     assert claim_next(project=project, person=bea) is None

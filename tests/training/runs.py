@@ -42,12 +42,19 @@ RESULT = {
 
 
 def write_event(path: Path, type: str, step: int = 0, **values: Any) -> None:
-    line = {"type": type, "step": step, "time": datetime(2026, 1, 1, tzinfo=UTC).isoformat(), "values": values}
+    line = {
+        "type": type,
+        "step": step,
+        "time": datetime(2026, 1, 1, tzinfo=UTC).isoformat(),
+        "values": values,
+    }
     with (path / "events.jsonl").open("a") as out:
         out.write(json.dumps(line) + "\n")
 
 
-def pretend(*, code: int = 0, result: dict[str, Any] | None = None, events: list[Any] | None = None) -> Callable[..., int]:
+def pretend(
+    *, code: int = 0, result: dict[str, Any] | None = None, events: list[Any] | None = None
+) -> Callable[..., int]:
     """A stand-in for run_recipe that writes these events and this result and ends with this code."""
 
     def run_recipe(recipe: str, run_dir: Path, watch: Callable[[], None]) -> int:

@@ -67,8 +67,11 @@ def test_any_text_survives_the_tokenizer(tokenizer, text):
 
 def test_it_answers_without_crashing(model, tokenizer):
     given = tokenizer.apply_chat_template(
-        [{"role": "user", "content": "Name a fruit."}], add_generation_prompt=True, return_tensors="pt", return_dict=True
-    )  # fmt: skip
+        [{"role": "user", "content": "Name a fruit."}],
+        add_generation_prompt=True,
+        return_tensors="pt",
+        return_dict=True,
+    )
     out = model.generate(**given, max_new_tokens=8)
     assert 1 <= out.shape[1] - given["input_ids"].shape[1] <= 8
 

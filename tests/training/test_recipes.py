@@ -1,6 +1,7 @@
 """Recipe processes: what they write, how they stop, and that a stop changes nothing.
 
-Runs are forked from one server that has imported torch and trl once; `python -m` is exercised by the tests of refusals and locks.
+Runs are forked from one server that has imported torch and trl once; `python -m` is exercised by the tests of
+refusals and locks.
 """
 
 import json
@@ -19,7 +20,27 @@ from training.recipes import contract
 
 CONTEXT = get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.training.preload"])
-WORDS = "red green blue stone river paper lamp chair cloud bread".split()
+WORDS = ["red", "green", "blue", "stone", "river", "paper", "lamp", "chair", "cloud", "bread"]
+
+HOLD = """
+import sys
+from training.recipes.contract import open_run
+run = open_run(sys.argv[1])
+print("held", flush=True)
+input()
+"""
+
+WAIT_FOR_TERM = """
+import os, signal, sys
+os.environ["PREFLOOP_DIE_WITH_PARENT"] = "1"
+from training.recipes.contract import open_run
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+run = open_run(sys.argv[1])
+print("held", flush=True)
+signal.sigwait({signal.SIGTERM})
+print("asked to stop", flush=True)
+"""
+WORKER = "import subprocess, sys; subprocess.run([sys.executable, '-c', *sys.argv[1:]])"
 
 
 def says(role: str, text: str) -> list[dict[str, str]]:
@@ -47,26 +68,40 @@ def dpo_rows(count: int = 24) -> list[dict]:
     ]
 
 
-def write_run(path: Path, method: str, rows: list[dict], *, held=None, start=None, base=None, **train) -> Path:
+def write_run(
+    path: Path, method: str, rows: list[dict], *, held=None, start=None, base=None, **train
+) -> Path:
     (path / "data").mkdir(parents=True)
     (path / "data" / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     data = {"train": "data/train.jsonl", "eval": None, "hash": "h"}
     if held is not None:
         (path / "data" / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in held))
         data["eval"] = "data/test.jsonl"
-    settings = {"batch_size": 4, "max_length": 64, "save_steps": 2, "logging_steps": 1, "lora_dropout": 0.1} | train
+    settings = {
+        "batch_size": 4,
+        "max_length": 64,
+        "save_steps": 2,
+        "logging_steps": 1,
+        "lora_dropout": 0.1,
+    } | train
     if settings.get("adaptation") == "full":
         del settings["lora_dropout"]
     spec = {
-        "method": method, "seed": 7, "base": str(base or tiny_model()),
-        "start": start and str(start), "data": data, "train": settings,
-    }  # fmt: skip
+        "method": method,
+        "seed": 7,
+        "base": str(base or tiny_model()),
+        "start": start and str(start),
+        "data": data,
+        "train": settings,
+    }
     (path / "spec.json").write_text(json.dumps(spec))
     return path
 
 
 def enter(method: str, run_dir: str, fault: tuple[str, int, int] | None) -> None:
-    """Run a recipe in a forked process; `fault` = (event, step, signal) sends itself that signal at that event."""
+    """Run a recipe in a forked process; `fault` = (event, step, signal) sends itself that signal at that
+    event.
+    """
     sys.stdout = sys.stderr = (Path(run_dir) / "log").open("a")
     module = __import__(f"training.recipes.{method}", fromlist=["train"])
     if fault:
@@ -92,8 +127,12 @@ def run(path: Path, fault=None) -> int:
 
 def command(path: Path, method: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-m", f"training.recipes.{method}", str(path)], cwd=ROOT, capture_output=True, text=True, check=False
-    )  # fmt: skip
+        [sys.executable, "-m", f"training.recipes.{method}", str(path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def events(path: Path, type: str | None = None) -> list[dict]:
@@ -107,13 +146,17 @@ def result(path: Path) -> dict:
 def trained(path: Path, method: str, rows: list[dict], fault=None, **options) -> Path:
     write_run(path, method, rows, **options)
     code = run(path, fault)
-    assert code == (0 if fault is None else {signal.SIGKILL: -9, signal.SIGTERM: 75}[fault[2]]), (path / "log").read_text()
+    assert code == (0 if fault is None else {signal.SIGKILL: -9, signal.SIGTERM: 75}[fault[2]]), (
+        path / "log"
+    ).read_text()
     return path
 
 
 @pytest.fixture(scope="module")
 def sft_adapter(tmp_path_factory):
-    return trained(tmp_path_factory.mktemp("a") / "sft", "sft", sft_rows(), held=sft_rows(4), learning_rate=1e-2)
+    return trained(
+        tmp_path_factory.mktemp("a") / "sft", "sft", sft_rows(), held=sft_rows(4), learning_rate=1e-2
+    )
 
 
 def test_sft_learns_and_tells_its_story_in_order(sft_adapter):
@@ -132,7 +175,9 @@ def test_the_final_adapter_loads_on_the_base_alone(sft_adapter):
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_model()), str(sft_adapter / "final"))
+    model = PeftModel.from_pretrained(
+        AutoModelForCausalLM.from_pretrained(tiny_model()), str(sft_adapter / "final")
+    )
     assert list(model.peft_config) == ["default"]
     assert {p.name for p in (sft_adapter / "final").iterdir() if p.is_dir()} == set()
 
@@ -196,9 +241,12 @@ def test_a_finished_run_is_left_alone(tmp_path):
 def test_two_processes_never_work_in_one_directory(tmp_path):
     path = write_run(tmp_path / "run", "sft", sft_rows(8))
     holder = subprocess.Popen(
-        [sys.executable, "-c", f"from training.recipes.contract import open_run; open_run({str(path)!r}); print(1, flush=True); input()"],
-        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [sys.executable, "-c", HOLD, str(path)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     with holder:
         holder.stdout.readline()
         second = command(path, "sft")
@@ -226,6 +274,17 @@ def test_a_run_that_cannot_be_done_says_why_in_one_sentence(tmp_path, change, wo
     assert process.exitcode == 1
     assert words in events(path, "error")[0]["values"]["message"]
     assert not (path / "result.json").exists()
+
+
+def test_a_killed_worker_takes_its_recipe_along(tmp_path):
+    path = write_run(tmp_path / "run", "sft", sft_rows(8))
+    worker = subprocess.Popen(
+        [sys.executable, "-c", WORKER, WAIT_FOR_TERM, str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    with worker:
+        assert worker.stdout.readline() == "held\n"
+        worker.kill()
+        assert worker.stdout.read() == "asked to stop\n"
 
 
 def test_a_torn_line_is_ended_and_skipped(tmp_path):

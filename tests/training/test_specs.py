@@ -3,13 +3,29 @@
 import pytest
 from pydantic import ValidationError
 
-from training.specs import METHODS, DpoSpec, NanoJob, ScoreJob, SftSpec, SpecRefused, TrainJob, parse, parse_spec
+from training.specs import (
+    METHODS,
+    DpoSpec,
+    NanoJob,
+    ScoreJob,
+    SftSpec,
+    SpecRefused,
+    TrainJob,
+    parse,
+    parse_spec,
+)
 
 
 def test_a_spec_left_empty_has_every_default():
     spec = parse_spec("dpo", {})
     assert isinstance(spec, DpoSpec)
-    assert (spec.adaptation, spec.lora_r, spec.lora_alpha, spec.beta, spec.loss_type) == ("lora", 16, 32, 0.1, "sigmoid")
+    assert (spec.adaptation, spec.lora_r, spec.lora_alpha, spec.beta, spec.loss_type) == (
+        "lora",
+        16,
+        32,
+        0.1,
+        "sigmoid",
+    )
 
 
 def test_alpha_follows_the_rank_unless_it_is_given():
@@ -54,7 +70,7 @@ def test_a_job_without_a_base_is_refused_by_name():
 
 
 def test_a_wrong_field_deep_inside_is_named_by_its_path():
-    with pytest.raises(SpecRefused, match="data.evil is not a setting"):
+    with pytest.raises(SpecRefused, match=r"data\.evil is not a setting"):
         parse(TrainJob, {"method": "sft", "base": "b", "data": {"train": "t", "evil": 1}, "train": {}})
 
 

@@ -1,12 +1,14 @@
 """The contract between a recipe process and whoever starts it: files in, files out.
 
-`python -m training.recipes.METHOD RUN_DIR` reads RUN_DIR/spec.json, appends RUN_DIR/events.jsonl (one JSON object a line: type, step, time,
-values), writes checkpoint-*/ and final/, and RUN_DIR/result.json last, by rename. Exit codes: 0 done (or done before), 1 failed (the last
-"error" event says why in one sentence), 73 another process works in this directory, 75 stopped by SIGTERM after a checkpoint: start it again.
+`python -m training.recipes.METHOD RUN_DIR` reads RUN_DIR/spec.json, appends RUN_DIR/events.jsonl (one JSON
+object a line: type, step, time, values), writes checkpoint-*/ and final/, and RUN_DIR/result.json last, by
+rename. Exit codes: 0 done (or done before), 1 failed (the last "error" event says why in one sentence), 73
+another process works in this directory, 75 stopped by SIGTERM after a checkpoint: start it again.
 
-This module imports nothing heavy, so a refusal costs milliseconds; a recipe imports torch only after `open_run` has set the environment.
-A reader of events.jsonl skips a line that is not JSON (a process was killed while writing it), and after a "resume" event at step N
-forgets what it read about later steps: they are done again.
+This module imports nothing heavy, so a refusal costs milliseconds; a recipe imports torch only after
+`open_run` has set the environment. A reader of events.jsonl skips a line that is not JSON (a process was
+killed while writing it), and after a "resume" event at step N forgets what it read about later steps: they
+are done again.
 """
 
 from __future__ import annotations
@@ -59,7 +61,10 @@ class Locked(Exception):
 
 
 class Run:
-    """One run directory, held by one process. Ranks above 0 of a distributed launch read the spec and write nothing."""
+    """One run directory, held by one process.
+
+    Ranks above 0 of a distributed launch read the spec and write nothing.
+    """
 
     def __init__(self, path: Path, spec: dict[str, Any], *, writes: bool) -> None:
         self.path, self.spec, self.writes = path, spec, writes
@@ -90,7 +95,8 @@ class Run:
 def open_run(run_dir: str | os.PathLike[str]) -> Run:
     """Take the run directory for this process, set the environment and listen for SIGTERM.
 
-    Raises `Locked` when another process works there, `AlreadyDone` when result.json exists, `RecipeFailed` when spec.json cannot be read.
+    Raises `Locked` when another process works there, `AlreadyDone` when result.json exists, `RecipeFailed`
+    when spec.json cannot be read.
     """
     path = Path(run_dir).resolve()
     if not path.is_dir():
@@ -138,7 +144,10 @@ def read_spec(path: Path) -> dict[str, Any]:
 
 
 def set_environment(spec: dict[str, Any]) -> None:
-    """No telemetry ever; no network either, unless the base model is a hub name. Must run before torch or transformers is imported."""
+    """No telemetry ever; no network either, unless the base model is a hub name.
+
+    Must run before torch or transformers is imported.
+    """
     base = spec.get("base")
     wanted = QUIET if isinstance(base, str) and not Path(base).is_dir() else QUIET | OFFLINE
     for name, value in wanted.items():
@@ -146,13 +155,18 @@ def set_environment(spec: dict[str, Any]) -> None:
 
 
 def die_with_parent() -> None:
-    """Ask Linux for SIGTERM when the thread that started this process ends, so that a killed worker leaves no orphan."""
+    """Ask Linux for SIGTERM when the thread that started this process ends, so that a killed worker leaves no
+    orphan.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def process(argv: list[str], method: str, work: Callable[[Run], None]) -> int:
-    """Run `work` on the directory named in argv and return the exit code. Every recipe's main is this one call."""
+    """Run `work` on the directory named in argv and return the exit code.
+
+    Every recipe's main is this one call.
+    """
     if len(argv) != 2:
         print(f"usage: python -m training.recipes.{method} RUN_DIR", file=sys.stderr)
         return USAGE
@@ -173,7 +187,9 @@ def process(argv: list[str], method: str, work: Callable[[Run], None]) -> int:
             )
         work(run)
     except Stopped:
-        run.event("stopped", message="Stopped on request; start the run again to go on from the last checkpoint.")
+        run.event(
+            "stopped", message="Stopped on request; start the run again to go on from the last checkpoint."
+        )
         return STOPPED
     except Exception as error:
         traceback.print_exc()
@@ -185,13 +201,19 @@ def process(argv: list[str], method: str, work: Callable[[Run], None]) -> int:
 def sentence(error: Exception) -> str:
     """Return what went wrong as one sentence for a person; memory errors say what to lower."""
     text = " ".join(str(error).split())
-    if isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate memory" in text.lower():
+    if (
+        isinstance(error, MemoryError)
+        or "out of memory" in text.lower()
+        or "can't allocate memory" in text.lower()
+    ):
         return "The machine ran out of memory; lower batch_size or max_length, or choose LoRA or a smaller base model."
     return text if isinstance(error, (RecipeFailed, ValueError)) else f"{type(error).__name__}: {text}"
 
 
 def plain(value: object) -> Any:
-    """Return `value` as JSON can hold it: non-finite floats become None, paths and unknown objects become text."""
+    """Return `value` as JSON can hold it: non-finite floats become None, paths and unknown objects become
+    text.
+    """
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -202,7 +224,9 @@ def plain(value: object) -> Any:
 
 
 def open_for_append(path: Path) -> int:
-    """Open a JSONL file for appending; a last line torn by a kill is ended, so that the next one begins on its own line."""
+    """Open a JSONL file for appending; a last line torn by a kill is ended, so that the next one begins on
+    its own line.
+    """
     fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
     size = os.fstat(fd).st_size
     if size and os.pread(fd, 1, size - 1) != b"\n":
@@ -226,7 +250,9 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old one or all of the new one: temporary file, fsync, rename, fsync of the folder."""
+    """Write a file so that a reader sees the old one or all of the new one: temporary file, fsync, rename,
+    fsync of the folder.
+    """
     temporary = path.with_name(path.name + ".tmp")
     with temporary.open("w") as file:
         file.write(text)
@@ -269,7 +295,9 @@ def environment() -> dict[str, str]:
 
 
 def content_hash(folder: Path) -> str:
-    """SHA-256 over the names and bytes of a model folder's weights, configs, tokenizer and template, in sorted order."""
+    """SHA-256 over the names and bytes of a model folder's weights, configs, tokenizer and template, in
+    sorted order.
+    """
     kept = {".safetensors", ".json", ".jinja", ".txt", ".model"}
     digest = hashlib.sha256()
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix in kept):

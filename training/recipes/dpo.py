@@ -1,9 +1,10 @@
 """Direct preference optimisation (Rafailov et al. 2305.18290): `python -m training.recipes.dpo RUN_DIR`.
 
-Rows of RUN_DIR/data/*.jsonl: {"prompt": [...], "chosen": [...], "rejected": [...]}, each a list of {role, content}. The reference is what
-training starts from: the base with the new adapter off; a frozen copy of the adapter that is gone on with; or, in full training, the same
-directory loaded a second time. So the first loss is known exactly, and a run whose first loss differs is stopped (it found a wrong
-reference). Settings: training.specs.DpoSpec. Files and exit codes: contract.py.
+Rows of RUN_DIR/data/*.jsonl: {"prompt": [...], "chosen": [...], "rejected": [...]}, each a list of {role,
+content}. The reference is what training starts from: the base with the new adapter off; a frozen copy of the
+adapter that is gone on with; or, in full training, the same directory loaded a second time. So the first loss
+is known exactly, and a run whose first loss differs is stopped (it found a wrong reference). Settings:
+training.specs.DpoSpec. Files and exit codes: contract.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Supervised fine-tuning: `python -m training.recipes.sft RUN_DIR`.
 
-Rows of RUN_DIR/data/*.jsonl: {"prompt": [{role, content}, ...], "completion": [{role: "assistant", content}]}; the loss is on the
-completion's tokens only, the end-of-turn token among them. Settings: training.specs.SftSpec. Files and exit codes: contract.py.
+Rows of RUN_DIR/data/*.jsonl: {"prompt": [{role, content}, ...], "completion": [{role: "assistant",
+content}]}; the loss is on the completion's tokens only, the end-of-turn token among them. Settings:
+training.specs.SftSpec. Files and exit codes: contract.py.
 """
 
 from __future__ import annotations

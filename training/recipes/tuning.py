@@ -1,12 +1,12 @@
 """What SFT and DPO have in common: load, measure the rows, report, checkpoint, resume, save, reload, rescore.
 
-Heavy: imports torch, transformers and peft, so a recipe imports it only after `contract.open_run` has set the environment.
+Heavy: imports torch, transformers and peft, so a recipe imports it only after `contract.open_run` has set the
+environment.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -22,14 +22,11 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
     Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
     set_seed,
 )
 
 from training.recipes import contract
+from training.recipes.reporting import Reporter
 from training.specs import SpecRefused, TrainJob, TrainSpec, parse, parse_spec
 
 Row = dict[str, Any]
@@ -69,11 +66,16 @@ class Plan:
 
 
 def prepare(run: contract.Run, answers: tuple[str, ...]) -> Plan:
-    """Read spec, model and rows; `answers` names the columns that follow the prompt. Raises what a person can put right."""
+    """Read spec, model and rows; `answers` names the columns that follow the prompt.
+
+    Raises what a person can put right.
+    """
     job = parse(TrainJob, run.spec)
     given = job.train.get("seed", job.seed)
     if given != job.seed:
-        raise SpecRefused(f"seed was given as {job.seed} and train.seed as {given}; give it once, or twice the same")
+        raise SpecRefused(
+            f"seed was given as {job.seed} and train.seed as {given}; give it once, or twice the same"
+        )
     spec = parse_spec(job.method, {**job.train, "seed": job.seed})
     set_seed(spec.seed)
     root, adapter = where_to_start(job, spec)
@@ -82,14 +84,17 @@ def prepare(run: contract.Run, answers: tuple[str, ...]) -> Plan:
     limit = getattr(model.config, "max_position_embeddings", None)
     if limit and spec.max_length > limit:
         raise SpecRefused(
-            f"max_length {spec.max_length} is above this model's limit of {limit}; lower it or choose another base model"
+            f"max_length {spec.max_length} is above this model's limit of {limit}; "
+            "lower it or choose another base model"
         )
     if adapter is not None:
         model = continue_adapter(run, model, adapter, job, spec)
     rows, counts = fitting(tokenizer, read_rows(run.path / job.data.train, answers), answers, spec.max_length)
     held = None
     if job.data.eval is not None:
-        held, held_counts = fitting(tokenizer, read_rows(run.path / job.data.eval, answers), answers, spec.max_length)
+        held, held_counts = fitting(
+            tokenizer, read_rows(run.path / job.data.eval, answers), answers, spec.max_length
+        )
         counts |= {f"eval_{name}": count for name, count in held_counts.items()}
     return Plan(run, job, spec, root, model, tokenizer, rows, held or None, counts, last_checkpoint(run.path))
 
@@ -99,7 +104,9 @@ def where_to_start(job: TrainJob, spec: TrainSpec) -> tuple[str, str | None]:
     if job.start is None:
         return job.base, None
     if not Path(job.start).is_dir():
-        raise SpecRefused(f"start {job.start} is not a directory; give an existing checkpoint or leave start out")
+        raise SpecRefused(
+            f"start {job.start} is not a directory; give an existing checkpoint or leave start out"
+        )
     if not (Path(job.start) / ADAPTER).exists():
         return job.start, None
     if spec.adaptation == "full":
@@ -113,29 +120,40 @@ def load_tokenizer(root: str) -> PreTrainedTokenizerBase:
     """Load the tokenizer; without a chat template it is refused, because prompts could not be rendered."""
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(root)
     if not tokenizer.chat_template:
-        raise SpecRefused(f"{root} has no chat template; choose an instruction-tuned base model or add a template")
+        raise SpecRefused(
+            f"{root} has no chat template; choose an instruction-tuned base model or add a template"
+        )
     return tokenizer
 
 
 def load_model(root: str, spec: TrainSpec) -> PreTrainedModel:
     """Load the model by its path, which is also where TRL's DPO finds the reference of full training.
 
-    On CUDA a frozen LoRA base is bfloat16; full training keeps float32 weights under bfloat16 autocast, because small steps vanish
-    in bfloat16 weights. On the CPU everything is float32.
+    On CUDA a frozen LoRA base is bfloat16; full training keeps float32 weights under bfloat16 autocast,
+    because small steps vanish in bfloat16 weights. On the CPU everything is float32.
     """
     half = torch.cuda.is_available() and spec.adaptation == "lora"
-    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(root, dtype=torch.bfloat16 if half else torch.float32)
+    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+        root, dtype=torch.bfloat16 if half else torch.float32
+    )
     return model
 
 
-def continue_adapter(run: contract.Run, model: PreTrainedModel, path: str, job: TrainJob, spec: TrainSpec) -> PeftModel:
-    """Attach the adapter to go on with. Its rank stands; a rank or base that differs from the spec's is a warning."""
+def continue_adapter(
+    run: contract.Run, model: PreTrainedModel, path: str, job: TrainJob, spec: TrainSpec
+) -> PeftModel:
+    """Attach the adapter to go on with.
+
+    Its rank stands; a rank or base that differs from the spec's is a warning.
+    """
     config = json.loads((Path(path) / ADAPTER).read_text())
     if config.get("r") != spec.lora_r:
         run.event("warning", message=f"The adapter to go on with has rank {config.get('r')}; it keeps it.")
     trained_on = config.get("base_model_name_or_path")
     if trained_on and Path(trained_on).resolve() != Path(job.base).resolve():
-        run.event("warning", message=f"The adapter was trained on {trained_on}, and this run's base is {job.base}.")
+        run.event(
+            "warning", message=f"The adapter was trained on {trained_on}, and this run's base is {job.base}."
+        )
     return PeftModel.from_pretrained(model, path, is_trainable=True)
 
 
@@ -148,7 +166,9 @@ def read_rows(path: Path, answers: tuple[str, ...]) -> list[Row]:
         row = json.loads(line)
         for name in ("prompt", *answers):
             if not isinstance(row.get(name), list) or not row[name]:
-                raise contract.RecipeFailed(f"{path.name} line {number} has no {name}; it must be a list of messages")
+                raise contract.RecipeFailed(
+                    f"{path.name} line {number} has no {name}; it must be a list of messages"
+                )
         rows.append({name: row[name] for name in ("prompt", *answers)})
     return rows
 
@@ -156,7 +176,8 @@ def read_rows(path: Path, answers: tuple[str, ...]) -> list[Row]:
 def fitting(
     tokenizer: PreTrainedTokenizerBase, rows: list[Row], answers: tuple[str, ...], limit: int
 ) -> tuple[list[Row], dict[str, int]]:
-    """Return the rows whose prompt leaves room for an answer, and how many were dropped or will be cut at `limit` tokens.
+    """Return the rows whose prompt leaves room for an answer, and how many were dropped or will be cut at
+    `limit` tokens.
 
     TRL 1.16 does the same without a word; here it is counted.
     """
@@ -180,7 +201,9 @@ def ids(tokenizer: PreTrainedTokenizerBase, messages: list[Row], **options: Any)
 
 
 def last_checkpoint(path: Path) -> Path | None:
-    """Return the newest complete checkpoint; trainer_state.json is written last, so without it one is half-written."""
+    """Return the newest complete checkpoint; trainer_state.json is written last, so without it one is half-
+    written.
+    """
     complete = [folder for folder in path.glob("checkpoint-*") if is_complete(folder)]
     return max(complete, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
 
@@ -236,89 +259,11 @@ def inputs(plan: Plan) -> dict[str, Any]:
     }
 
 
-class Reporter(TrainerCallback):
-    """Turns what the trainer does into events, checks the first steps, and stops on request."""
-
-    def __init__(self, plan: Plan, first_loss: float | None) -> None:
-        self.plan, self.run, self.first_loss = plan, plan.run, first_loss
-        self.before: dict[str, tuple[float, float]] = {}
-        self.check_at = 0
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Note every trainable tensor's fingerprint, unless a checkpoint is being resumed."""
-        if state.global_step == 0:
-            self.before = fingerprints(kwargs["model"])
-            self.check_at = min(args.get_warmup_steps(state.max_steps) + 2, state.max_steps)
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Check that weights move; on SIGTERM checkpoint and stop; log the last step."""
-        if self.before and state.global_step == self.check_at:
-            self.check_moved(fingerprints(kwargs["model"]), state.global_step)
-        if state.global_step >= state.max_steps:
-            control.should_log = True
-        elif self.run.stopping:
-            control.should_save = control.should_training_stop = True
-
-    def check_moved(self, after: dict[str, tuple[float, float]], step: int) -> None:
-        """Raise when a trainable tensor is where it was. After fewer than two steps a LoRA A matrix may still be: B began at zero."""
-        still = [name for name, before in self.before.items() if after[name] == before]
-        total, self.before = len(self.before), {}
-        ok = not still or (step < 2 and len(still) < total)
-        self.run.event("check", step, name="trainable_moved", ok=ok, moved=total - len(still), total=total)
-        if not ok:
-            raise contract.RecipeFailed(
-                f"{len(still)} of {total} trainable tensors did not change in {step} steps (first: {still[0]}); "
-                "raise learning_rate or choose another adaptation"
-            )
-
-    def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Report finite numbers; a loss that is not a number ends the run."""
-        logs = {name: float(value) for name, value in kwargs["logs"].items() if isinstance(value, (int, float))}
-        if "loss" in logs:
-            self.run.event("log", state.global_step, **logs)
-            if not math.isfinite(logs["loss"]):
-                raise contract.RecipeFailed(
-                    f"the loss is not a number at step {state.global_step}; lower learning_rate and start a new run"
-                )
-            if self.first_loss is not None and state.global_step == 1:
-                self.check_first(logs["loss"], self.first_loss)
-        elif "eval_loss" in logs:
-            self.run.event("eval", state.global_step, **{name.removeprefix("eval_"): v for name, v in logs.items()})
-
-    def check_first(self, loss: float, expected: float) -> None:
-        """Raise when the first loss is not what policy = reference gives: then the reference is not the model we started from."""
-        ok = abs(loss - expected) < 1e-3 * max(1.0, expected)
-        self.run.event("check", 1, name="first_loss", ok=ok, loss=loss, expected=expected)
-        if not ok:
-            raise contract.RecipeFailed(
-                f"the first loss is {loss:.4f} and must be {expected:.4f}: policy and reference differ before training; "
-                "check that start and base belong together"
-            )
-
-    def on_save(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Say that a checkpoint can be resumed from."""
-        self.run.event("checkpoint", state.global_step, path=f"checkpoint-{state.global_step}")
-
-
-def fingerprints(model: torch.nn.Module) -> dict[str, tuple[float, float]]:
-    """Return (sum, norm) in float64 of every trainable tensor: no copy of the weights, and any real change shows."""
-    return {
-        name: (p.detach().sum(dtype=torch.float64).item(), p.detach().norm(dtype=torch.float64).item())
-        for name, p in model.named_parameters()
-        if p.requires_grad
-    }
-
-
 def carry_out(plan: Plan, trainer: Trainer, first_loss: float | None = None) -> None:
-    """Train or resume, then write final/ and result.json. Raises `Stopped` after SIGTERM, with a checkpoint on disk."""
+    """Train or resume, then write final/ and result.json.
+
+    Raises `Stopped` after SIGTERM, with a checkpoint on disk.
+    """
     run = plan.run
     run.stop_if_asked()
     sizes = {
@@ -326,10 +271,12 @@ def carry_out(plan: Plan, trainer: Trainer, first_loss: float | None = None) -> 
         "trainable": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
     }
     done = int(plan.resume.name.rpartition("-")[2]) if plan.resume else 0
-    run.event("start" if not done else "resume", done, **sizes, **plan.counts, device=str(trainer.args.device))
+    run.event(
+        "start" if not done else "resume", done, **sizes, **plan.counts, device=str(trainer.args.device)
+    )
     if not done:
         show_samples(plan, trainer.model, 0)
-    trainer.add_callback(Reporter(plan, first_loss))
+    trainer.add_callback(Reporter(run, first_loss))
     trainer.train(resume_from_checkpoint=str(plan.resume) if plan.resume else None)
     step = trainer.state.global_step
     if run.stopping and step < trainer.state.max_steps:
@@ -376,8 +323,8 @@ def save(plan: Plan, trainer: Trainer) -> Path:
         plan.run.event("check", trainer.state.global_step, name="reload", ok=error <= allowed, error=error)
         if not error <= allowed:
             raise contract.RecipeFailed(
-                f"the saved weights give other logits than the trained ones (difference {error:.3g}, allowed {allowed}); "
-                "nothing was kept, start the run again"
+                f"the saved weights give other logits than the trained ones (difference {error:.3g}, "
+                f"allowed {allowed}); nothing was kept, start the run again"
             )
         show_samples(plan, again, trainer.state.global_step)
     return final
@@ -391,7 +338,9 @@ def reload(plan: Plan, folder: Path) -> PreTrainedModel | PeftModel:
 
 
 def sort_adapter_config(folder: Path) -> None:
-    """PEFT writes sets in an order that changes from process to process; equal adapters must have equal bytes."""
+    """PEFT writes sets in an order that changes from process to process; equal adapters must have equal
+    bytes.
+    """
     path = folder / ADAPTER
     if path.exists():
         config = json.loads(path.read_text())
@@ -410,7 +359,7 @@ def rendered(plan: Plan, rows: list[Row]) -> dict[str, torch.Tensor]:
     return {"input_ids": torch.tensor(padded), "attention_mask": torch.tensor(mask)}
 
 
-@torch.no_grad()
+@torch.no_grad()  # type: ignore[untyped-decorator]
 def logits(model: PreTrainedModel | PeftModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     """Return float32 logits [real tokens, vocabulary] on the CPU, dropout off."""
     device = model.device
@@ -421,7 +370,7 @@ def logits(model: PreTrainedModel | PeftModel, batch: dict[str, torch.Tensor]) -
     return out[batch["attention_mask"].to(device).bool()].float().cpu()
 
 
-@torch.no_grad()
+@torch.no_grad()  # type: ignore[untyped-decorator]
 def show_samples(plan: Plan, model: PreTrainedModel | PeftModel, step: int) -> None:
     """Report greedy completions of the first different prompts, held-out ones if there are any."""
     seen: dict[str, list[Row]] = {}

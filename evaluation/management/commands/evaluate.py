@@ -5,7 +5,7 @@ from typing import Any
 
 from evaluation.engines import ENGINES
 from evaluation.execution import drive
-from evaluation.planning import create_suite, plan_evaluation
+from evaluation.planning import plan_on_held_out
 from evaluation.reading import as_dict, score_lines, verdict
 from labeling.commands import VerbCommand, find_version
 from labeling.errors import Refused
@@ -29,9 +29,8 @@ class Command(VerbCommand):
 
     def run(self, **options: Any) -> dict[str, Any]:
         version = find_version(options["suite"], options["person"], "train")
-        run = plan_evaluation(
-            project=version.project,
-            suite=create_suite(version=version),
+        run = plan_on_held_out(
+            version=version,
             checkpoints=[
                 find_checkpoint(project=version.project, name=name) for name in options["checkpoint"]
             ],

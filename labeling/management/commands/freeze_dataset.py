@@ -7,8 +7,9 @@ from typing import Any
 
 from labeling.access import open_from_shell
 from labeling.commands import VerbCommand
-from labeling.curation import dropped_words, freeze, read_recipe
+from labeling.curation import freeze
 from labeling.errors import RecipeRefused
+from labeling.recipes import dropped_words, read_recipe
 
 
 class Command(VerbCommand):

@@ -1,0 +1,102 @@
+"""A real server, a real worker and a real Chromium, once for each test process."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2 as httpx
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from labeling.processes import start, stop, web_command, worker_command
+from tests.browser import world
+from tests.tiny_model import tiny_model
+
+ROOT = Path(__file__).parents[2]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an installation with people and items, served by the processes that `manage.py serve` starts."""
+    folder = tmp_path_factory.mktemp("site")
+    own = {
+        "DJANGO_SETTINGS_MODULE": "config.settings.dev",
+        "PREFLOOP_VAR": str(folder / "var"),
+        "OMP_NUM_THREADS": "1",
+        "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in own.items():
+            patch.setenv(name, value)
+        subprocess.run([sys.executable, "-m", "tests.browser.world", str(tiny_model())], cwd=ROOT, check=True)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{probe.getsockname()[1]}"
+        processes = [start(web_command(address)), start(worker_command())]
+        try:
+            _wait(f"http://{address}/health/", processes)
+            yield f"http://{address}"
+        finally:
+            for process in processes:
+                stop(process)
+
+
+def _wait(url: str, processes: list[subprocess.Popen[bytes]]) -> None:
+    transport = httpx.HTTPTransport(retries=5)
+    with httpx.Client(transport=transport, timeout=60) as client:
+        while True:
+            assert all(process.poll() is None for process in processes), "the server or the worker ended"
+            try:
+                if client.get(url).json()["worker"]:
+                    return
+            except httpx.ConnectError:
+                continue
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    path = shutil.which("chromium") or "/usr/bin/chromium"
+    assert os.access(path, os.X_OK), "Chromium is missing: apt-get install chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    """A page that fails the test when a script throws or the content policy blocks something."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on(
+        "console", lambda message: faults.append(message.text) if "Content Security" in message.text else None
+    )
+    yield page
+    context.close()
+    assert faults == []
+
+
+def sign_in(page: Page, site: str, name: str) -> None:
+    """Sign in by keyboard, as people do."""
+    page.goto(f"{site}/account/login/")
+    page.locator("[name=login]").focus()
+    page.keyboard.type(name)
+    page.keyboard.press("Tab")
+    page.keyboard.type(world.PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{site}/")

@@ -1,0 +1,53 @@
+"""Every page, as it is seen: no axe violation, nothing wider than the screen, in both themes, on a desk and a phone."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser
+
+from tests.browser import world
+from tests.browser.conftest import sign_in
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+PAGES = [
+    "",
+    "rank/",
+    "items/",
+    "items/1/",
+    "imports/",
+    "imports/1/",
+    "people/",
+    "agreement/",
+    "datasets/",
+    "datasets/1/",
+    "runs/",
+    "checkpoints/",
+    "evaluations/",
+]
+SCREENS = [("light", 1280), ("dark", 390), ("dark", 1280), ("light", 390)]
+
+
+@pytest.mark.parametrize(("theme", "width"), SCREENS)
+def test_ada_meets_no_page_that_axe_or_her_screen_complains_about(
+    chromium: Browser, site: str, theme: str, width: int
+) -> None:
+    context = chromium.new_context(color_scheme=theme, viewport={"width": width, "height": 844})  # type: ignore[arg-type]
+    page = context.new_page()
+    sign_in(page, site, "ada")
+    found = {}
+
+    for path in ["/", "/account/tokens/", *(f"/p/{world.SLUG}/{name}" for name in PAGES)]:
+        answer = page.goto(site + path)
+        assert answer is not None
+        assert answer.status == 200, path
+        violations = [
+            f"{rule['id']}: {rule['nodes'][0]['html'][:160]}"
+            for rule in Axe().run(page).response["violations"]
+        ]
+        if page.evaluate("document.documentElement.scrollWidth") > width:
+            violations.append("wider than the screen")
+        if violations:
+            found[path] = violations
+
+    context.close()
+    assert found == {}

@@ -1,0 +1,85 @@
+"""A real installation for the browser: database, people, items and a tiny base model, made by the verbs.
+
+Run as `python -m tests.browser.world MODEL`, with PREFLOOP_VAR naming an empty folder.
+"""
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import django
+
+PASSWORD = "correct horse battery"
+PEOPLE = {
+    "ada": "owner",
+    "ben": "annotator",
+    "bea": "annotator",
+    "cleo": "reviewer",
+    "emma": "engineer",
+    "leo": "lead",
+}
+SLUG = "support-answers"
+ITEMS = 60
+
+
+def rows() -> list[dict[str, object]]:
+    return [
+        {
+            "prompt": f"How do I reset the password of account {number}?",
+            "responses": [
+                {
+                    "text": f"Open Settings, choose Security, press Reset; account {number} gets a mail.",
+                    "origin": "m1",
+                },
+                {"text": f"No idea about account {number}.", "origin": "m2"},
+            ],
+        }
+        for number in range(ITEMS)
+    ]
+
+
+def build(model: Path) -> None:
+    from django.core.management import call_command
+
+    from labeling.curation import PreferenceRecipe, freeze
+    from labeling.importing.batches import run_import, start_import
+    from labeling.models import User
+    from labeling.projects import create_project, set_role
+    from training.registry import register_base
+
+    call_command("migrate", verbosity=0)
+    call_command("vendor_assets", verbosity=0)
+    people = {name: User.objects.create_user(name, password=PASSWORD) for name in [*PEOPLE, "mallory"]}
+    project = create_project(name="Support answers", owner=people["ada"], overlap=2)
+    for name, role in PEOPLE.items():
+        set_role(project=project, username=name, role=role)
+    file = io.BytesIO("\n".join(json.dumps(row) for row in rows()).encode())
+    run_import(start_import(project=project, file=file, filename="answers.jsonl", person=people["emma"]))
+    _judge(project, people["bea"], 40)
+    freeze(project=project, recipe=PreferenceRecipe(), person=people["emma"])
+    register_base(name="tiny", location=str(model))
+
+
+def _judge(project: object, person: object, count: int) -> None:
+    from labeling.annotating import show, submit
+    from labeling.queue import claim_next
+    from labeling.values import PairwiseAnswer
+
+    for _ in range(count):
+        assignment = claim_next(project=project, person=person)
+        task = show(assignment=assignment, person=person)
+        better = next(r.verdict for r in task.responses if r.text.startswith("Open"))
+        submit(
+            project=project,
+            assignment_id=task.assignment_id,
+            person=person,
+            token=task.token,
+            client_key=task.client_key,
+            answer=PairwiseAnswer(verdict=better),
+        )
+
+
+if __name__ == "__main__":
+    django.setup()
+    build(Path(sys.argv[1]))

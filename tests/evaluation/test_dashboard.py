@@ -1,0 +1,68 @@
+"""The overview says where the loop stands and what moves it on."""
+
+import pytest
+from django.urls import reverse
+
+from evaluation.dashboard import judgments_by_day, overview
+from labeling.models import Project, User
+from tests import world
+from tests.training.runs import launched
+
+
+def words(project: Project) -> str:
+    return " / ".join(step["words"] for step in overview(project)["next_steps"])
+
+
+def test_an_empty_project_asks_for_items(project: Project) -> None:
+    found = overview(project)
+    assert words(project) == "Import the first prompts and responses"
+    assert found["agreement"] is None
+    assert found["charts"] == {"judgments": None, "scores": None}
+    assert found["verdict"] == ""
+
+
+def test_each_step_leads_to_the_next(project: Project) -> None:
+    world.fill(project, 10)
+    assert "10 judgments are still wanted" in words(project)
+    world.judge_all(project, world.person("ben"))
+    assert "Freeze a dataset version of 10 new judgments" in words(project)
+    version = world.frozen(project)
+    assert "Train a first checkpoint on version 1" in words(project)
+    launched(project, version)
+    assert "Evaluate the checkpoints against the base" in words(project)
+    assert overview(project)["live"] is True
+
+
+def test_the_counts_are_those_of_this_project_only(project: Project) -> None:
+    other = world.make_project("Other")
+    world.fill(other, 7)
+    world.fill(project, 3)
+    world.judge_next(project, world.person("ben"))
+    counts = overview(project)["counts"]
+    assert (counts["items"], counts["judgments"], counts["left"]) == (3, 1, 2)
+
+
+def test_a_day_with_judgments_has_its_bar(project: Project) -> None:
+    world.fill(project, 3)
+    world.judge_all(project, world.person("ben"))
+    assert sum(count for _, count in judgments_by_day(project)) == 3
+    assert overview(project)["charts"]["judgments"]["spec"]["data"]["values"][-1]["judgments"] == 3
+
+
+@pytest.mark.parametrize("items", [0, 3])
+def test_leo_reads_the_overview(project: Project, leo: User, items: int) -> None:
+    world.fill(project, items)
+    world.judge_all(project, world.person("ben"))
+    page = world.sign_in(leo).get(reverse("evaluation:dashboard", args=[project.slug]))
+    assert page.status_code == 200
+    assert overview(project)["next_steps"][0]["words"] in page.text
+
+
+@pytest.mark.django_db
+def test_two_people_who_agree_on_everything_have_an_alpha_with_its_interval() -> None:
+    project = world.make_project(overlap=2)
+    world.fill(project, 30)
+    for who in ("ben", "bea"):
+        world.judge_all(project, world.person(who), ["0", "1", "tie"] * 10)
+    alpha = overview(project)["agreement"]
+    assert (alpha.value, alpha.n) == (1.0, 30)
