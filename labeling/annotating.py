@@ -178,5 +178,5 @@ def _keep(person: User, item: Item, answer: PairwiseAnswer) -> None:
 
 def _order(item: Item, person: User, responses: int) -> list[int]:
     return display_order(
-        key=item.project.order_key, item_hash=item.content_hash, person=person.username, responses=responses
+        key=item.project.order_key, item_hash=item.content_hash, person=str(person.pk), responses=responses
     )

@@ -9,6 +9,7 @@ import pwd
 import secrets
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 OWNER = "postgres"
+CLUSTER = f"-U {OWNER} -A scram-sha-256 -E UTF8 --locale=C.UTF-8 --no-sync"
 SPEED = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=200"
 
 
@@ -44,9 +46,7 @@ def server() -> Iterator[str]:
         for path in (folder, folder / "password"):
             os.chown(path, owner.pw_uid, owner.pw_gid)
     try:
-        _run(
-            f"{bin_}/initdb -D {data} -U {OWNER} -A scram-sha-256 --pwfile={folder}/password -E UTF8 --locale=C.UTF-8 -N"
-        )
+        _run(f"{bin_}/initdb -D {data} {CLUSTER} --pwfile={folder}/password")
         options = shlex.quote(f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 {SPEED}")
         _run(f"{bin_}/pg_ctl -D {data} -w -t 60 -l {folder}/log -o {options} start")
         yield f"postgres://{OWNER}:{password}@127.0.0.1:{port}/postgres"
@@ -60,9 +60,8 @@ def _run(command: str) -> None:
     argv = ["su", "-s", "/bin/sh", OWNER, "-c", command] if os.geteuid() == 0 else ["/bin/sh", "-c", command]
     # The server inherits the descriptors of pg_ctl, so they must not be pipes that somebody waits for.
     with tempfile.TemporaryFile("w+") as output:
-        code = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", check=False
-        ).returncode
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
+        code = subprocess.run(argv, **quiet, cwd="/", check=False).returncode
         if code:
             output.seek(0)
             raise RuntimeError(f"{command.split()[0]} ended with {code}: {output.read()[-2000:]}")
@@ -79,6 +78,7 @@ def main(argv: list[str]) -> int:
     if not command:
         print("usage: python -m tests.postgres -- COMMAND…", file=sys.stderr)
         return 64
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server is stopped then, too
     with server() as url:
         return subprocess.run(command, env={**os.environ, "DATABASE_URL": url}, check=False).returncode
 

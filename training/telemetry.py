@@ -37,7 +37,7 @@ class EventTail:
 
     def _event(self, line: bytes) -> RunEvent | None:
         try:
-            row: dict[str, Any] = json.loads(line)
+            row: dict[str, Any] = json.loads(line.replace(rb"\u0000", rb"\ufffd"))  # PostgreSQL stores no NUL
             return RunEvent(
                 run=self._run,
                 seq=self._seq,

@@ -14,8 +14,8 @@ def views(patterns: list[Any]) -> Iterator[tuple[str, Any]]:
         if isinstance(pattern, URLResolver):
             yield from views(pattern.url_patterns)
         elif isinstance(pattern, URLPattern):
-            view = pattern.callback
-            yield f"{view.__module__}.{view.__name__}", getattr(view, "view_class", None) or view
+            view = getattr(pattern.callback, "view_class", None) or pattern.callback
+            yield f"{view.__module__}.{view.__name__}", view
 
 
 def ours() -> dict[str, Any]:

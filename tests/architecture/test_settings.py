@@ -13,14 +13,9 @@ def read_by_settings() -> set[str]:
     found = set()
     for path in files("config/settings"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Attribute)
-                and node.func.attr in READERS
-            ):
-                if isinstance(node.func.value, ast.Name) and node.func.value.id == "env":
-                    assert isinstance(node.args[0], ast.Constant), f"{path}: name the setting with a literal"
-                    found.add(str(node.args[0].value))
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in READERS:
+                assert isinstance(node.args[0], ast.Constant), f"{path}: name the setting with a literal"
+                found.add(str(node.args[0].value))
     return found
 
 

@@ -21,7 +21,7 @@ from training.registry import register_checkpoint
 @pytest.fixture
 def run(project: Project, monkeypatch: pytest.MonkeyPatch) -> EvalRun:
     monkeypatch.setitem(ENGINES, "transformers", FakeEngine)
-    version = judged_version(project, items=60, test_share=0.6)
+    version = judged_version(project, items=40, test_share=0.7)
     tuned = register_checkpoint(run=launched(project, version), result=RESULT)
     suite = create_suite(version=version)
     return plan_evaluation(project=project, suite=suite, checkpoints=[tuned], person=None, name="first look")

@@ -195,7 +195,9 @@ def pack(tokenizer: PreTrainedTokenizerFast, rows: list[dict[str, str]], block: 
     stream: list[int] = []
     for row in rows:
         if "prompt" in row:
-            stream += tokenizer(tokenizer.apply_chat_template(messages(row), tokenize=False), verbose=False)["input_ids"]
+            stream += tokenizer(tokenizer.apply_chat_template(messages(row), tokenize=False), verbose=False)[
+                "input_ids"
+            ]
         else:
             stream += tokenizer(row["text"], verbose=False)["input_ids"] + [tokenizer.eos_token_id]
     while len(stream) < 2 * block:
