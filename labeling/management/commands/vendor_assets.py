@@ -23,7 +23,9 @@ class Command(VerbCommand):
         if not (target.exists() and stamp.exists() and stamp.read_text() == version):
             target.parent.mkdir(parents=True, exist_ok=True)
             building = target.with_suffix(".building")
-            building.write_text(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"), encoding="utf-8")
+            building.write_text(
+                vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"), encoding="utf-8"
+            )
             building.replace(target)
             stamp.write_text(version)
         return {"path": str(target), "bytes": target.stat().st_size}
