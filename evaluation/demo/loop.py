@@ -36,9 +36,9 @@ from training.nano import make_nano_model, register_nano_model
 
 L = TypeVar("L", bound=Lifecycle)
 ORDER_KEY = "prefloop-demo"
-NANO_SECONDS = 100
-SFT = {"epochs": 1.0, "learning_rate": 1e-3, "batch_size": 16, "max_length": 384, "logging_steps": 2}
-DPO = {"epochs": 1.0, "learning_rate": 3e-4, "batch_size": 16, "max_length": 384, "logging_steps": 2}
+NANO_SECONDS = 110
+SFT = {"epochs": 2.0, "learning_rate": 3e-3, "batch_size": 16, "max_length": 256, "logging_steps": 4}
+DPO = {"epochs": 1.0, "learning_rate": 5e-4, "batch_size": 16, "max_length": 256, "logging_steps": 4}
 
 
 @dataclass

@@ -36,7 +36,7 @@ def fill(*, nano_seconds: float, say: Any) -> Project:
             method="sft",
             dataset_version=version,
             start=base,
-            values={**SFT, "epochs": 3.0},
+            values=dict(SFT),
             person=emma,
             name="first SFT",
         )

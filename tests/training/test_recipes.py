@@ -199,6 +199,7 @@ def test_asked_to_stop_it_checkpoints_and_goes_on_to_the_same_end(tmp_path, sft_
     options = {"held": sft_rows(4), "learning_rate": 1e-2}
     path = trained(tmp_path / "run", "sft", sft_rows(), ("log", 3, signal.SIGTERM), **options)
     assert events(path)[-1]["type"] == "stopped"
+    assert [e["step"] for e in events(path, "eval")] == [0], "the stop waited for an evaluation"
     assert not (path / "result.json").exists()
     assert run(path) == 0
     assert result(path)["content_hash"] == result(sft_adapter)["content_hash"]

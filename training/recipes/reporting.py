@@ -38,6 +38,13 @@ class Reporter(TrainerCallback):
         elif self.run.stopping:
             control.should_save = control.should_training_stop = True
 
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """A stop ends the epoch early; evaluating then would only delay it."""
+        if self.run.stopping and state.global_step < state.max_steps:
+            control.should_evaluate = False
+
     def check_moved(self, after: dict[str, tuple[float, float]], step: int) -> None:
         """Raise when a trainable tensor is where it was.
 
