@@ -40,6 +40,7 @@ BY_ROLE: dict[str, Can] = {
     Role.LEAD: Can(review=True, view_results=True),
     Role.OWNER: EVERYTHING,
 }
+NO_PROJECT = "There is no such project, or it is not yours."
 WORDS = {
     "annotate": "judge items",
     "review": "read other people's judgments",
@@ -80,16 +81,22 @@ def visible_projects(user: User | AnonymousUser) -> QuerySet[Project]:
 
 def open_project(user: User | AnonymousUser, slug: str, capability: str | None = None) -> Access:
     """The way into a project. Raises Http404 for strangers and PermissionDenied for the wrong role."""
-    project = visible_projects(user).filter(slug=slug).first()
-    if project is None or not isinstance(user, User):
-        raise Http404("There is no such project, or it is not yours.")
-    membership = Membership.objects.filter(user=user, project=project).first()
-    if user.is_superuser:
-        access = Access(project, user, "Administrator", EVERYTHING)
-    else:
-        assert membership is not None
-        access = Access(project, user, membership.get_role_display(), BY_ROLE[membership.role])
+    if not isinstance(user, User):
+        raise Http404(NO_PROJECT)
+    access = _as_administrator(user, slug) if user.is_superuser else _as_member(user, slug)
+    if access is None:
+        raise Http404(NO_PROJECT)
     return access.require(capability) if capability else access
+
+
+def _as_administrator(user: User, slug: str) -> Access | None:
+    project = Project.objects.filter(slug=slug).first()
+    return Access(project, user, "Administrator", EVERYTHING) if project else None
+
+
+def _as_member(user: User, slug: str) -> Access | None:
+    member = Membership.objects.filter(user=user, project__slug=slug).select_related("project").first()
+    return Access(member.project, user, member.get_role_display(), BY_ROLE[member.role]) if member else None
 
 
 def open_from_shell(slug: str, username: str = "", capability: str | None = None) -> Access:

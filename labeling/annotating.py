@@ -58,7 +58,7 @@ def show(*, assignment: Assignment, person: User) -> Task:
         messages=item.messages,
         responses=[
             ShownResponse(place + 1, ("first", "second")[place], responses[position].text)
-            for place, position in enumerate(_order(item, person, len(responses)))
+            for place, position in enumerate(_order(assignment, person, len(responses)))
         ],
         draft=draft.answer if draft else None,
         expires_at=assignment.expires_at,
@@ -156,7 +156,7 @@ def _record(
     assignment: Assignment, person: User, client_key: uuid.UUID, answer: PairwiseAnswer, active_ms: int | None
 ) -> Judgment:
     item = assignment.item
-    order = _order(item, person, item.responses.count())
+    order = _order(assignment, person, item.responses.count())
     judgment = Judgment.objects.create(
         assignment=assignment,
         project=assignment.project,
@@ -176,7 +176,10 @@ def _keep(person: User, item: Item, answer: PairwiseAnswer) -> None:
     Draft.objects.update_or_create(person=person, item=item, defaults={"answer": answer.model_dump()})
 
 
-def _order(item: Item, person: User, responses: int) -> list[int]:
+def _order(assignment: Assignment, person: User, responses: int) -> list[int]:
     return display_order(
-        key=item.project.order_key, item_hash=item.content_hash, person=str(person.pk), responses=responses
+        key=assignment.project.order_key,
+        item_hash=assignment.item.content_hash,
+        person=str(person.pk),
+        responses=responses,
     )

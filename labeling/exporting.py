@@ -1,5 +1,6 @@
 """A dataset version → files that a trainer loads unchanged."""
 
+import hashlib
 import itertools
 import json
 import os
@@ -34,9 +35,22 @@ SHAPES: dict[str, Callable[[dict[str, Any]], TrainerRow]] = {"preference": prefe
 
 
 def trainer_rows(version: DatasetVersion, *, split: str, shape: str = "preference") -> Iterator[TrainerRow]:
-    """The rows of a split in the columns of a trainer, streamed."""
+    """The rows of a split in the columns of a trainer, streamed.
+
+    A response that was chosen over several others is one demonstration, so equal rows of the shape sft come once.
+    """
     convert = SHAPES[shape]
-    return (convert(row) for row in rowfile.read(version.path, split=split))
+    rows = (convert(row) for row in rowfile.read(version.path, split=split))
+    return _unique(rows) if shape == "sft" else rows
+
+
+def _unique(rows: Iterator[TrainerRow]) -> Iterator[TrainerRow]:
+    seen: set[bytes] = set()
+    for row in rows:
+        key = hashlib.sha256(json.dumps(row, sort_keys=True).encode()).digest()
+        if key not in seen:
+            seen.add(key)
+            yield row
 
 
 def jsonl(version: DatasetVersion, *, split: str, shape: str = "preference") -> Iterator[bytes]:

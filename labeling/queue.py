@@ -3,7 +3,7 @@
 import uuid
 from datetime import timedelta
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Exists, Max, OuterRef, QuerySet
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
@@ -16,10 +16,6 @@ FREE = {"person": None, "token": None, "leased_at": None, "expires_at": None}
 
 def claim_next(*, project: Project, person: User) -> Assignment | None:
     """Give this person the item they hold, or lease them the next one; None when nothing is left for them."""
-    held = renew(project=project, person=person)
-    if held is not None:
-        return held
-    release_expired(project=project)
     for _ in range(20):
         try:
             with transaction.atomic():
@@ -27,6 +23,7 @@ def claim_next(*, project: Project, person: User) -> Assignment | None:
                 held = renew(project=project, person=person)
                 if held is not None:
                     return held
+                release_expired(project=project)
                 slot = _next_free(project, person)
                 if slot is None:
                     return None
@@ -50,9 +47,10 @@ def lease_token(*, assignment_id: int, person: User) -> uuid.UUID:
 
 def renew(*, project: Project, person: User) -> Assignment | None:
     """The open lease of this person, if any, for as long again; also one that ran out but that nobody took."""
-    held = _open_leases(project).filter(person=person).order_by("item_id").first()
+    held = _open_leases(project).filter(person=person).order_by("item_id").select_related("item").first()
     if held is None:
         return None
+    held.project = project
     expires = timezone.now() + timedelta(seconds=project.lease_seconds)
     if not _open_leases(project).filter(pk=held.pk, token=held.token).update(expires_at=expires):
         return None
@@ -84,7 +82,8 @@ def free_slots(*, project: Project) -> int:
 
 def _one_at_a_time(person: User) -> None:
     """Until the transaction ends, other claims of this person wait: two tabs opened at once get one item."""
-    User.objects.select_for_update(no_key=True).filter(pk=person.pk).exists()
+    if connection.features.has_select_for_update:  # SQLite's transactions take turns by themselves
+        User.objects.select_for_update(no_key=True).filter(pk=person.pk).exists()
 
 
 def _open_leases(project: Project | None = None) -> QuerySet[Assignment]:
@@ -101,14 +100,14 @@ def _next_free(project: Project, person: User) -> Assignment | None:
     mine = Assignment.objects.filter(project=project, person=person)
     last = mine.aggregate(last=Max("item_id"))["last"] or 0
     free = Assignment.objects.filter(project=project, person=None).order_by("item_id", "slot")
-    free = free.select_for_update(skip_locked=True)
+    free = free.select_related("item").select_for_update(skip_locked=True, of=("self",))
     ahead = free.filter(item_id__gt=last).first()
     return ahead or free.filter(~Exists(mine.filter(item=OuterRef("item")))).first()
 
 
 def _lease(slot: Assignment, project: Project, person: User) -> bool:
     now = timezone.now()
-    slot.person, slot.leased_at = person, now
+    slot.project, slot.person, slot.leased_at = project, person, now
     slot.token = lease_token(assignment_id=slot.pk, person=person)
     slot.expires_at = now + timedelta(seconds=project.lease_seconds)
     taken = Assignment.objects.filter(pk=slot.pk, person=None).update(

@@ -77,7 +77,7 @@ def verdict_for(label: str, item: Item, who: User) -> str:
     if label not in ("0", "1"):
         return label
     shown = display_order(
-        key=item.project.order_key, item_hash=item.content_hash, person=who.username, responses=2
+        key=item.project.order_key, item_hash=item.content_hash, person=str(who.pk), responses=2
     )
     return ("first", "second")[shown.index(int(label))]
 

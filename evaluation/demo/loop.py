@@ -38,7 +38,7 @@ L = TypeVar("L", bound=Lifecycle)
 ORDER_KEY = "prefloop-demo"
 NANO_SECONDS = 110
 SFT = {"epochs": 2.0, "learning_rate": 3e-3, "batch_size": 16, "max_length": 256, "logging_steps": 4}
-DPO = {"epochs": 1.0, "learning_rate": 5e-4, "batch_size": 16, "max_length": 256, "logging_steps": 4}
+DPO = {"epochs": 1.0, "learning_rate": 2e-4, "batch_size": 16, "max_length": 256, "logging_steps": 4}
 
 
 @dataclass

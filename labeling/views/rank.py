@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
@@ -102,9 +103,9 @@ def _task(
 def _progress(access: Access) -> dict[str, Any]:
     mine = Assignment.objects.filter(project=access.project, person=access.person, submitted_at__isnull=False)
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    done, left = mine.count(), free_slots(project=access.project)
-    today = mine.filter(submitted_at__gte=midnight).count()
-    return {"done": done, "today": today, "left": left, "total": done + left}
+    left = free_slots(project=access.project)
+    counts = mine.aggregate(done=Count("pk"), today=Count("pk", filter=Q(submitted_at__gte=midnight)))
+    return {**counts, "left": left, "total": counts["done"] + left}
 
 
 def _person(access: Access) -> User:
