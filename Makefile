@@ -19,7 +19,7 @@ demo: $(VENV)/.app ## environment, database, real sample data, nano model, then 
 test: $(VENV)/.dev ## everything that the tests need, then the whole suite, data layer on PostgreSQL too
 	@.ci/debian chromium="command -v chromium" postgresql="ls /usr/lib/postgresql/*/bin/initdb"
 	@$(MANAGE) vendor_assets
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 	$(BIN)/python -m tests.postgres -- $(BIN)/python -m pytest -m data_layer
 
 check: $(VENV)/.dev ## formatting, lint, types, import contracts, migrations

@@ -103,8 +103,7 @@ class _Watcher:
 def _note(run: TrainingRun, event: RunEvent) -> None:
     """Keep on the row what lists show of a run."""
     run.step = max(run.step, event.step)
-    if event.type == "start":
-        run.total_steps = event.values.get("total_steps") or run.total_steps
+    run.total_steps = event.values.get("total_steps", run.total_steps)
     if event.type == "log" and "loss" in event.values:
         run.loss_last = event.values["loss"]
         run.loss_first = run.loss_last if run.loss_first is None else run.loss_first

@@ -7,7 +7,7 @@ from playwright.sync_api import Browser
 from tests.browser import world
 from tests.browser.conftest import sign_in
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser]
 
 PAGES = [
     "",

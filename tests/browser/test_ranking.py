@@ -6,7 +6,7 @@ from playwright.sync_api import Page, expect
 from tests.browser import world
 from tests.browser.conftest import sign_in
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser]
 
 
 def test_ben_ranks_by_keyboard_alone(page: Page, site: str) -> None:

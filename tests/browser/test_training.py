@@ -6,7 +6,7 @@ from playwright.sync_api import Page, expect
 from tests.browser import world
 from tests.browser.conftest import sign_in
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PATIENCE = 180_000  # ms: how long a page may take on a busy machine before the test gives up
 
 

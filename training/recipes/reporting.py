@@ -22,7 +22,8 @@ class Reporter(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Note every trainable tensor's fingerprint, unless a checkpoint is being resumed."""
+        """Tell how long it will be; note every tensor's fingerprint, unless a checkpoint is being resumed."""
+        self.run.event("begin", state.global_step, total_steps=state.max_steps)
         if state.global_step == 0:
             self.before = fingerprints(kwargs["model"])
             self.check_at = min(args.get_warmup_steps(state.max_steps) + 2, state.max_steps)
