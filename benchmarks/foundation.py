@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -120,13 +119,11 @@ def imports(folder: Path, rows: int, held: int, repeats: int) -> dict[str, objec
 def web(var: Path, repeats: int) -> dict[str, object]:
     """Start the server, time its first page, read every page, and look at its memory."""
     django(var)
-    from labeling.processes import start, stop, web_command
+    from labeling.processes import free_address, start, stop, web_command
 
     seconds, memory = [], 0.0
     for _ in range(repeats):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            address = f"127.0.0.1:{probe.getsockname()[1]}"
+        address = free_address()
         began = time.perf_counter()
         process = start(web_command(address))
         try:

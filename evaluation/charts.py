@@ -20,7 +20,7 @@ def accuracy_chart(rows: list[tuple[str, Estimate | None]], *, title: str) -> di
         "$schema": SCHEMA,
         "title": f"{title}, n {known[0][1].n:,}",
         "width": "container",
-        "height": 34 * len(known),
+        "height": 48 * len(known),
         "data": {"name": "rows", "values": values},
         "layer": [
             {

@@ -3,12 +3,20 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import httpx2 as httpx
 from django.conf import settings
 
+from labeling.errors import Refused
+
 QUEUES = "io,train,eval"
+TRIES, PAUSE_SECONDS = 600, 0.2
 
 
 def web_command(bind: str, threads: int = 8) -> list[str]:
@@ -22,7 +30,6 @@ def worker_command() -> list[str]:
     return [
         sys.executable, "-m", "celery", "-A", "config", "worker", "-B", "-Q", QUEUES, "--pool", "threads",
         "--concurrency", "3", "--without-gossip", "--without-mingle", "-l", "WARNING",
-        "--schedule", settings.CELERY_BEAT_SCHEDULE_FILENAME,
     ]  # fmt: skip
 
 
@@ -42,3 +49,37 @@ def stop(process: subprocess.Popen[bytes], grace: float = 5.0) -> None:
                 process.wait(grace)
             except subprocess.TimeoutExpired:
                 continue
+
+
+def free_address() -> str:
+    """A loopback address with a port that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+@contextmanager
+def running() -> Iterator[str]:
+    """The web server and a worker on a free port, stopped at the end; yields the address once both are up."""
+    address = free_address()
+    processes = [start(web_command(address)), start(worker_command())]
+    try:
+        _wait_until_up(f"http://{address}/health/", processes)
+        yield f"http://{address}"
+    finally:
+        for process in processes:
+            stop(process)
+
+
+def _wait_until_up(url: str, processes: list[subprocess.Popen[bytes]]) -> None:
+    pause = threading.Event()
+    for _ in range(TRIES):
+        if any(process.poll() is not None for process in processes):
+            raise Refused("The web server or the worker ended at once; see the messages above.")
+        try:
+            if httpx.get(url, timeout=5).json()["worker"]:
+                return
+        except httpx.HTTPError:
+            pass
+        pause.wait(PAUSE_SECONDS)
+    raise Refused(f"The web server and the worker behind {url} did not come up; see the messages above.")

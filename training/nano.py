@@ -33,9 +33,17 @@ def make_nano_model(
         result = read_result(run_dir)
         if result is None:
             raise Refused(f"The nano model could not be made (code {code}): {log_tail(run_dir, 800).strip()}")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(run_dir / result["final"], out, dirs_exist_ok=True)
+        _put(run_dir / result["final"], out)
     return result
+
+
+def _put(final: Path, out: Path) -> None:
+    """Copy beside, then rename: whoever finds the folder finds all of it."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    copying = out.with_name(f"{out.name}.copying")
+    shutil.rmtree(copying, ignore_errors=True)
+    shutil.copytree(final, copying)
+    copying.replace(out)
 
 
 def register_nano_model(*, out: Path, name: str, result: dict[str, Any]) -> Checkpoint:

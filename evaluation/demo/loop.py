@@ -1,8 +1,5 @@
 """The whole loop on real data: import → judge → freeze → train → evaluate → compare, each step by its verb."""
 
-import socket
-import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import httpx2 as httpx
 from django.conf import settings
 from django.db import connection
 
@@ -26,7 +22,7 @@ from labeling.errors import Refused
 from labeling.importing.batches import run_import, start_import
 from labeling.lifecycle import Lifecycle, Status
 from labeling.models import DatasetVersion, Judgment, Project, User
-from labeling.processes import start, stop, web_command, worker_command
+from labeling.processes import running
 from labeling.projects import create_project
 from labeling.recipes import PreferenceRecipe
 from labeling.waiting import wait_for
@@ -100,7 +96,7 @@ def ensure_nano_model(seconds: float) -> Checkpoint:
     if found is not None and found.base.is_local:
         return found
     out = Path(settings.PREFLOOP_VAR) / "models" / "nano"
-    result = make_nano_model(out=out, budget_seconds=seconds)
+    result = {} if (out / "config.json").exists() else make_nano_model(out=out, budget_seconds=seconds)
     return register_nano_model(out=out, name="nano", result=result)
 
 
@@ -135,35 +131,6 @@ def succeeded(job: L) -> L:
     return job
 
 
-@contextmanager
-def site() -> Iterator[str]:
-    """The web server and a worker as processes of their own; yields the address once it answers."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    processes = [start(web_command(address)), start(worker_command())]
-    try:
-        wait_until_up(f"http://{address}", processes)
-        yield f"http://{address}"
-    finally:
-        for process in processes:
-            stop(process)
-
-
-def wait_until_up(address: str, processes: list[subprocess.Popen[bytes]], tries: int = 300) -> None:
-    pause = threading.Event()
-    for _ in range(tries):
-        if any(process.poll() is not None for process in processes):
-            raise Refused("The web server or the worker ended at once; see the messages above.")
-        try:
-            if httpx.get(f"{address}/health/", timeout=2).status_code == 200:
-                return
-        except httpx.HTTPError:
-            pass
-        pause.wait(0.2)
-    raise Refused(f"The web server at {address} did not answer; see the messages above.")
-
-
 def once(*, seed: int, whole: bool, nano_seconds: float, say: Any) -> dict[str, Any]:
     """The loop from beginning to end. Returns what `demo --once --json` prints."""
     demo = Demo(seed=seed)
@@ -178,7 +145,7 @@ def once(*, seed: int, whole: bool, nano_seconds: float, say: Any) -> dict[str, 
         base = ensure_nano_model(nano_seconds)
     say(f"base model {base.name}: {base.parameters or 0:,} parameters")
     connection.close()
-    with site() as address:
+    with running() as address:
         return _judged_and_trained(demo, address, project, people, path, base, items, say)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from evaluation.demo.data import VOTERS, Votes, find_file, read
 from evaluation.demo.loop import SFT, ensure_nano_model, import_file, prepare
-from evaluation.demo.people import ANNOTATORS
+from evaluation.demo.people import ANNOTATORS, make_people
 from labeling.annotating import show, submit
 from labeling.curation import freeze
 from labeling.models import Judgment, Project, User
@@ -20,10 +20,12 @@ JUDGED = 240
 
 def fill(*, nano_seconds: float, say: Any) -> Project:
     """People, items, the first judgments, a dataset version, a base model and a queued run. Safe to repeat."""
-    project = Project.objects.filter(slug=SLUG).first()
-    if project is None:
-        project, people, path = prepare(slug_words="PandaLM demo", whole=True)
-        say(f"{import_file(project, path, people['emma']):,} items imported from {path.name}")
+    project = Project.objects.filter(slug=SLUG).first() or prepare(slug_words="PandaLM demo", whole=True)[0]
+    make_people(project)
+    if not project.items.exists():
+        path = find_file()
+        emma = User.objects.get(username="emma")
+        say(f"{import_file(project, path, emma):,} items imported from {path.name}")
     if not Judgment.objects.filter(project=project).exists():
         _judge(project, say)
     base = ensure_nano_model(nano_seconds)

@@ -2,17 +2,15 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx2 as httpx
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from labeling.processes import start, stop, web_command, worker_command
+from labeling.processes import running
 from tests.browser import world
 from tests.tiny_model import tiny_model
 
@@ -42,28 +40,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         for name, value in own.items():
             patch.setenv(name, value)
         subprocess.run([sys.executable, "-m", "tests.browser.world", str(tiny_model())], cwd=ROOT, check=True)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            address = f"127.0.0.1:{probe.getsockname()[1]}"
-        processes = [start(web_command(address)), start(worker_command())]
-        try:
-            _wait(f"http://{address}/health/", processes)
-            yield f"http://{address}"
-        finally:
-            for process in processes:
-                stop(process)
-
-
-def _wait(url: str, processes: list[subprocess.Popen[bytes]]) -> None:
-    transport = httpx.HTTPTransport(retries=5)
-    with httpx.Client(transport=transport, timeout=60) as client:
-        while True:
-            assert all(process.poll() is None for process in processes), "the server or the worker ended"
-            try:
-                if client.get(url).json()["worker"]:
-                    return
-            except httpx.ConnectError:
-                continue
+        with running() as address:
+            yield address
 
 
 @pytest.fixture(scope="session")

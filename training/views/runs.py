@@ -60,7 +60,9 @@ def run(request: HttpRequest, access: Access, run_id: int) -> HttpResponse:
         project=access.project,
         pk=run_id,
     )
-    chart = loss_chart(loss_points(found), name=found.name, total_steps=found.total_steps)
+    chart = loss_chart(
+        loss_points(found), name=found.name, method=found.method, total_steps=found.total_steps
+    )
     context = {
         "run": {
             **run_line(found),
