@@ -44,8 +44,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """Closed after each module: while Playwright's loop lives, Django refuses the database to the tests that follow."""
     path = shutil.which("chromium") or "/usr/bin/chromium"
     assert os.access(path, os.X_OK), "Chromium is missing: apt-get install chromium"
     with sync_playwright() as playwright:
