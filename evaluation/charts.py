@@ -14,7 +14,7 @@ def accuracy_chart(rows: list[tuple[str, Estimate | None]], *, title: str) -> di
     values = [
         {"checkpoint": name, "accuracy": e.value, "low": e.low, "high": e.high, "n": e.n} for name, e in known
     ]
-    y = {"field": "checkpoint", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 220}}
+    y = {"field": "checkpoint", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 140}}
     x = {"type": "quantitative", "axis": {"format": ".0%"}, "scale": {"zero": False, "padding": 12}}
     spec = {
         "$schema": SCHEMA,

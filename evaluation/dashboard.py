@@ -10,8 +10,9 @@ from django.utils import timezone
 
 from evaluation.charts import accuracy_chart
 from evaluation.models import EvalRun
-from evaluation.reading import score_lines, verdict
+from evaluation.reading import ScoreLine, prompts_of, score_lines, spoken_of, verdict
 from labeling import quality
+from labeling.access import EVERYTHING, Can
 from labeling.charts import judgments_chart
 from labeling.curation import newer_judgments
 from labeling.lifecycle import TERMINAL, Status
@@ -22,7 +23,7 @@ DAYS, SHOWN_AT_LEAST = 30, 14
 RECENT = 5
 
 
-def overview(project: Project) -> dict[str, Any]:
+def overview(project: Project, can: Can = EVERYTHING) -> dict[str, Any]:
     """All that the overview page of a project shows."""
     counts = _counts(project)
     latest = EvalRun.objects.filter(project=project, status=Status.SUCCEEDED).first()
@@ -39,11 +40,12 @@ def overview(project: Project) -> dict[str, Any]:
         },
         "latest": latest,
         "verdict": verdict(lines),
+        "prompts": prompts_of(latest) if latest else None,
         "recent_runs": list(
             runs.select_related("dataset_version", "dataset_version__project", "base", "start")[:RECENT]
         ),
         "recent_versions": versions,
-        "next_steps": _next_steps(project, counts, versions),
+        "next_steps": _next_steps(project, can, counts, versions, lines),
         "live": _busy(project),
     }
 
@@ -83,23 +85,29 @@ def _busy(project: Project) -> bool:
 
 
 def _next_steps(
-    project: Project, counts: dict[str, int], versions: list[DatasetVersion]
+    project: Project, can: Can, counts: dict[str, int], versions: list[DatasetVersion], lines: list[ScoreLine]
 ) -> list[dict[str, str]]:
-    """What moves the loop on, the most pressing first."""
-
-    def step(words: str, name: str) -> dict[str, str]:
-        return {"words": words, "url": reverse(name, args=[project.slug])}
-
-    if not counts["items"]:
-        return [step("Import the first prompts and responses", "labeling:imports")]
-    steps = []
-    if counts["left"]:
-        steps.append(step(f"{counts['left']:,} judgments are still wanted: rank items", "labeling:rank"))
+    """What moves the loop on, the most pressing first; only what this role may do."""
     newer = newer_judgments(versions[0]) if versions else counts["judgments"]
-    if newer:
-        steps.append(step(f"Freeze a dataset version of {newer:,} new judgments", "labeling:datasets"))
-    if versions and not counts["runs"]:
-        steps.append(step(f"Train a first checkpoint on version {versions[0].number}", "training:runs"))
-    if counts["runs"] and not counts["evaluations"]:
-        steps.append(step("Evaluate the checkpoints against the base", "evaluation:evaluations"))
-    return steps
+    best = spoken_of(lines)
+    steps = [
+        (can.curate and not counts["items"], "Import the first prompts and responses", "labeling:imports"),
+        (
+            can.annotate and counts["left"],
+            f"{counts['left']:,} judgments are still wanted: rank items",
+            "labeling:rank",
+        ),
+        (can.curate and newer, f"Freeze a dataset version of {newer:,} new judgments", "labeling:datasets"),
+        (can.train and versions and not counts["runs"], "Train a first checkpoint", "training:runs"),
+        (
+            can.train and counts["runs"] and not counts["evaluations"],
+            "Evaluate the checkpoints against the base",
+            "evaluation:evaluations",
+        ),
+        (
+            can.curate and best is not None and not best.is_settled,
+            "The latest verdict is open: more judged items would settle it",
+            "labeling:imports",
+        ),
+    ]
+    return [{"words": words, "url": reverse(name, args=[project.slug])} for due, words, name in steps if due]

@@ -15,22 +15,20 @@ SIDES = ("chosen", "rejected")
 
 def drive(run: EvalRun) -> None:
     """Claim the run, score every planned checkpoint on every case, and end it."""
-    if not run.claim():
-        return
+    if run.claim():
+        run.carry(lambda: _evaluate(run))
+
+
+def _evaluate(run: EvalRun) -> None:
     try:
         _score(run)
-        _conclude(run)
     except Interrupted as interrupted:
         if run.cancel_requested():
             run.finish(Status.CANCELLED)
         else:
-            run.requeue(fault=str(interrupted))
-    except Refused as refusal:
-        run.finish(Status.FAILED, refusal.sentence)
-    except OSError as error:
-        run.finish(
-            Status.FAILED, f"The run's folder cannot be used ({error}); free some space and start it again."
-        )
+            run.requeue(fault=str(interrupted), at_once=False)
+    else:
+        _conclude(run)
 
 
 def _score(run: EvalRun) -> None:

@@ -14,6 +14,8 @@ from labeling.models import DatasetVersion, Project, User
 from labeling.protection import protect
 from training.models import Checkpoint
 
+NAME_LENGTH = 120
+
 
 def create_suite(*, version: DatasetVersion, split: str = "test") -> Suite:
     """Freeze the held-out rows of a version into a suite, and protect its prompts from ever being trained on.
@@ -73,6 +75,8 @@ def plan_evaluation(
     """
     if engine not in ENGINES:
         raise Refused(f"The engine given is {engine!r}; choose one of {', '.join(ENGINES)}.")
+    if len(name) > NAME_LENGTH:
+        raise Refused(f"The name has {len(name)} characters; up to {NAME_LENGTH} are allowed.")
     if not checkpoints:
         raise Refused("No checkpoint was chosen; choose at least one.")
     bases = {checkpoint.base_id for checkpoint in checkpoints}
@@ -85,7 +89,7 @@ def plan_evaluation(
         run = EvalRun.objects.create(
             project=project,
             suite=suite,
-            name=name or f"{suite.name}: {', '.join(checkpoint.name for checkpoint in chosen)}"[:120],
+            name=name or f"{suite.name}: {', '.join(checkpoint.name for checkpoint in chosen)}"[:NAME_LENGTH],
             engine=engine,
             plan=[checkpoint.pk for checkpoint in chosen],
             folder=uuid.uuid4().hex,

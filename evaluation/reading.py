@@ -1,12 +1,15 @@
 """The numbers of an evaluation run in the words and rows of a page or a command."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
-from evaluation.models import EvalRun, Score
+from evaluation.models import Case, EvalRun, Score
 from evaluation.planning import planned
 from labeling.estimates import Estimate
 from training.models import Checkpoint
+
+ALPHA = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +27,19 @@ class ScoreLine:
     broken: int | None
 
     @property
+    def is_settled(self) -> bool:
+        """Whether interval and adjusted p value both leave out "no difference"."""
+        away = self.delta is not None and (self.delta.low > 0 or self.delta.high < 0)
+        return away and (self.p is None or self.p < ALPHA)
+
+    @property
     def delta_words(self) -> str:
-        """What the interval of the difference lets one say."""
+        """What the difference lets one say."""
         if self.delta is None:
             return "" if self.is_base else "not enough data"
-        if self.delta.low > 0:
-            return "better than the base"
-        return "worse than the base" if self.delta.high < 0 else "no difference can be told"
+        if not self.is_settled:
+            return "no difference can be told"
+        return "better than the base" if self.delta.low > 0 else "worse than the base"
 
 
 def score_lines(run: EvalRun) -> list[ScoreLine]:
@@ -61,21 +70,35 @@ def _line(checkpoint: Checkpoint, scores: dict[str, Score], base: int) -> ScoreL
 
 def verdict(lines: list[ScoreLine]) -> str:
     """One sentence that a product lead can forward; empty before there are numbers."""
-    trained = [line for line in lines if line.accuracy is not None and not line.is_base]
-    if not trained:
+    best = spoken_of(lines)
+    if best is None or best.accuracy is None:
         return ""
-    best = max(trained, key=lambda line: line.accuracy.value if line.accuracy else 0.0)
-    assert best.accuracy is not None
     delta, name = best.delta, best.checkpoint.name
-    found = f"prefers the chosen response in {best.accuracy.value:.1%} of {best.accuracy.n:,} cases"
+    found = f"prefers the chosen response in {best.accuracy.value * 100:.1f} % of {best.accuracy.n:,} pairs"
     if delta is None:
         return f"{name} {found}; there are too few to compare it with the base."
-    points = f"{delta.value * 100:+.1f} points [{delta.low * 100:+.1f}, {delta.high * 100:+.1f}]"
-    if delta.low > 0:
-        return f"{name} is better than the base: it {found}, {points}."
-    if delta.high < 0:
-        return f"No checkpoint beats the base; the best, {name}, is worse by {points}."
-    return f"Inconclusive: {name} {found}, {points} from the base; more cases are needed to tell."
+    if best.is_settled and delta.low > 0:
+        return f"{name} is better than the base: it {found}, {points(delta)}."
+    if all(line.delta is not None and line.delta.high < 0 for line in lines if not line.is_base):
+        worse = f"{-delta.value * 100:.1f} points worse [{-delta.high * 100:.1f}, {-delta.low * 100:.1f}]"
+        return f"No checkpoint beats the base; the best, {name}, is {worse}."
+    return f"Inconclusive: {name} {found}, {points(delta)} from the base; more pairs are needed to tell."
+
+
+def spoken_of(lines: list[ScoreLine]) -> ScoreLine | None:
+    """The checkpoint whose gain over the base is the surest: that with the highest lower bound."""
+    trained = [line for line in lines if line.accuracy is not None and not line.is_base]
+    return max(trained, key=lambda line: line.delta.low if line.delta else -math.inf, default=None)
+
+
+def prompts_of(run: EvalRun) -> int:
+    """How many different prompts the run's pairs have: they, not the pairs, are independent of each other."""
+    return Case.objects.filter(suite=run.suite_id).values("prompt_hash").distinct().count()
+
+
+def points(delta: Estimate) -> str:
+    """A difference of shares in points: +3.1 points [-1.2, +7.4]."""
+    return f"{delta.value * 100:+.1f} points [{delta.low * 100:+.1f}, {delta.high * 100:+.1f}]"
 
 
 def as_dict(line: ScoreLine) -> dict[str, Any]:

@@ -15,7 +15,16 @@ def compute_scores(run: EvalRun) -> list[Score]:
     baseline = found[run.plan[0]]
     scores = [score for pk, rows in found.items() for score in _own(run, pk, rows)]
     pairs = ((pk, rows) for pk, rows in found.items() if pk != run.plan[0])
-    return scores + [score for pk, rows in pairs for score in _paired(run, pk, rows, baseline)]
+    deltas = [score for pk, rows in pairs for score in _paired(run, pk, rows, baseline)]
+    _adjust([score for score in deltas if score.p_value is not None])
+    return scores + deltas
+
+
+def _adjust(deltas: list[Score]) -> None:
+    """Holm's correction: of several checkpoints one looks better by chance more easily than of one."""
+    adjusted = statistics.holm([score.p_value for score in deltas if score.p_value is not None])
+    for score, p_value in zip(deltas, adjusted, strict=True):
+        score.p_value = p_value
 
 
 def _own(run: EvalRun, checkpoint: int, rows: list[CaseResult]) -> list[Score]:

@@ -7,9 +7,10 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, Concatenate, ParamSpec
+from urllib.parse import urlsplit
 
-from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
@@ -41,6 +42,11 @@ BY_ROLE: dict[str, Can] = {
     Role.OWNER: EVERYTHING,
 }
 NO_PROJECT = "There is no such project, or it is not yours."
+SIGNED_OUT = "You were signed out. Sign in again to go on."
+SIGNED_OUT_SENDING = (
+    "You were signed out. Your choice is still on this page: sign in again in another tab, "
+    "then press the button once more."
+)
 WORDS = {
     "annotate": "judge items",
     "review": "read other people's judgments",
@@ -123,9 +129,10 @@ def guarded(capability: str | None = None) -> Callable[[Any], Any]:
     """Decorate `view(request, access, …)`; the URL gives `slug`. Sets `request.access` for the shell of the page."""
 
     def decorate(view: View[P]) -> Callable[..., HttpResponseBase]:
-        @login_required
         @functools.wraps(view)
         def wrapper(request: HttpRequest, slug: str, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if not request.user.is_authenticated:
+                return _ask_to_sign_in(request)
             access = open_project(request.user, slug)
             request.access = access  # type: ignore[attr-defined]
             if capability:
@@ -140,6 +147,23 @@ def guarded(capability: str | None = None) -> Callable[[Any], Any]:
 
 def signed_in(view: Callable[Concatenate[HttpRequest, P], HttpResponse]) -> Callable[..., HttpResponseBase]:
     """Decorate a view that belongs to no project but needs a person."""
-    wrapped = login_required(view)
-    wrapped.guard = "signed in"  # type: ignore[attr-defined]
-    return wrapped
+
+    @functools.wraps(view)
+    def wrapper(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        if not request.user.is_authenticated:
+            return _ask_to_sign_in(request)
+        return view(request, *args, **kwargs)
+
+    wrapper.guard = "signed in"  # type: ignore[attr-defined]
+    return wrapper
+
+
+def _ask_to_sign_in(request: HttpRequest) -> HttpResponse:
+    """The way to the sign-in page. A fragment of a page gets a sentence instead: what is on the page stays there."""
+    sending = request.method != "GET"
+    if request.headers.get("HX-Request") == "true":
+        return HttpResponse(
+            SIGNED_OUT_SENDING if sending else SIGNED_OUT, status=401, content_type="text/plain"
+        )
+    back = urlsplit(request.headers.get("Referer", "")).path if sending else request.get_full_path()
+    return redirect_to_login(back or "/")

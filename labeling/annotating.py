@@ -108,6 +108,12 @@ def skip(*, project: Project, assignment_id: int, person: User, token: uuid.UUID
         if _close(assignment, person, token, skipped_at=timezone.now(), skip_reason=reason, expires_at=None):
             last = Assignment.objects.filter(item=assignment.item_id).aggregate(last=Max("slot"))["last"]
             Assignment.objects.create(project=project, item=assignment.item, slot=last + 1)
+            return
+    if not Assignment.objects.filter(
+        item=assignment.item_id, person=person, skipped_at__isnull=False
+    ).exists():
+        _refuse_late(assignment, person, token)
+        raise StaleLease("Your time for this item had run out; somebody else has it now.")
 
 
 def save_draft(

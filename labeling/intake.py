@@ -84,7 +84,8 @@ def add_items(
 
 
 def _known(project: Project, hashes: list[str]) -> set[str]:
-    rows = Item.objects.filter(project=project, content_hash__in=hashes)
+    # Without an order: for the sake of ordering by id, SQLite would walk through all items of the project.
+    rows = Item.objects.filter(project=project, content_hash__in=hashes).order_by()
     return set(rows.values_list("content_hash", flat=True))
 
 

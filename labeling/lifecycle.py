@@ -6,6 +6,7 @@ so that a second worker, a late message or a killed process can neither run a jo
 
 import logging
 import uuid
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
@@ -16,9 +17,11 @@ from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from labeling.errors import Refused
+
 log = logging.getLogger(__name__)
 
-REQUEUE_AFTER = timedelta(seconds=30)
+REQUEUE_AFTER, LONGEST_WAIT = timedelta(seconds=30), timedelta(minutes=5)
 
 
 class Status(models.TextChoices):
@@ -110,19 +113,38 @@ class Lifecycle(models.Model):
             self.refresh_from_db()
         return ended
 
-    def requeue(self, *, fault: str = "") -> bool:
+    def carry(self, work: Callable[[], None]) -> None:
+        """Do the work of the job that this process holds. Whatever it raises ends the job, or gives it back, with a
+        sentence: no job is left running with nobody at it."""
+        try:
+            work()
+        except Refused as refusal:
+            self.finish(Status.FAILED, refusal.sentence)
+        except OSError as error:
+            self.finish(Status.FAILED, f"Files cannot be used ({error}); free some space and start it again.")
+        except Exception as error:
+            log.exception("%s %s met an unexpected fault", self.job, self.pk)
+            self.requeue(fault=f"Unexpected {type(error).__name__}: {error}.")
+
+    def requeue(self, *, fault: str = "", at_once: bool = True) -> bool:
         """Give a running job back to the queue, to be taken up where it stopped.
 
         With a fault, which may come back each time, only as often as the settings allow; then it has failed of it.
+        Without one the attempt does not count. Not at once: the sweep sends it again in a while.
         """
         if fault and self.attempt >= settings.PREFLOOP_MAX_ATTEMPTS:
             return self.finish(
                 Status.FAILED, f"{fault} This was attempt {self.attempt}; it is not tried again."
             )
         given = self._set(
-            self._mine(), status=Status.QUEUED, claim_token=None, queued_at=timezone.now(), heartbeat_at=None
+            self._mine(),
+            status=Status.QUEUED,
+            claim_token=None,
+            queued_at=timezone.now(),
+            heartbeat_at=None,
+            attempt=F("attempt") - (0 if fault else 1),
         )
-        if given:
+        if given and at_once:
             self.enqueue()
         return given
 
@@ -145,7 +167,11 @@ class Lifecycle(models.Model):
         for job in rows.filter(status=Status.RUNNING, heartbeat_at__lt=silent):
             count += job._revive(silent)
         for job in rows.filter(status=Status.QUEUED, queued_at__lt=now - REQUEUE_AFTER):
-            if job._set(Q(status=Status.QUEUED, queued_at=job.queued_at), queued_at=now):
+            # A job that waits for a free worker is sent again less and less often, at least every five minutes.
+            patience = min(job.queued_at - job.created_at, LONGEST_WAIT)
+            if job.queued_at < now - patience and job._set(
+                Q(status=Status.QUEUED, queued_at=job.queued_at), queued_at=now
+            ):
                 job.enqueue()
                 count += 1
         return count

@@ -8,7 +8,7 @@ from django.db.models import Exists, Max, OuterRef, QuerySet
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from labeling.models import Assignment, Project, User
+from labeling.models import Assignment, Item, Project, User
 
 LEASE_SALT = "labeling.queue.lease"
 FREE = {"person": None, "token": None, "leased_at": None, "expires_at": None}
@@ -75,9 +75,12 @@ def take_slot(*, assignment: Assignment, person: User) -> Assignment | None:
     return None
 
 
-def free_slots(*, project: Project) -> int:
-    """How many judgments the project still waits for."""
-    return Assignment.objects.filter(project=project, person=None).count()
+def left_for(*, project: Project, person: User) -> int:
+    """How many items this person may still get, at most: counted by indexes alone, however large the project."""
+    free = Assignment.objects.filter(project=project, person=None).count()
+    unseen = Item.objects.filter(project=project).count()
+    unseen -= Assignment.objects.filter(project=project, person=person).count()
+    return min(free, unseen)
 
 
 def _one_at_a_time(person: User) -> None:

@@ -30,7 +30,7 @@ class PreferenceRecipe(BaseModel):
     test_share: float = Field(
         default=0.2, ge=0.0, le=0.9, description="Share of the prompts that is held out for evaluation."
     )
-    seed: int = Field(default=0, ge=0, description="Decides which prompts are held out.")
+    seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Decides which prompts are held out.")
 
 
 def read_recipe(values: dict[str, Any]) -> PreferenceRecipe:

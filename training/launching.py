@@ -13,13 +13,14 @@ from labeling.lifecycle import Status
 from labeling.models import DatasetVersion, Project, User
 from labeling.protection import protected_hashes
 from training.models import Checkpoint, RunEvent, TrainingRun
-from training.processes import BUSY, STOPPED, Stop, killed_words, log_tail, run_recipe
+from training.processes import BUSY, STOPPED, Stop, failure_words, killed_words, run_recipe
 from training.registry import read_result, register_checkpoint
 from training.specs import SpecRefused, parse_spec
 from training.telemetry import EventTail
 
 log = logging.getLogger(__name__)
 
+NAME_LENGTH = 120
 SHAPES = {"sft": "sft", "dpo": "preference"}
 
 
@@ -40,6 +41,8 @@ def launch(
         raise Refused(str(refusal)) from refusal
     if not dataset_version.splits.get("train"):
         raise Refused(f"{dataset_version} has no training rows; freeze one with a smaller test share.")
+    if len(name) > NAME_LENGTH:
+        raise Refused(f"The name has {len(name)} characters; up to {NAME_LENGTH} are allowed.")
     _refuse_leak(dataset_version)
     with transaction.atomic():
         run = TrainingRun.objects.create(
@@ -71,18 +74,14 @@ def _refuse_leak(version: DatasetVersion) -> None:
 
 def drive(run: TrainingRun) -> None:
     """Claim the run and carry it to an end, or give it back to be resumed. Safe to call for any run at any time."""
-    if not run.claim():
-        return
-    try:
-        _prepare(run)
-        code = run_recipe(run.method, run.path, _Watcher(run))
-        _settle(run, code)
-    except Refused as refusal:
-        run.finish(Status.FAILED, refusal.sentence)
-    except OSError as error:
-        run.finish(
-            Status.FAILED, f"The run's folder cannot be used ({error}); free some space and start it again."
-        )
+    if run.claim():
+        run.carry(lambda: _train(run))
+
+
+def _train(run: TrainingRun) -> None:
+    _prepare(run)
+    code = run_recipe(run.method, run.path, _Watcher(run))
+    _settle(run, code)
 
 
 class _Watcher:
@@ -146,14 +145,6 @@ def _settle(run: TrainingRun, code: int) -> None:
         run.finish(Status.CANCELLED)
     elif code in (STOPPED, BUSY) or code < 0:
         log.warning("run %s stopped with code %s; it goes on from its last checkpoint", run.pk, code)
-        run.requeue(fault=killed_words(code))
+        run.requeue(fault=killed_words(code), at_once=code != BUSY)
     else:
-        run.finish(Status.FAILED, _failure(run, code))
-
-
-def _failure(run: TrainingRun, code: int) -> str:
-    error = RunEvent.objects.filter(run=run, type="error").order_by("-seq").first()
-    if error is not None:
-        return str(error.values.get("message") or error.values)
-    last = log_tail(run.path, 600).strip().splitlines()
-    return f"The process ended with code {code}: {last[-1] if last else 'it said nothing'}. See the log."
+        run.finish(Status.FAILED, failure_words(run.path, code))

@@ -1,17 +1,19 @@
 """Recipe processes: started in a group of their own, watched, told to stop. Used by training and by scoring."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from django.conf import settings
 
 POLL_SECONDS = 0.5
-GRACE_SECONDS = 60
+GRACE_SECONDS = 40  # shorter than the time after which a silent job is given to another worker
 LOG_FILE = "log.txt"
 STOPPED, BUSY = 75, 73
 
@@ -74,6 +76,21 @@ def killed_words(code: int) -> str:
     if code >= 0:
         return ""
     return f"The process was killed by signal {-code}, often for want of memory: lower the batch size or the length."
+
+
+def failure_words(run_dir: Path, code: int) -> str:
+    """Why a process failed: its last error event, else the last line that it printed."""
+    try:
+        lines = (run_dir / "events.jsonl").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    for line in reversed(lines):
+        with suppress(ValueError):  # a line torn by a kill
+            event = json.loads(line)
+            if event["type"] == "error":
+                return str(event["values"].get("message", event["values"]))
+    last = log_tail(run_dir, 600).strip().splitlines()
+    return f"The process ended with code {code}: {last[-1] if last else 'it said nothing'}. See the log."
 
 
 def log_tail(run_dir: Path, size: int = 4000) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from evaluation.engines.protocol import Interrupted, ScoreAnswer, ScoreRequest
 from labeling.errors import Refused
 from training.models import Checkpoint
-from training.processes import BUSY, STOPPED, killed_words, log_tail, run_recipe
+from training.processes import BUSY, STOPPED, failure_words, killed_words, run_recipe
 from training.registry import read_result
 
 SCORES = "scores.jsonl"
@@ -32,7 +32,7 @@ class TransformersEngine:
         if read_result(folder) is None:
             if code in (STOPPED, BUSY) or code < 0:
                 raise Interrupted(killed_words(code))
-            raise Refused(_failure(folder, code))
+            raise Refused(failure_words(folder, code))
         return _answers(folder / SCORES)
 
 
@@ -68,17 +68,6 @@ def _answers(path: Path) -> Iterator[ScoreAnswer]:
         for line in file:
             row = json.loads(line)
             yield ScoreAnswer(row["id"], int(row["checkpoint"]), row["logprob"], row["tokens"])
-
-
-def _failure(folder: Path, code: int) -> str:
-    events = folder / "events.jsonl"
-    lines = events.read_text(encoding="utf-8").splitlines() if events.exists() else []
-    errors = [line for line in lines if '"type": "error"' in line or '"type":"error"' in line]
-    if errors:
-        values: dict[str, Any] = json.loads(errors[-1])["values"]
-        return str(values.get("message", values))
-    last = log_tail(folder, 600).strip().splitlines()
-    return f"Scoring ended with code {code}: {last[-1] if last else 'it said nothing'}."
 
 
 class _Count:

@@ -65,7 +65,10 @@ class CaseResult(models.Model):
 
 
 class Score(models.Model):
-    """One number of a run with its interval; with `versus`, a paired difference to that checkpoint."""
+    """One number of a run with its interval; with `versus`, a paired difference to that checkpoint.
+
+    `p_value` is Holm-adjusted over the checkpoints of the run.
+    """
 
     class Metric(models.TextChoices):
         ACCURACY = "accuracy", "Preference accuracy"

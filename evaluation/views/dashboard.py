@@ -9,5 +9,5 @@ from labeling.pages import page
 
 @guarded("view_results")
 def dashboard(request: HttpRequest, access: Access) -> HttpResponse:
-    context = {**overview(access.project), "section": "overview"}
+    context = {**overview(access.project, access.can), "section": "overview"}
     return page(request, "evaluation/dashboard.html", context, fragment="live")

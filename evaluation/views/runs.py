@@ -10,7 +10,7 @@ from evaluation.charts import accuracy_chart
 from evaluation.forms import EvaluationForm
 from evaluation.models import CaseResult, EvalRun
 from evaluation.planning import plan_on_held_out
-from evaluation.reading import ScoreLine, score_lines, verdict
+from evaluation.reading import ScoreLine, prompts_of, score_lines, spoken_of, verdict
 from labeling.access import Access, guarded
 from labeling.errors import Refused
 from labeling.pages import page
@@ -58,7 +58,8 @@ def evaluation(request: HttpRequest, access: Access, evaluation_id: int) -> Http
         "verdict": verdict(lines),
         "scores": lines,
         "chart": accuracy_chart(rows, title="Preference accuracy on held-out items"),
-        "cases": flips(run, lines),
+        "prompts": prompts_of(run),
+        **flips(run, lines),
         "live": not run.is_over,
         "section": "evaluations",
     }
@@ -72,24 +73,30 @@ def cancel(request: HttpRequest, access: Access, evaluation_id: int) -> HttpResp
     return redirect("evaluation:evaluation", access.project.slug, evaluation_id)
 
 
-def flips(run: EvalRun, lines: list[ScoreLine]) -> list[dict[str, Any]]:
-    """Cases on which the last checkpoint and the base disagree, the broken ones first."""
-    if len(lines) < 2:
-        return []
+def flips(run: EvalRun, lines: list[ScoreLine]) -> dict[str, Any]:
+    """Pairs on which the base and the verdict's checkpoint differ: their numbers, and some of each kind to read."""
+    line = spoken_of(lines)
+    if line is None:
+        return {"cases": [], "flips": None}
     rows = CaseResult.objects.filter(run=run).order_by("case__index")
     base = {row.case_id: row.preferred for row in rows.filter(checkpoint=run.plan[0])}
-    last = rows.filter(checkpoint=run.plan[-1])
-    changed = [row for row in last if row.preferred != base[row.case_id]]
-    changed.sort(key=lambda row: row.preferred)
-    shown = CaseResult.objects.filter(pk__in=[row.pk for row in changed[:FLIPS]]).select_related("case")
-    return [
+    changed = [row for row in rows.filter(checkpoint=line.checkpoint) if row.preferred != base[row.case_id]]
+    kinds = [
+        [row for row in changed if (row.preferred > base[row.case_id]) == better] for better in (False, True)
+    ]
+    wanted = [row.pk for kind in kinds for row in kind[: FLIPS // 2]]
+    shown = sorted(rows.filter(pk__in=wanted).select_related("case"), key=lambda row: wanted.index(row.pk))
+    cases = [
         {
             "prompt": row.case.prompt,
             "chosen": row.case.chosen,
             "rejected": row.case.rejected,
             "base_ok": base[row.case_id] == 1.0,
             "checkpoint_ok": row.preferred == 1.0,
-            "checkpoint": lines[-1].checkpoint.name,
+            "checkpoint": line.checkpoint.name,
         }
-        for row in sorted(shown, key=lambda row: row.preferred)
+        for row in shown
     ]
+    broken, mended = (len(kind) for kind in kinds)
+    numbers = {"mended": mended, "broken": broken, "shown": len(cases), "checkpoint": line.checkpoint.name}
+    return {"cases": cases, "flips": numbers if cases else None}

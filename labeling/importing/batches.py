@@ -18,7 +18,7 @@ from labeling.intake import ItemDraft, add_items
 from labeling.lifecycle import Status
 from labeling.models import ImportBatch, Project, RowError, User
 
-CHUNK = 500
+CHUNK = 1000
 KEPT_ERRORS = 500
 
 
@@ -71,6 +71,11 @@ def run_import(batch: ImportBatch) -> bool:
     """Claim the batch and store its rows. False when another worker has it. Safe to repeat after a kill."""
     if not batch.claim():
         return False
+    batch.carry(lambda: _import(batch))
+    return True
+
+
+def _import(batch: ImportBatch) -> None:
     batch.row_errors.all().delete()
     batch.new, batch.refused = batch.items.count(), 0  # an earlier try may have stored some
     accepted = 0
@@ -78,14 +83,15 @@ def run_import(batch: ImportBatch) -> bool:
         for chunk in _chunks(batch):
             accepted += sum(isinstance(row, ItemDraft) for _, row in chunk)
             if not _store(batch, chunk, accepted):
-                return False
+                return
             if batch.cancel_requested():
-                return batch.finish(Status.CANCELLED, **_counts(batch))
+                batch.finish(Status.CANCELLED, **_counts(batch))
+                return
     except ImportRefused as refusal:
-        return batch.finish(Status.FAILED, refusal.sentence, **_counts(batch))
-    done = batch.finish(Status.SUCCEEDED, progress=1.0, **_counts(batch))
+        batch.finish(Status.FAILED, refusal.sentence, **_counts(batch))
+        return
+    batch.finish(Status.SUCCEEDED, progress=1.0, **_counts(batch))
     Path(batch.path).unlink(missing_ok=True)
-    return done
 
 
 def _chunks(batch: ImportBatch) -> Iterator[list[tuple[int, ItemDraft | RowRefused]]]:

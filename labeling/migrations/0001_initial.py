@@ -134,7 +134,7 @@ class Migration(migrations.Migration):
                 ('messages', models.JSONField()),
                 ('extra', models.JSONField(default=dict)),
                 ('batch', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='items', to='labeling.importbatch')),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='items', to='labeling.project')),
+                ('project', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='items', to='labeling.project')),
             ],
             options={
                 'ordering': ['id'],
@@ -267,10 +267,6 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='judgment',
             constraint=models.UniqueConstraint(fields=('person', 'client_key'), name='one_judgment_per_client_key'),
-        ),
-        migrations.AddIndex(
-            model_name='item',
-            index=models.Index(fields=['project', 'prompt_hash'], name='item_prompt'),
         ),
         migrations.AddConstraint(
             model_name='item',

@@ -50,7 +50,8 @@ class Item(models.Model):
     `messages` and `extra` are payload: list and count queries use `preview` and never read them.
     """
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="items")
+    # The unique constraint on (project, content_hash) already is an index that begins with the project.
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="items", db_index=False)
     batch = models.ForeignKey(ImportBatch, null=True, on_delete=models.PROTECT, related_name="items")
     content_hash = models.CharField(max_length=64)
     prompt_hash = models.CharField(max_length=64)
@@ -69,7 +70,6 @@ class Item(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["project", "content_hash"], name="item_once_per_project")
         ]
-        indexes = [models.Index(fields=["project", "prompt_hash"], name="item_prompt")]
 
     def __str__(self) -> str:
         return self.preview

@@ -13,7 +13,7 @@ from labeling.errors import Refused, StaleLease
 from labeling.forms import DraftForm, JudgmentForm, SkipForm
 from labeling.models import Assignment, User
 from labeling.pages import page
-from labeling.queue import claim_next, free_slots
+from labeling.queue import claim_next, left_for
 from labeling.values import read_answer
 
 
@@ -45,7 +45,7 @@ def submit_judgment(request: HttpRequest, access: Access, assignment_id: int) ->
         return _task(request, access, conflict=stale.sentence, status=409)
     except Refused as refusal:
         return _task(request, access, conflict=refusal.sentence, status=422)
-    return _task(request, access, notice="Saved")
+    return _stored(request, access, "Saved")
 
 
 @require_POST
@@ -56,9 +56,11 @@ def skip_item(request: HttpRequest, access: Access, assignment_id: int) -> HttpR
         return _task(request, access, conflict="Choose a reason, then skip.", status=422)
     try:
         skip(project=access.project, assignment_id=assignment_id, person=_person(access), **form.cleaned_data)
+    except StaleLease as stale:
+        return _task(request, access, conflict=stale.sentence, status=409)
     except Refused as refusal:
         return _task(request, access, conflict=refusal.sentence, status=422)
-    return _task(request, access, notice="Skipped")
+    return _stored(request, access, "Skipped")
 
 
 @require_POST
@@ -82,6 +84,13 @@ def draft(request: HttpRequest, access: Access, assignment_id: int) -> HttpRespo
     return HttpResponse(status=204)
 
 
+def _stored(request: HttpRequest, access: Access, notice: str) -> HttpResponse:
+    """The next item, with the header by which the page's script knows that the last one was stored."""
+    response = _task(request, access, notice=notice)
+    response["Prefloop-Saved"] = "1"
+    return response
+
+
 def _task(
     request: HttpRequest, access: Access, *, notice: str = "", conflict: str = "", status: int = 200
 ) -> HttpResponse:
@@ -103,7 +112,7 @@ def _task(
 def _progress(access: Access) -> dict[str, Any]:
     mine = Assignment.objects.filter(project=access.project, person=access.person, submitted_at__isnull=False)
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    left = free_slots(project=access.project)
+    left = left_for(project=access.project, person=_person(access))
     counts = mine.aggregate(done=Count("pk"), today=Count("pk", filter=Q(submitted_at__gte=midnight)))
     return {**counts, "left": left, "total": counts["done"] + left}
 

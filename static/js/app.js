@@ -1,6 +1,7 @@
 // The shell: preferences, palette, keys, toasts, live blocks. An entry module: nothing imports it.
 import { bindKeys } from "./keyboard.js";
 import { startPalette } from "./palette.js";
+import { watchSession } from "./session.js";
 import { say, startToasts } from "./toast.js";
 
 const root = document.documentElement;
@@ -89,6 +90,7 @@ function stepRow(by) {
 }
 
 startToasts();
+watchSession();
 showChoices();
 dress(document);
 const jump = startPalette();
@@ -136,5 +138,7 @@ bindKeys({
 document.addEventListener("htmx:beforeSwap", (event) => keepPlace(event.detail.target));
 document.addEventListener("htmx:afterSettle", restorePlace);
 document.addEventListener("htmx:load", (event) => dress(event.detail.elt.parentElement ?? document));
-document.addEventListener("htmx:responseError", (event) => say(sentenceOf(event.detail.xhr)));
+document.addEventListener("htmx:responseError", ({ detail: { xhr } }) => {
+  if (xhr.status !== 401) say(sentenceOf(xhr)); // 401 is said in session.js, with the way back in
+});
 document.addEventListener("htmx:sendError", () => say("The server did not answer. Your work on this page is kept; try again when the connection is back."));

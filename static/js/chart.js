@@ -40,7 +40,7 @@ function read(box) {
 
 function complete({ spec, rows }) {
   const full = { width: "container", height: 220, ...spec, config: { ...theme(), ...spec.config } };
-  if (typeof full.height === "number") full.autosize ??= { type: "fit", contains: "padding" };
+  if (typeof full.height === "number") full.autosize ??= { type: "fit-x", contains: "padding" }; // the axis comes below the height
   if (rows) full.data = { name: "rows", values: rows };
   return full;
 }

@@ -1,5 +1,6 @@
 // Ranking: keys, the time a person really spent, and an honest "Saved".
 import { actsOnEnter, bindKeys } from "./keyboard.js";
+import { signInLink } from "./session.js";
 import { say } from "./toast.js";
 
 const IDLE = 60_000;
@@ -26,6 +27,18 @@ function tell(words, { loud = true, bad = false } = {}) {
   slot?.classList.toggle("bad", bad);
   if (slot) slot.textContent = words;
   if (loud) document.getElementById("said").textContent = words;
+}
+
+// Said beside the task too, where it stays when the toast is closed.
+function notice(sentence, link) {
+  const shape = document.getElementById("notice-shape");
+  const box = shape.content.firstElementChild.cloneNode(true);
+  box.querySelector("p").append(sentence, " ", link);
+  document.querySelector(".task-notices").replaceChildren(box);
+}
+
+function signedOut(xhr) {
+  if (xhr.status === 401) notice(xhr.responseText.trim(), signInLink());
 }
 
 function choose(value) {
@@ -102,12 +115,23 @@ document.addEventListener("submit", (event) => {
   }
 }, true);
 
+// Only the server's word counts: a page that came from elsewhere, such as a proxy's own sign-in, is no answer.
+const stored = (xhr) => xhr.getResponseHeader("Prefloop-Saved") === "1";
+
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { requestConfig, xhr } = event.detail;
+  if (!["judge", "skip-form"].includes(requestConfig?.elt.id) || stored(xhr) || [409, 422].includes(xhr.status)) return;
+  event.detail.shouldSwap = false;
+});
+
 document.addEventListener("htmx:afterRequest", (event) => {
-  const { requestConfig, successful, xhr } = event.detail;
+  const { requestConfig, xhr } = event.detail;
   const elt = requestConfig?.elt ?? event.detail.elt;
-  const kept = successful && xhr.status < 400;
   if (elt.id === "verdicts") {
     if (!xhr.status) return;
+    const kept = xhr.status === 204;
+    if (kept) document.getElementById("signed-out")?.remove();
+    signedOut(xhr);
     tell(kept ? "Choice kept" : "Choice not kept yet", { loud: false, bad: !kept });
     if (xhr.status === 409 && document.contains(elt)) say(xhr.responseText.trim(), "warning");
     return;
@@ -115,13 +139,14 @@ document.addEventListener("htmx:afterRequest", (event) => {
   if (!["judge", "skip-form"].includes(elt.id)) return;
   delete elt.dataset.sending;
   task()?.removeAttribute("aria-busy");
-  if (kept) {
+  if (stored(xhr)) {
     restart();
     tell(elt.id === "judge" ? "Saved" : "Skipped");
     document.getElementById("task-title")?.focus({ preventScroll: true });
     window.scrollTo(0, 0);
   } else if (xhr.status) {
     tell("Not saved", { bad: true });
+    signedOut(xhr);
     if ([409, 422].includes(xhr.status)) document.querySelector(".task-notices .warn")?.focus();
   }
 });

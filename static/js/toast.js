@@ -16,16 +16,19 @@ export function settle(toast) {
   toast.addEventListener("focusin", () => clearTimeout(timer));
 }
 
-export function say(sentence, level = "error") {
+/** One sentence, once: saying it again moves it to the end. `link`, an element, stands after it. */
+export function say(sentence, level = "error", link = null) {
   const list = document.getElementById("toasts");
   const shape = document.getElementById("toast-shape");
-  if (!list || !shape) return;
-  for (const old of list.children) if (old.querySelector("p")?.textContent === sentence) old.remove();
+  if (!list || !shape) return null;
+  for (const old of list.children) if (old.querySelector("p")?.firstChild?.data === sentence) old.remove();
   const toast = shape.content.firstElementChild.cloneNode(true);
   toast.classList.add(level);
   toast.querySelector("p").textContent = sentence;
+  if (link) toast.querySelector("p").append(" ", link);
   list.append(toast);
   settle(toast);
+  return toast;
 }
 
 /** Closing and settling of the toasts that came with the page. */

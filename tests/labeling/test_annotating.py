@@ -1,6 +1,7 @@
 """Invariant 1: a judgment is never lost or doubled. Invariant 3: and it is given blind."""
 
 import json
+import re
 import uuid
 from collections import Counter
 from datetime import timedelta
@@ -261,7 +262,7 @@ def test_bens_page_and_api_tell_neither_origins_nor_other_peoples_answers(ben: U
     assert "Answer one to 1" in page.text
     assert "Answer one to 1" in reply.text
     for secret in (*SECRETS, "hidden-gold"):
-        assert secret not in page.text.lower()
+        assert not re.search(rf"\b{secret}\b", page.text.lower())
         assert secret not in reply.text.lower()
 
 

@@ -237,6 +237,7 @@ def test_an_import_that_is_killed_half_way_and_run_again_ends_with_the_same_coun
             raise Killed
         return store(**values)
 
+    monkeypatch.setattr(batches, "CHUNK", 500)
     monkeypatch.setattr(batches, "add_items", dies_in_the_third_chunk)
     with pytest.raises(Killed):
         run_import(batch)
@@ -263,6 +264,7 @@ def test_emma_can_stop_an_import_between_two_chunks(
         ImportBatch.objects.get().request_cancel()
         return store(**values)
 
+    monkeypatch.setattr(batches, "CHUNK", 500)
     monkeypatch.setattr(batches, "add_items", stop_after_the_first)
     run_import(batch)
     batch.refresh_from_db()

@@ -166,12 +166,42 @@ def test_the_message_is_sent_after_the_row_is_committed(
     assert len(sent) == 1
 
 
-def test_a_job_that_is_given_back_keeps_its_first_start_and_counts_its_tries(project: Project) -> None:
+def test_a_job_that_is_given_back_without_a_fault_keeps_its_first_start_and_its_tries(
+    project: Project,
+) -> None:
     batch = job(project)
     batch.claim()
     started = batch.started_at
     assert batch.requeue() is True
     again = copy(batch)
     again.claim()
-    assert (again.started_at, again.attempt) == (started, 2)
+    assert (again.started_at, again.attempt) == (started, 1)
     assert again.seconds is not None
+
+
+def test_a_job_that_meets_an_unexpected_fault_is_tried_again_and_then_fails_with_it(
+    project: Project, settings: Any
+) -> None:
+    settings.PREFLOOP_MAX_ATTEMPTS = 2
+    batch = job(project)
+
+    def breaks() -> None:
+        raise KeyError("surprise")
+
+    for status in (Status.QUEUED, Status.FAILED):
+        assert batch.claim()
+        batch.carry(breaks)
+        batch.refresh_from_db()
+        assert batch.status == status
+    assert "KeyError: 'surprise'" in batch.error
+
+
+def test_the_longer_a_job_waits_the_less_often_its_message_is_sent_again(project: Project) -> None:
+    batch = job(project)
+    now = timezone.now()
+    ImportBatch.objects.filter(pk=batch.pk).update(
+        created_at=now - timedelta(hours=1), queued_at=now - timedelta(minutes=2)
+    )
+    assert ImportBatch.sweep() == 0
+    ImportBatch.objects.filter(pk=batch.pk).update(queued_at=now - timedelta(minutes=6))
+    assert ImportBatch.sweep() == 1

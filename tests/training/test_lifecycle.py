@@ -64,13 +64,13 @@ def test_a_run_whose_process_says_nothing_fails_with_its_code_and_last_line(
     assert "code 1: ModuleNotFoundError: torch" in run.error
 
 
-@pytest.mark.parametrize("code", [STOPPED, BUSY, -15])
+@pytest.mark.parametrize(("code", "attempts"), [(STOPPED, 1), (BUSY, 1), (-15, 2)])
 def test_a_run_that_was_stopped_from_outside_goes_back_to_the_queue_and_is_resumed(
-    run: TrainingRun, monkeypatch: pytest.MonkeyPatch, code: int
+    run: TrainingRun, monkeypatch: pytest.MonkeyPatch, code: int, attempts: int
 ) -> None:
     assert driven(run, monkeypatch, pretend(code=code)).status == "queued"
     again = driven(run, monkeypatch, pretend(result=RESULT))
-    assert (again.status, again.attempt) == ("succeeded", 2)
+    assert (again.status, again.attempt) == ("succeeded", attempts)
 
 
 def test_a_run_whose_process_is_killed_every_time_fails_after_some_tries(

@@ -232,6 +232,12 @@ def test_rows_too_long_are_counted_before_they_vanish(tmp_path):
     assert (values["rows"], values["dropped"], values["truncated"]) == (9, 1, 1)
 
 
+def test_a_handful_of_rows_that_makes_one_step_is_trained_on_all_the_same(tmp_path):
+    path = trained(tmp_path / "run", "sft", sft_rows(4), batch_size=8, epochs=1.0)
+    assert result(path)["steps"] == 1
+    assert events(path, "log")[0]["values"]["learning_rate"] > 0
+
+
 def test_a_finished_run_is_left_alone(tmp_path):
     path = write_run(tmp_path / "run", "sft", sft_rows(8))
     (path / "result.json").write_text("{}")

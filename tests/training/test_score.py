@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import signal
 from pathlib import Path
 
@@ -150,3 +151,17 @@ def test_a_full_checkpoint_is_scored_by_itself(tmp_path, scored):
     for request in REQUESTS:
         expected = scores(scored)[request["id"], "base"]["logprob"]
         assert scores(path)[request["id"], "full"]["logprob"] == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_checkpoint_that_diverged_is_refused_with_a_sentence(tmp_path, adapter):
+    from safetensors.torch import load_file, save_file
+
+    broken = tmp_path / "broken"
+    shutil.copytree(adapter, broken)
+    weights = load_file(broken / "adapter_model.safetensors")
+    save_file(
+        {name: value * math.nan for name, value in weights.items()}, broken / "adapter_model.safetensors"
+    )
+    path = write_score(tmp_path / "run", [{"id": "broken", "adapter": str(broken)}])
+    assert run(path) == 1
+    assert "it diverged in training" in events(path, "error")[-1]["values"]["message"]

@@ -57,7 +57,7 @@ class Reporter(TrainerCallback):
         self.run.event("check", step, name="trainable_moved", ok=ok, moved=total - len(still), total=total)
         if not ok:
             raise contract.RecipeFailed(
-                f"{len(still)} of {total} trainable tensors did not change in {step} steps (first: {still[0]}); "
+                f"{len(still)} of {total} trainable tensors did not change by step {step} (first: {still[0]}); "
                 "raise learning_rate or choose another adaptation"
             )
 

@@ -11,6 +11,7 @@ scores.jsonl is not scored again, so a stopped run goes on where it was.
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
@@ -243,6 +244,11 @@ def canary(run: contract.Run, checkpoint: Scored, model: Model, requests: list[R
 
 def write_scores(out: int, checkpoint: str, batch: list[Request], sums: list[float]) -> None:
     """Append one line a request, a whole batch in one write."""
+    if not all(math.isfinite(value) for value in sums):
+        raise contract.RecipeFailed(
+            f"checkpoint {checkpoint} gives log-probabilities that are not numbers: it diverged in training; "
+            "train it again with a lower learning rate"
+        )
     lines = [
         {"id": r.id, "checkpoint": checkpoint, "logprob": value, "tokens": r.tokens, "truncated": r.truncated}
         for r, value in zip(batch, sums, strict=True)

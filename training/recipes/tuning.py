@@ -7,6 +7,7 @@ environment.
 from __future__ import annotations
 
 import json
+import math
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -230,7 +231,7 @@ def arguments(plan: Plan) -> dict[str, Any]:
         "per_device_eval_batch_size": spec.batch_size,
         "gradient_accumulation_steps": spec.gradient_accumulation,
         "max_length": spec.max_length,
-        "warmup_steps": spec.warmup,  # below 1 it is a share of the steps (transformers 5)
+        "warmup_steps": warmup_steps(spec, len(plan.rows)),
         "lr_scheduler_type": spec.scheduler,
         "logging_steps": spec.logging_steps,
         "logging_first_step": True,
@@ -246,6 +247,13 @@ def arguments(plan: Plan) -> dict[str, Any]:
         "report_to": "none",
         "disable_tqdm": True,
     }
+
+
+def warmup_steps(spec: TrainSpec, rows: int) -> int:
+    """Return the share of the steps as whole steps, rounded down: a run of one step must not spend it at rate 0."""
+    batches = -(-rows // spec.batch_size)
+    steps = math.ceil(-(-batches // spec.gradient_accumulation) * spec.epochs)
+    return math.floor(spec.warmup * steps)
 
 
 def inputs(plan: Plan) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.timesince import timesince
 from django.views.decorators.http import require_POST
@@ -56,7 +57,9 @@ def runs(request: HttpRequest, access: Access) -> HttpResponse:
 @guarded("view_results")
 def run(request: HttpRequest, access: Access, run_id: int) -> HttpResponse:
     found = get_object_or_404(
-        TrainingRun.objects.select_related("dataset_version", "dataset_version__project", "base", "start"),
+        TrainingRun.objects.select_related(
+            "dataset_version__project", "base", "start", "project", "created_by"
+        ),
         project=access.project,
         pk=run_id,
     )
@@ -72,6 +75,7 @@ def run(request: HttpRequest, access: Access, run_id: int) -> HttpResponse:
         },
         "found": found,
         "spec_rows": spec_rows(found),
+        "lineage": lineage(found),
         "chart": chart,
         "samples": _samples(found),
         "log_tail": log_tail(found.path),
@@ -169,7 +173,22 @@ def _eta(run: TrainingRun) -> str:
     return f"about {timesince(timezone.now() - timedelta(seconds=max(left, 60)))} left"
 
 
+def lineage(run: TrainingRun) -> list[tuple[str, str]]:
+    """The thread through a run as (words, address): dataset version, start, the run itself."""
+    slug, version, start = run.project.slug, run.dataset_version, run.start
+    came_from = reverse("training:run", args=[slug, start.run_id]) if start.run_id else ""
+    return [
+        (f"Dataset version {version.number}", reverse("labeling:dataset", args=[slug, version.number])),
+        (f"starts from {start.name}", came_from or reverse("training:checkpoints", args=[slug])),
+        (run.name, ""),
+    ]
+
+
 def spec_rows(run: TrainingRun) -> list[tuple[str, Any]]:
+    return [("started by", run.created_by.username if run.created_by else "the shell"), *_settings(run)]
+
+
+def _settings(run: TrainingRun) -> list[tuple[str, Any]]:
     return [(name.replace("_", " "), value) for name, value in run.spec.items()]
 
 
