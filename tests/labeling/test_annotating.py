@@ -263,7 +263,7 @@ def test_bens_page_and_api_tell_neither_origins_nor_other_peoples_answers(ben: U
     assert "Answer one to 1" in reply.text
     for secret in (*SECRETS, "hidden-gold"):
         assert not re.search(rf"\b{secret}\b", page.text.lower())
-        assert secret not in reply.text.lower()
+        assert not re.search(rf"\b{secret}\b", reply.text.lower())
 
 
 def test_cleo_sees_an_item_blind_as_long_as_she_may_still_be_given_it(cleo: User, ben: User) -> None:
