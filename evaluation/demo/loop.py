@@ -34,7 +34,7 @@ L = TypeVar("L", bound=Lifecycle)
 ORDER_KEY = "prefloop-demo"
 NANO_SECONDS = 110
 SFT = {"epochs": 2.0, "learning_rate": 3e-3, "batch_size": 16, "max_length": 256, "logging_steps": 4}
-DPO = {"epochs": 1.0, "learning_rate": 2e-4, "batch_size": 16, "max_length": 256, "logging_steps": 4}
+DPO = {"epochs": 1.0, "learning_rate": 5e-4, "batch_size": 16, "max_length": 256, "logging_steps": 4}
 
 
 @dataclass
@@ -88,15 +88,15 @@ def judge_over_http(site: str, project: Project, path: Path) -> int:
         return sum(job.result() for job in jobs)
 
 
-def ensure_nano_model(seconds: float) -> Checkpoint:
-    """The installation's nano model, trained on the first call."""
+def ensure_nano_model(**limits: Any) -> Checkpoint:
+    """The installation's nano model, trained on the first call within these limits (budget_seconds, max_steps)."""
     found = (
         Checkpoint.objects.filter(kind=Checkpoint.Kind.BASE, base__name="nano").select_related("base").first()
     )
     if found is not None and found.base.is_local:
         return found
     out = Path(settings.PREFLOOP_VAR) / "models" / "nano"
-    result = {} if (out / "config.json").exists() else make_nano_model(out=out, budget_seconds=seconds)
+    result = {} if (out / "config.json").exists() else make_nano_model(out=out, **limits)
     return register_nano_model(out=out, name="nano", result=result)
 
 
@@ -131,7 +131,7 @@ def succeeded(job: L) -> L:
     return job
 
 
-def once(*, seed: int, whole: bool, nano_seconds: float, say: Any) -> dict[str, Any]:
+def once(*, seed: int, whole: bool, nano: dict[str, Any], say: Any) -> dict[str, Any]:
     """The loop from beginning to end. Returns what `demo --once --json` prints."""
     demo = Demo(seed=seed)
     with demo.step("prepare"):
@@ -142,7 +142,7 @@ def once(*, seed: int, whole: bool, nano_seconds: float, say: Any) -> dict[str, 
         items = import_file(project, path, people["emma"])
     say(f"{items:,} items imported")
     with demo.step("nano model"):
-        base = ensure_nano_model(nano_seconds)
+        base = ensure_nano_model(**nano)
     say(f"base model {base.name}: {base.parameters or 0:,} parameters")
     connection.close()
     with running() as address:

@@ -18,7 +18,7 @@ SLUG = "pandalm-demo"
 JUDGED = 240
 
 
-def fill(*, nano_seconds: float, say: Any) -> Project:
+def fill(*, nano: dict[str, Any], say: Any) -> Project:
     """People, items, the first judgments, a dataset version, a base model and a queued run. Safe to repeat."""
     project = Project.objects.filter(slug=SLUG).first() or prepare(slug_words="PandaLM demo", whole=True)[0]
     make_people(project)
@@ -28,7 +28,7 @@ def fill(*, nano_seconds: float, say: Any) -> Project:
         say(f"{import_file(project, path, emma):,} items imported from {path.name}")
     if not Judgment.objects.filter(project=project).exists():
         _judge(project, say)
-    base = ensure_nano_model(nano_seconds)
+    base = ensure_nano_model(**nano)
     say(f"base model {base.name}: {base.parameters or 0:,} parameters")
     emma = User.objects.get(username="emma")
     version = freeze(project=project, recipe=PreferenceRecipe(), person=emma)

@@ -30,7 +30,17 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "OMP_NUM_THREADS": "1",
     }
     environment.pop("DATABASE_URL", None)
-    command = ["manage.py", "demo", "--once", "--part", "--json", "--nano-seconds", "25"]
+    command = [
+        "manage.py",
+        "demo",
+        "--once",
+        "--part",
+        "--json",
+        "--nano-seconds",
+        "1500",
+        "--nano-steps",
+        "80",
+    ]
     done = subprocess.run(
         [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )

@@ -21,17 +21,20 @@ class Command(VerbCommand):
             "--part", action="store_true", help="use the bundled part even where the whole is there"
         )
         parser.add_argument("--nano-seconds", type=float, default=loop.NANO_SECONDS)
+        parser.add_argument(
+            "--nano-steps", type=int, help="end the nano model's training after so many steps"
+        )
 
     def run(self, **options: Any) -> dict[str, Any]:
         call_command("migrate", verbosity=0)
-        seconds = options["nano_seconds"]
+        nano: dict[str, Any] = {"budget_seconds": options["nano_seconds"]}
+        if options["nano_steps"]:
+            nano["max_steps"] = options["nano_steps"]
         if options["once"]:
-            result = loop.once(
-                seed=options["seed"], whole=not options["part"], nano_seconds=seconds, say=self.say
-            )
+            result = loop.once(seed=options["seed"], whole=not options["part"], nano=nano, say=self.say)
             self._table(result)
             return result
-        project = show.fill(nano_seconds=seconds, say=self.say)
+        project = show.fill(nano=nano, say=self.say)
         self.say("\nSign in with any of these names and the password " + PASSWORD)
         for name, role in PEOPLE.items():
             self.say(f"  {name:6} {role.label}")
