@@ -101,11 +101,11 @@ def imports(folder: Path, rows: int, held: int, repeats: int) -> dict[str, objec
     rates: dict[str, list[float]] = {"at_0": [], "at_held": []}
     for repeat in range(repeats):
         file = str(write_rows(folder / "new.jsonl", repeat * rows, rows))
-        scratch = folder / f"scratch-{repeat}"
-        shutil.copytree(empty, scratch)
-        for name, var in (("at_0", scratch), ("at_held", full)):
-            rates[name].append(rows / float(again("--import", str(var), file)))
-        shutil.rmtree(scratch)
+        for name, origin in (("at_0", empty), ("at_held", full)):
+            scratch = folder / f"{name}-{repeat}"
+            shutil.copytree(origin, scratch)
+            rates[name].append(rows / float(again("--import", str(scratch), file)))
+            shutil.rmtree(scratch)
     medians = {name: statistics.median(values) for name, values in rates.items()}
     return {
         "import_growth": round(medians["at_held"] / medians["at_0"], 3),
