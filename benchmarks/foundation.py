@@ -104,6 +104,7 @@ def imports(folder: Path, rows: int, held: int, repeats: int) -> dict[str, objec
         for name, origin in (("at_0", empty), ("at_held", full)):
             scratch = folder / f"{name}-{repeat}"
             shutil.copytree(origin, scratch)
+            os.sync()  # or the disk would still be writing the copy while the clock runs
             rates[name].append(rows / float(again("--import", str(scratch), file)))
             shutil.rmtree(scratch)
     medians = {name: statistics.median(values) for name, values in rates.items()}

@@ -53,7 +53,7 @@ class Item(models.Model):
     # The unique constraint on (project, content_hash) already is an index that begins with the project.
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="items", db_index=False)
     batch = models.ForeignKey(ImportBatch, null=True, on_delete=models.PROTECT, related_name="items")
-    content_hash = models.CharField(max_length=64)
+    content_hash = models.CharField(max_length=32)
     prompt_hash = models.CharField(max_length=64)
     preview = models.CharField(max_length=PREVIEW_LENGTH)
     source_kind = models.CharField(max_length=40, default="import")
