@@ -8,6 +8,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from evaluation import api as evaluation_api
 from labeling import api as labeling_api
+from labeling import api_annotating
 from labeling.workers import worker_alive
 from training import api as training_api
 
@@ -23,6 +24,7 @@ api = [
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="schema-docs"),
     *labeling_api.urlpatterns,
+    *api_annotating.urlpatterns,
     *training_api.urlpatterns,
     *evaluation_api.urlpatterns,
 ]

@@ -1,13 +1,13 @@
 """How far people agree beyond chance: Cohen's kappa, Fleiss' kappa, Krippendorff's alpha, with intervals.
 
 A statistic is None where it is undefined: nothing shared, or (kappa) a rater who used one category only, or
-(alpha) one category in all. Intervals are seeded percentile bootstraps over units, or over clusters of units
-(rows that share a prompt are not independent). They need MIN_UNITS independent pieces; fewer give None.
+(Fleiss, alpha) one category in all. Intervals are seeded percentile bootstraps over units, or over clusters of
+units (rows that share a prompt are not independent). They need MIN_UNITS independent pieces; fewer give None.
 
 With no disagreement at all the bootstrap would say ±0, but "we saw none in n" is evidence, not certainty. So
 the lower end becomes 1 - U / (chance of disagreement), with Wilson's upper bound U on the share of units (or
-of clusters) that disagree, and the upper end 1. Raw agreement of independent units has Wilson's interval
-itself.
+of clusters) that disagree, and the upper end 1; where disagreements have weights, one not seen yet counts like
+one by chance. Raw agreement is a share and has Wilson's interval.
 """
 
 import math
@@ -16,18 +16,24 @@ from itertools import combinations
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from labeling.estimates import Estimate, cluster_codes, wilson_bounds
+from labeling.estimates import Estimate
+from labeling.resampling import (
+    MIN_UNITS,
+    Clusters,
+    Codes,
+    Floats,
+    by_group,
+    group_codes,
+    percentile,
+    resample,
+    share_estimate,
+    unseen_share,
+)
 
 Level = Literal["nominal", "ordinal", "interval"]
 Weights = Literal["none", "linear", "quadratic"]
-Floats = NDArray[np.float64]
-Codes = NDArray[np.intp]
-
-MIN_UNITS = 10
-RESAMPLES = 1_000
-DRAWS_AT_ONCE = 4_000_000  # weights held in memory at a time: 32 MB
+Labels = Mapping[Hashable, Mapping[Hashable, Hashable]]
 
 
 class PairAgreement(NamedTuple):
@@ -48,21 +54,17 @@ def raw_agreement(a: Sequence[Hashable], b: Sequence[Hashable]) -> float | None:
 def cohen_kappa(a: Sequence[Hashable], b: Sequence[Hashable], weights: Weights = "none") -> float | None:
     """Cohen's kappa (1960; weighted 1968) of two raters: 1 - observed / chance disagreement, from -1 to 1.
 
-    `a` and `b` hold one label a unit, in the same order; None (or NaN) marks a missing label. Weights count
-    steps between the sorted categories in use. None if no unit is shared or a rater used one category only.
+    `a` and `b` hold one label a unit, in the same order; None (or NaN) marks a missing label. With weights,
+    labels are numbers (ValueError) and a disagreement costs their distance, or its square. None if no unit is
+    shared or a rater used one category only.
     """
     pairs = _shared(a, b)
-    categories = _categories([label for pair in pairs for label in pair], ordered=weights != "none")
-    place = {label: number for number, label in enumerate(categories)}
-    table = np.zeros((len(categories), len(categories)))
-    for x, y in pairs:
-        table[place[x], place[y]] += 1
-    left, right = table.sum(axis=1), table.sum(axis=0)
-    if np.count_nonzero(left) < 2 or np.count_nonzero(right) < 2:
+    if not pairs:
         return None
-    steps = np.abs(np.subtract.outer(np.arange(len(categories)), np.arange(len(categories))))
-    cost = {"none": steps > 0, "linear": steps, "quadratic": steps**2}[weights]
-    return float(1 - (cost * table).sum() * len(pairs) / (cost * np.outer(left, right)).sum())
+    cost, place = _costs([label for pair in pairs for label in pair], weights)
+    first, second = (np.array([place[label] for label in labels]) for labels in zip(*pairs, strict=True))
+    kappa = float(_kappas(_kappa_rows(first, second, cost).sum(axis=0, keepdims=True), cost)[0])
+    return kappa if math.isfinite(kappa) else None
 
 
 def fleiss_kappa(counts: Sequence[Sequence[int]]) -> float | None:
@@ -80,11 +82,10 @@ def fleiss_kappa(counts: Sequence[Sequence[int]]) -> float | None:
             f"Fleiss' kappa needs the same number of raters on every unit, not {raters.min():g} to "
             f"{raters.max():g}; use Krippendorff's alpha for uneven tables."
         )
-    chance = float(np.sum((table.sum(axis=0) / table.sum()) ** 2)) if raters[0] else 1.0
-    if raters[0] < 2 or chance == 1.0:
+    if raters[0] < 2:
         return None
-    observed = float(np.mean((np.sum(table**2, axis=1) - raters) / (raters * (raters - 1))))
-    return (observed - chance) / (1 - chance)
+    kappa = float(_fleiss(_fleiss_rows(table).sum(axis=0, keepdims=True))[0])
+    return kappa if math.isfinite(kappa) else None
 
 
 def krippendorff_alpha(table: Sequence[Sequence[Hashable]], level: Level = "nominal") -> float | None:
@@ -104,88 +105,111 @@ def krippendorff_alpha(table: Sequence[Sequence[Hashable]], level: Level = "nomi
 
 
 def pairwise_kappas(
-    labels: Mapping[Hashable, Mapping[Hashable, Hashable]],
-    *,
-    clusters: Mapping[Hashable, Hashable] | None = None,
-    seed: int = 0,
+    labels: Labels, weights: Weights = "none", *, clusters: Clusters | None = None, seed: int = 0
 ) -> list[PairAgreement]:
     """Cohen's kappa and raw agreement of every two raters, over the units both judged.
 
-    `labels` maps unit -> rater -> label. `clusters` maps unit -> cluster key (a unit without one stands
-    alone); then whole clusters are resampled. Pairs come in the order in which raters first appear; the same
-    seed gives the same intervals.
+    `labels` maps unit -> rater -> label; `weights` as in `cohen_kappa`. `clusters` maps unit -> cluster key (a
+    unit without one stands alone); then whole clusters are resampled. Pairs come in the order in which raters
+    first appear; the same seed gives the same intervals.
     """
     raters = list(dict.fromkeys(rater for given in labels.values() for rater in given))
     column = {rater: number for number, rater in enumerate(raters)}
-    categories = _categories([x for given in labels.values() for x in given.values() if not _missing(x)])
-    place = {label: number for number, label in enumerate(categories)}
+    cost, place = _costs([x for given in labels.values() for x in given.values()], weights)
     codes = np.full((len(labels), len(raters)), -1, dtype=np.intp)
     for row, given in enumerate(labels.values()):
         for rater, label in given.items():
             codes[row, column[rater]] = place.get(label, -1)
-    groups = _groups(list(labels), clusters)
+    groups = group_codes(list(labels), clusters)
     return [
-        PairAgreement(raters[i], raters[j], *_pair(codes[:, i], codes[:, j], len(categories), groups, seed))
+        PairAgreement(raters[i], raters[j], *_pair(codes[:, i], codes[:, j], cost, groups, seed))
         for i, j in combinations(range(len(raters)), 2)
     ]
 
 
+def fleiss_estimate(
+    labels: Labels, *, raters: int, clusters: Clusters | None = None, seed: int = 0
+) -> Estimate | None:
+    """Fleiss' kappa with its interval over the units that have exactly `raters` labels, whoever gave them.
+
+    `labels`, `clusters` and `seed` as in `pairwise_kappas`; n is the number of units counted. ValueError for
+    fewer than two raters.
+    """
+    if raters < 2:
+        raise ValueError(f"Fleiss' kappa compares at least 2 labels a unit, not {raters}; raise `raters`.")
+    kept = _kept(labels)
+    kept = {unit: row for unit, row in kept.items() if len(row) == raters}
+    if not kept:
+        return None
+    table = _counts_and_distances(list(kept.values()), "nominal")[0]
+    rows = by_group(_fleiss_rows(table), group_codes(list(kept), clusters))
+    if np.all(np.count_nonzero(table, axis=1) == 1):
+        return _without_disagreement(table, len(rows))
+    value = float(_fleiss(rows.sum(axis=0, keepdims=True))[0])
+    return percentile(value, _fleiss(resample(rows, seed)), len(rows), len(kept))
+
+
 def alpha_estimate(
-    labels: Mapping[Hashable, Mapping[Hashable, Hashable]],
-    level: Level = "nominal",
-    *,
-    clusters: Mapping[Hashable, Hashable] | None = None,
-    seed: int = 0,
+    labels: Labels, level: Level = "nominal", *, clusters: Clusters | None = None, seed: int = 0
 ) -> Estimate | None:
     """Krippendorff's alpha with its interval; n is the number of units with two labels or more.
 
     `labels`, `clusters` and `seed` as in `pairwise_kappas`; `level` as in `krippendorff_alpha`.
     """
-    kept = {unit: [x for x in given.values() if not _missing(x)] for unit, given in labels.items()}
-    kept = {unit: row for unit, row in kept.items() if len(row) >= 2}
+    kept = _kept(labels)
     if len(kept) < MIN_UNITS:
         return None
     counts, delta = _counts_and_distances(list(kept.values()), level)
-    rows = _by_group(_alpha_rows(counts, delta), _groups(list(kept), clusters))
-    value = float(_alphas(rows.sum(axis=0, keepdims=True), counts.shape[1], delta)[0])
+    rows = by_group(_alpha_rows(counts, delta), group_codes(list(kept), clusters))
     if np.all(np.count_nonzero(counts, axis=1) == 1):
-        share = counts.sum(axis=0) / counts.sum()
-        return _without_disagreement(1 - float(np.sum(share**2)), len(rows), len(kept))
-    return _percentile(value, _alphas(_resample(rows, seed), counts.shape[1], delta), len(rows), len(kept))
+        return _without_disagreement(counts, len(rows))
+    value = float(_alphas(rows.sum(axis=0, keepdims=True), counts.shape[1], delta)[0])
+    return percentile(value, _alphas(resample(rows, seed), counts.shape[1], delta), len(rows), len(kept))
 
 
 def _pair(
-    a: Codes, b: Codes, categories: int, groups: Codes, seed: int
+    a: Codes, b: Codes, cost: Floats, groups: Codes, seed: int
 ) -> tuple[Estimate | None, Estimate | None]:
     both = (a >= 0) & (b >= 0)
     a, b, groups, n = a[both], b[both], groups[both], int(np.count_nonzero(both))
-    if n < MIN_UNITS:
+    raw = share_estimate((a == b).astype(np.float64), groups)
+    if raw is None:
         return None, None
-    one_hot = np.eye(categories)
-    units = np.hstack([(a == b).astype(np.float64)[:, None], one_hot[a], one_hot[b]])
-    rows = _by_group(units, groups)
-    if len(rows) < MIN_UNITS:
-        return None, None
-    total = rows.sum(axis=0, keepdims=True)
-    kappa, agreed = float(_kappas(total)[0]), float(total[0, 0]) / n
-    draws = _resample(rows, seed)
-    if len(rows) == n or agreed in (0.0, 1.0):
-        raw: Estimate | None = Estimate(agreed, *wilson_bounds(agreed, len(rows)), n)
-    else:
-        raw = _percentile(agreed, 2 * draws[:, 0] / draws[:, 1:].sum(axis=1), len(rows), n)
-    if agreed == 1.0:
-        chance = 1 - float(np.sum((total[0, 1 : 1 + categories] / n) ** 2))
-        return _without_disagreement(chance, len(rows), n), raw
-    return _percentile(kappa, _kappas(draws), len(rows), n), raw
+    rows = by_group(_kappa_rows(a, b, cost), groups)
+    if raw.value == 1.0:
+        return _without_disagreement(np.eye(len(cost))[a], len(rows)), raw
+    kappa = float(_kappas(rows.sum(axis=0, keepdims=True), cost)[0])
+    return percentile(kappa, _kappas(resample(rows, seed), cost), len(rows), n), raw
 
 
-def _kappas(sums: Floats) -> Floats:
-    """Kappa of each row [agreements, counts of a, counts of b]; NaN where a rater used one category."""
-    agreed, (left, right) = sums[:, 0], np.split(sums[:, 1:], 2, axis=1)
+def _kappa_rows(a: Codes, b: Codes, cost: Floats) -> Floats:
+    """A unit's disagreement, then its category by each of the two raters (one hot)."""
+    one_hot = np.eye(len(cost))
+    return np.hstack([cost[a, b][:, None], one_hot[a], one_hot[b]])
+
+
+def _kappas(sums: Floats, cost: Floats) -> Floats:
+    """Kappa of each row built by `_kappa_rows` and summed; NaN where a rater used one category."""
+    observed, (left, right) = sums[:, 0], np.split(sums[:, 1:], 2, axis=1)
     n = left.sum(axis=1)
-    chance = np.sum(left * right, axis=1) / n**2
+    chance = np.sum((left @ cost) * right, axis=1) / n
     varied = (left.max(axis=1) < n) & (right.max(axis=1) < n)
-    return np.where(varied, 1 - (1 - agreed / n) / np.where(varied, 1 - chance, 1.0), np.nan)
+    return np.where(varied, 1 - observed / np.where(varied, chance, 1.0), np.nan)
+
+
+def _fleiss_rows(table: Floats) -> Floats:
+    """A unit's share of agreeing pairs, a one that counts it, then its counts."""
+    raters = table.sum(axis=1)
+    agreeing = (np.sum(table**2, axis=1) - raters) / (raters * (raters - 1))
+    return np.hstack([agreeing[:, None], np.ones((len(table), 1)), table])
+
+
+def _fleiss(sums: Floats) -> Floats:
+    """Fleiss' kappa of each row built by `_fleiss_rows` and summed; NaN where one category is left."""
+    observed, counts = sums[:, 0] / sums[:, 1], sums[:, 2:]
+    varied = np.count_nonzero(counts, axis=1) > 1
+    chance = np.sum((counts / counts.sum(axis=1, keepdims=True)) ** 2, axis=1)
+    return np.where(varied, 1 - (1 - observed) / np.where(varied, 1 - chance, 1.0), np.nan)
 
 
 def _alpha_rows(counts: Floats, delta: Floats | None) -> Floats:
@@ -228,47 +252,29 @@ def _counts_and_distances(rows: list[list[Hashable]], level: Level) -> tuple[Flo
     return counts, np.subtract.outer(values, values) ** 2
 
 
-def _resample(rows: Floats, seed: int) -> Floats:
-    """Sums of RESAMPLES bootstrap samples of the rows: RESAMPLES x columns.
-
-    Rows that are alike are drawn together by one multinomial: the same distribution as drawing row by row,
-    and 999 units with 27 different answers cost 27 draws.
-    """
-    different, times = np.unique(rows, axis=0, return_counts=True)
-    generator = np.random.default_rng(seed)
-    step = max(1, DRAWS_AT_ONCE // len(different))
-    sizes = [min(step, RESAMPLES - start) for start in range(0, RESAMPLES, step)]
-    share = times / len(rows)
-    return np.vstack([generator.multinomial(len(rows), share, size) @ different for size in sizes])
-
-
-def _percentile(value: float, draws: Floats, pieces: int, n: int) -> Estimate | None:
-    """The middle 95 % of the draws. None with too few pieces, no width, or over 5 % undefined draws."""
-    defined = draws[np.isfinite(draws)]
-    if pieces < MIN_UNITS or not math.isfinite(value) or len(defined) < 0.95 * len(draws):
-        return None
-    low, high = (float(end) for end in np.quantile(defined, [0.025, 0.975]))
-    return Estimate(value, min(low, value), max(high, value), n) if high - low > 1e-12 else None
-
-
-def _without_disagreement(chance: float, pieces: int, n: int) -> Estimate | None:
+def _without_disagreement(counts: Floats, pieces: int) -> Estimate | None:
     """No disagreement seen (see the module's docstring); None if all labels are one category."""
+    chance = 1 - float(np.sum((counts.sum(axis=0) / counts.sum()) ** 2))
     if pieces < MIN_UNITS or chance <= 0:
         return None
-    unseen = 1 - wilson_bounds(1.0, pieces)[0]
-    return Estimate(1.0, max(-1.0, 1 - unseen / chance), 1.0, n)
+    return Estimate(1.0, max(-1.0, 1 - unseen_share(pieces) / chance), 1.0, len(counts))
 
 
-def _by_group(rows: Floats, groups: Codes) -> Floats:
-    numbers, places = np.unique(groups, return_inverse=True)
-    sums = np.zeros((len(numbers), rows.shape[1]))
-    np.add.at(sums, places, rows)
-    return sums
+def _kept(labels: Labels) -> dict[Hashable, list[Hashable]]:
+    """The labels of each unit that has two or more."""
+    rows = {unit: [x for x in given.values() if not _missing(x)] for unit, given in labels.items()}
+    return {unit: row for unit, row in rows.items() if len(row) >= 2}
 
 
-def _groups(units: list[Hashable], clusters: Mapping[Hashable, Hashable] | None) -> Codes:
-    keys = range(len(units)) if clusters is None else (clusters.get(unit) for unit in units)
-    return np.asarray(cluster_codes(keys), dtype=np.intp)
+def _costs(labels: Sequence[Hashable], weights: Weights) -> tuple[Floats, dict[Hashable, int]]:
+    """What each disagreement costs, categories x categories, and each category's row."""
+    categories = _categories([x for x in labels if not _missing(x)], ordered=weights != "none")
+    place = {label: number for number, label in enumerate(categories)}
+    if weights == "none":
+        return 1 - np.eye(len(categories)), place
+    values = np.asarray(categories, dtype=np.float64)
+    steps = np.abs(np.subtract.outer(values, values))
+    return (steps if weights == "linear" else steps**2), place
 
 
 def _shared(a: Sequence[Hashable], b: Sequence[Hashable]) -> list[tuple[Hashable, Hashable]]:

@@ -1,18 +1,31 @@
-"""What a person does with an item: see it, answer it, put it aside. An answer is never lost and never doubled."""
+"""What a person does with an item: see it, answer it, change the answer, put it aside. An answer is never lost and
+never doubled."""
 
 import uuid
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils import timezone
 
+from labeling import progress
 from labeling.errors import Refused, StaleLease
-from labeling.models import Assignment, Draft, Item, Judgment, Project, Response, User
-from labeling.queue import lease_token, take_slot
-from labeling.values import PairwiseAnswer, display_order
+from labeling.models import (
+    Assignment,
+    Draft,
+    Item,
+    Judgment,
+    Project,
+    Purpose,
+    Response,
+    Review,
+    ReviewState,
+    User,
+)
+from labeling.queue import take_slot, turn_shown
+from labeling.values import Answer, display_order
 
 SKIP_REASONS = {
     "unclear": "The prompt is unclear",
@@ -21,6 +34,8 @@ SKIP_REASONS = {
     "broken": "Broken text",
     "other": "Other",
 }
+VERDICTS = ("first", "second")
+LAYOUTS = ("side", "stacked")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +45,18 @@ class ShownResponse:
     number: int
     verdict: str
     text: str
+    same_as: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """All that an annotator's page or API call receives about an item."""
+    """All that an annotator's page or API call receives about an item.
 
+    `revises` is the revision that an answer would replace, where this person answered before; `comment` what a
+    reviewer who sent it back asks for.
+    """
+
+    kind: str
     assignment_id: int
     token: uuid.UUID
     client_key: uuid.UUID
@@ -43,58 +64,92 @@ class Task:
     responses: list[ShownResponse]
     draft: dict[str, Any] | None
     expires_at: Any
+    revises: int | None = None
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """What comes with an answer: the proof of the lease, the key that makes sending twice harmless, and how it was
+    made."""
+
+    token: uuid.UUID
+    client_key: uuid.UUID
+    active_ms: int | None = None
+    layout: str = ""
+    revises: int | None = None
 
 
 def show(*, assignment: Assignment, person: User) -> Task:
-    """What this person sees of the item they hold."""
-    item = assignment.item
-    responses = list(Response.objects.filter(item=item).order_by("position"))
-    draft = Draft.objects.filter(person=person, item=item).first()
+    """What this person sees of the item they hold, or of the one they judged and have opened again."""
+    item, project = assignment.item, assignment.project
+    texts = list(Response.objects.filter(item=item).order_by("position").values_list("text", flat=True))
+    order = shown_order(assignment, assignment.turn)
     assert assignment.token is not None
+    shown = [texts[position] for position in order]
+    revises, draft, comment = None, _draft(assignment, person), ""
+    if assignment.submitted_at is not None:
+        last = assignment.judgments.order_by("-revision").first()
+        assert last is not None
+        revises, draft, comment = last.revision, draft or last.answer, _asked(assignment)
     return Task(
+        kind=project.task,
         assignment_id=assignment.pk,
         token=assignment.token,
         client_key=uuid.uuid4(),
         messages=item.messages,
         responses=[
-            ShownResponse(place + 1, ("first", "second")[place], responses[position].text)
-            for place, position in enumerate(_order(assignment, person, len(responses)))
+            ShownResponse(
+                number=place + 1,
+                verdict=VERDICTS[place] if len(shown) == 2 else "",
+                text=text,
+                same_as=[n + 1 for n, other in enumerate(shown) if n != place and other == text],
+            )
+            for place, text in enumerate(shown)
         ],
-        draft=draft.answer if draft else None,
+        draft=draft,
         expires_at=assignment.expires_at,
+        revises=revises,
+        comment=comment,
     )
 
 
-def submit(
-    *,
-    project: Project,
-    assignment_id: int,
-    person: User,
-    token: uuid.UUID,
-    client_key: uuid.UUID,
-    answer: PairwiseAnswer,
-    active_ms: int | None = None,
-) -> Judgment:
+def submit(*, project: Project, assignment_id: int, person: User, answer: Answer, sent: Sent) -> Judgment:
     """Store an answer. Sent twice, it is stored once. Raises StaleLease, with the answer kept as a draft, when the
-    slot has gone to somebody else; Refused when the item is not this person's at all."""
+    slot has gone to somebody else; Refused when the item is not this person's at all, or the answer does not fit."""
     assignment = _assignment(project, assignment_id)
+    _check(assignment, answer)
     with suppress(IntegrityError), transaction.atomic():
-        earlier = Judgment.objects.filter(person=person, client_key=client_key).first()
-        if earlier is not None:
-            return earlier
-        held = _close(assignment, person, token, submitted_at=timezone.now())
-        if held is not None:
-            return _record(held, person, client_key, answer, active_ms)
-    # Where the same answer arrived twice at the same moment, the other one was stored by now.
-    earlier = Judgment.objects.filter(person=person, client_key=client_key).first()
+        made = _first(assignment, person, answer, sent) if sent.revises is None else None
+        made = made or _again(assignment, person, answer, sent)
+        if made is not None:
+            return made
+    # Where the same answer arrived twice, at the same moment or later, the other one was stored by now.
+    earlier = Judgment.objects.filter(person=person, client_key=sent.client_key).first()
     if earlier is not None:
         return earlier
-    _refuse_late(assignment, person, token)
-    _keep(person, assignment.item, answer)
+    turn = _refuse_late(assignment, person, sent.token, revises=sent.revises)
+    _keep(person, assignment.item, answer, turn)
+    if sent.revises is not None:
+        raise StaleLease("This answer was changed or accepted meanwhile. What you sent was kept as a draft.")
     raise StaleLease(
         "Your time for this item had run out and somebody else took it. "
         "Your answer was kept as a draft; go on with the next item."
     )
+
+
+def reopen(*, project: Project, person: User, assignment_id: int | None = None) -> Assignment:
+    """A submitted answer of this person, their last one where none is named, to be changed. Until the change is
+    submitted the earlier answer stands. Raises Refused where there is none, or a reviewer has accepted it."""
+    mine = Assignment.objects.filter(project=project, person=person, submitted_at__isnull=False)
+    if assignment_id is not None:
+        mine = mine.filter(pk=assignment_id)
+    found = mine.select_related("item", "project").order_by("-submitted_at").first()
+    if found is None:
+        raise Refused("There is no answer of yours to go back to.")
+    if found.review == ReviewState.ACCEPTED:
+        raise Refused("A reviewer has accepted this answer; it cannot be changed any more.")
+    return found
 
 
 def skip(*, project: Project, assignment_id: int, person: User, token: uuid.UUID, reason: str) -> None:
@@ -104,10 +159,10 @@ def skip(*, project: Project, assignment_id: int, person: User, token: uuid.UUID
     assignment = _assignment(project, assignment_id)
     with transaction.atomic():
         # People who skip the same item at once take turns, so that each opens a slot of their own.
-        Item.objects.select_for_update(no_key=True).filter(pk=assignment.item_id).exists()
+        item = Item.objects.select_for_update(no_key=True).get(pk=assignment.item_id)
         if _close(assignment, person, token, skipped_at=timezone.now(), skip_reason=reason, expires_at=None):
-            last = Assignment.objects.filter(item=assignment.item_id).aggregate(last=Max("slot"))["last"]
-            Assignment.objects.create(project=project, item=assignment.item, slot=last + 1)
+            _replace(assignment, item)
+            progress.skipped(project=project, person=person)
             return
     if not Assignment.objects.filter(
         item=assignment.item_id, person=person, skipped_at__isnull=False
@@ -117,31 +172,152 @@ def skip(*, project: Project, assignment_id: int, person: User, token: uuid.UUID
 
 
 def save_draft(
-    *, project: Project, assignment_id: int, person: User, token: uuid.UUID, answer: PairwiseAnswer
+    *,
+    project: Project,
+    assignment_id: int,
+    person: User,
+    token: uuid.UUID,
+    answer: dict[str, Any],
+    revises: int | None = None,
 ) -> None:
-    """Keep an unfinished answer on the server, for whoever holds the slot or held it; the latter get StaleLease."""
+    """Keep an unfinished answer on the server, for whoever holds the slot or held it; the latter get StaleLease.
+    `revises` is the revision that it would replace, where this person opened a submitted answer again."""
     assignment = _assignment(project, assignment_id)
-    _refuse_late(assignment, person, token)
-    _keep(person, assignment.item, answer)
-    if assignment.person_id != person.pk:
+    mine = assignment.person_id == person.pk and assignment.token == token
+    mine = mine and (assignment.submitted_at is None or revises is not None)
+    turn = assignment.turn if mine else _refuse_late(assignment, person, token)
+    Draft.objects.update_or_create(
+        person=person, item=assignment.item, defaults={"answer": answer, "turn": turn}
+    )
+    if not mine:
         raise StaleLease("Your time for this item ran out. Your choice was kept as a draft; reload the page.")
 
 
-def _refuse_late(assignment: Assignment, person: User, token: uuid.UUID) -> None:
-    """Refuse those who judged the item already, and those to whom it was never given."""
-    if Assignment.objects.filter(item=assignment.item_id, person=person, submitted_at__isnull=False).exists():
+def shown_order(assignment: Assignment, turn: int) -> list[int]:
+    """The positions of the stored responses as this slot shows them on this turn."""
+    return display_order(
+        key=assignment.project.order_key,
+        item_hash=assignment.item.content_hash,
+        turn=turn,
+        responses=assignment.item.n_responses,
+    )
+
+
+def _check(assignment: Assignment, answer: Answer) -> None:
+    project = assignment.project
+    if answer.kind != project.task:
+        raise Refused(f"The answer is a {answer.kind}; this project asks for a {project.task}.")
+    answer.check(responses=assignment.item.n_responses, attributes=project.attributes)
+    if project.rationale == "required" and not answer.rationale.strip():
+        raise Refused("The reason is empty; this project asks for one in words with each answer.")
+    if project.ask_strength and getattr(answer, "verdict", "") in VERDICTS and answer.graded is None:
+        raise Refused(
+            "The strength is missing; say whether it is slightly (1), clearly (2) or much (3) better."
+        )
+
+
+def _first(assignment: Assignment, person: User, answer: Answer, sent: Sent) -> Judgment | None:
+    """The first answer of this person to this item; None where the slot is not theirs any more."""
+    now = timezone.now()
+    turn = assignment.turn if assignment.person_id == person.pk else None
+    held = _close(assignment, person, sent.token, submitted_at=now, review=ReviewState.SUBMITTED)
+    if held is None:
+        return None
+    if turn is None or held is not assignment:
+        turn = turn_shown(assignment=assignment, person=person, token=sent.token)
+    assert turn is not None
+    made = _record(held, person, answer, sent, turn=turn, revision=1)
+    progress.judged(project=assignment.project, person=person, active_ms=made.active_ms or 0)
+    return made
+
+
+def _again(assignment: Assignment, person: User, answer: Answer, sent: Sent) -> Judgment | None:
+    """Another revision of an answer of this person; None where it is not the newest that they change."""
+    if sent.revises is None:
+        return None
+    mine = Assignment.objects.filter(pk=assignment.pk, person=person, token=sent.token)
+    mine = mine.filter(submitted_at__isnull=False).exclude(review=ReviewState.ACCEPTED)
+    returned = assignment.review == ReviewState.RETURNED
+    newest = assignment.judgments.aggregate(newest=Max("revision"))["newest"]
+    if newest != sent.revises or not mine.update(review=ReviewState.SUBMITTED):
+        return None
+    if returned:
+        progress.mended(project=assignment.project, person=person)
+    return _record(assignment, person, answer, sent, turn=assignment.turn, revision=newest + 1)
+
+
+def _record(
+    assignment: Assignment, person: User, answer: Answer, sent: Sent, *, turn: int, revision: int
+) -> Judgment:
+    order = shown_order(assignment, turn)
+    judgment = Judgment.objects.create(
+        assignment=assignment,
+        project_id=assignment.project_id,
+        item_id=assignment.item_id,
+        person=person,
+        revision=revision,
+        client_key=sent.client_key,
+        kind=answer.kind,
+        purpose=assignment.purpose,
+        label=answer.label(order),
+        strength=answer.graded,
+        display_order=order,
+        answer=answer.model_dump(exclude_defaults=True),
+        layout=sent.layout if sent.layout in LAYOUTS else "",
+        guideline_id=assignment.project.guideline_id,
+        active_ms=_believable(assignment, sent.active_ms),
+    )
+    Draft.objects.filter(person=person, item=assignment.item_id).delete()
+    return judgment
+
+
+def _believable(assignment: Assignment, active_ms: int | None) -> int | None:
+    """Nobody worked longer on an item than they had it, whatever their clock says."""
+    if active_ms is None or assignment.leased_at is None:
+        return active_ms
+    held = (timezone.now() - assignment.leased_at).total_seconds() * 1000
+    return min(active_ms, max(0, round(held)))
+
+
+def _replace(skipped: Assignment, item: Item) -> None:
+    """Open another slot, shown in the same order, where the item still wants one."""
+    slots = Assignment.objects.filter(item=item, purpose=Purpose.WORK)
+    if skipped.purpose != Purpose.WORK or slots.filter(skipped_at=None).count() >= item.overlap:
+        return
+    last = slots.aggregate(last=Max("slot"))["last"]
+    Assignment.objects.create(
+        project_id=skipped.project_id,
+        item=item,
+        slot=last + 1,
+        turn=skipped.turn,
+        priority=item.priority,
+        freed_at=timezone.now(),
+    )
+
+
+def _refuse_late(
+    assignment: Assignment, person: User, token: uuid.UUID, *, revises: int | None = None
+) -> int:
+    """Refuse those who judged the item already, and those to whom it was never given; the others' turn."""
+    same = Assignment.objects.filter(item=assignment.item_id, person=person, purpose=assignment.purpose)
+    if revises is None and same.filter(submitted_at__isnull=False).exists():
         raise StaleLease("You have already judged this item; your first answer stands.")
-    held = assignment.person_id == person.pk and assignment.token == token
-    if not held and token != lease_token(assignment_id=assignment.pk, person=person):
+    turn = turn_shown(assignment=assignment, person=person, token=token)
+    if turn is None:
         raise Refused("This item was never open in your name; reload the page to get one that is.")
+    return turn
 
 
 def _assignment(project: Project, assignment_id: int) -> Assignment:
     found = (
-        Assignment.objects.filter(project=project, pk=assignment_id).select_related("item", "project").first()
+        Assignment.objects.filter(project=project, pk=assignment_id)
+        .select_related("item")
+        .defer("item__messages", "item__extra", "item__preview")
+        .first()
     )
     if found is None:
         raise Refused("There is no such item in this project; reload the page to get the next one.")
+    found.project = project
     return found
 
 
@@ -150,42 +326,31 @@ def _close(assignment: Assignment, person: User, token: uuid.UUID, **end: Any) -
     open_slot = {"person": person, "submitted_at": None, "skipped_at": None}
     if Assignment.objects.filter(pk=assignment.pk, token=token, **open_slot).update(**end):
         return assignment
-    if token != lease_token(assignment_id=assignment.pk, person=person):
+    if turn_shown(assignment=assignment, person=person, token=token) is None:
         return None
     retaken = take_slot(assignment=assignment, person=person)
     if retaken and Assignment.objects.filter(pk=retaken.pk, **open_slot).update(**end):
+        retaken.item, retaken.project = assignment.item, assignment.project
         return retaken
     return None
 
 
-def _record(
-    assignment: Assignment, person: User, client_key: uuid.UUID, answer: PairwiseAnswer, active_ms: int | None
-) -> Judgment:
-    item = assignment.item
-    order = _order(assignment, person, item.responses.count())
-    judgment = Judgment.objects.create(
-        assignment=assignment,
-        project=assignment.project,
-        item=item,
-        person=person,
-        client_key=client_key,
-        label=answer.label(order),
-        display_order=order,
-        answer=answer.model_dump(),
-        active_ms=active_ms,
+def _keep(person: User, item: Item, answer: Answer, turn: int) -> None:
+    kept = {"answer": answer.model_dump(exclude_defaults=True), "turn": turn}
+    Draft.objects.update_or_create(person=person, item=item, defaults=kept)
+
+
+def _draft(assignment: Assignment, person: User) -> dict[str, Any] | None:
+    if getattr(assignment, "begun", 0) is None:
+        return None  # the claim looked already
+    found: dict[str, Any] | None = (
+        Draft.objects.filter(person=person, item=assignment.item_id, turn=assignment.turn)
+        .values_list("answer", flat=True)
+        .first()
     )
-    Draft.objects.filter(person=person, item=item).delete()
-    return judgment
+    return found
 
 
-def _keep(person: User, item: Item, answer: PairwiseAnswer) -> None:
-    Draft.objects.update_or_create(person=person, item=item, defaults={"answer": answer.model_dump()})
-
-
-def _order(assignment: Assignment, person: User, responses: int) -> list[int]:
-    return display_order(
-        key=assignment.project.order_key,
-        item_hash=assignment.item.content_hash,
-        person=str(person.pk),
-        responses=responses,
-    )
+def _asked(assignment: Assignment) -> str:
+    last = Review.objects.filter(assignment=assignment).order_by("-pk").first()
+    return last.comment if last and last.state == ReviewState.RETURNED else ""

@@ -15,15 +15,12 @@ from rest_framework.response import Response as ApiResponse
 from rest_framework.views import APIView, exception_handler
 
 from labeling.access import Access, open_project
-from labeling.annotating import show, submit
 from labeling.curation import freeze
 from labeling.errors import Refused, StaleLease
 from labeling.importing.batches import refuse_large, start_import
 from labeling.importing.mapping import FORMATS
 from labeling.models import DatasetVersion, ImportBatch
-from labeling.queue import claim_next
 from labeling.recipes import PreferenceRecipe, read_recipe
-from labeling.values import PairwiseAnswer, read_answer
 
 
 def refusals_as_sentences(error: Exception, context: dict[str, Any]) -> ApiResponse | None:
@@ -141,69 +138,6 @@ class Import(ProjectView, generics.RetrieveAPIView[ImportBatch]):
         return ImportBatch.objects.filter(project__slug=self.kwargs["slug"])
 
 
-class ShownResponseSerializer(serializers.Serializer[Any]):
-    number = serializers.IntegerField()
-    verdict = serializers.CharField()
-    text = serializers.CharField()
-
-
-class TaskSerializer(serializers.Serializer[Any]):
-    assignment_id = serializers.IntegerField()
-    token = serializers.UUIDField()
-    client_key = serializers.UUIDField()
-    messages = serializers.ListField(child=serializers.DictField(child=serializers.CharField()))
-    responses = ShownResponseSerializer(many=True)
-    draft = serializers.DictField(allow_null=True)
-    expires_at = serializers.DateTimeField()
-
-
-class NextItem(ProjectView):
-    """Lease the next item to judge, or get again the one that is held. 204 when nothing is left."""
-
-    capability = {"POST": "annotate"}
-
-    @extend_schema(
-        request=None, responses={200: TaskSerializer, 204: OpenApiResponse(description="Nothing is left.")}
-    )
-    def post(self, request: Request, slug: str) -> ApiResponse:
-        access = self.access()
-        assert access.person is not None
-        assignment = claim_next(project=access.project, person=access.person)
-        if assignment is None:
-            return ApiResponse(status=status.HTTP_204_NO_CONTENT)
-        return ApiResponse(TaskSerializer(show(assignment=assignment, person=access.person)).data)
-
-
-class SubmitSerializer(serializers.Serializer[Any]):
-    token = serializers.UUIDField()
-    client_key = serializers.UUIDField()
-    verdict = serializers.ChoiceField(choices=["first", "second", "tie", "both_bad"])
-    active_ms = serializers.IntegerField(required=False, min_value=0, max_value=86_400_000)
-
-
-class JudgmentSerializer(serializers.Serializer[Any]):
-    id = serializers.IntegerField()
-    created_at = serializers.DateTimeField()
-
-
-class Submit(ProjectView):
-    """Store a judgment. Sending it again with the same client_key is harmless; a stale token gets 409."""
-
-    capability = {"POST": "annotate"}
-
-    @extend_schema(request=SubmitSerializer, responses={201: JudgmentSerializer})
-    def post(self, request: Request, slug: str, assignment_id: int) -> ApiResponse:
-        form = SubmitSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        values, access = dict(form.validated_data), self.access()
-        assert access.person is not None
-        answer: PairwiseAnswer = read_answer({"verdict": values.pop("verdict")})
-        judgment = submit(
-            project=access.project, assignment_id=assignment_id, person=access.person, answer=answer, **values
-        )
-        return ApiResponse(JudgmentSerializer(judgment).data, status=status.HTTP_201_CREATED)
-
-
 class RecipeSerializer(serializers.Serializer[Any]):
     kind = serializers.ChoiceField(choices=["preference"], default="preference")
     min_judgments = serializers.IntegerField(default=1)
@@ -250,7 +184,5 @@ urlpatterns = [
     path("tokens/revoke/", RevokeToken.as_view(), name="api-token-revoke"),
     path("projects/<slug:slug>/imports/", Imports.as_view(), name="api-imports"),
     path("projects/<slug:slug>/imports/<int:import_id>/", Import.as_view(), name="api-import"),
-    path("projects/<slug:slug>/next/", NextItem.as_view(), name="api-next"),
-    path("projects/<slug:slug>/assignments/<int:assignment_id>/submit/", Submit.as_view(), name="api-submit"),
     path("projects/<slug:slug>/datasets/", DatasetVersions.as_view(), name="api-datasets"),
 ]

@@ -21,32 +21,24 @@ from django.db import IntegrityError, models, transaction
 from django.db.models import Exists, Max, OuterRef
 
 from labeling.errors import RecipeRefused
-from labeling.models import DatasetEntry, DatasetVersion, Item, Judgment, Project, Response, User
+from labeling.models import (
+    DatasetEntry,
+    DatasetVersion,
+    Item,
+    Judgment,
+    Project,
+    Purpose,
+    Resolution,
+    Response,
+    ReviewState,
+    User,
+)
+from labeling.pairing import Choice, Row, Source, Vote, choices, row, stable
 from labeling.protection import protected_hashes
-from labeling.recipes import PreferenceRecipe, dropped_words, split_of
+from labeling.recipes import PreferenceRecipe, dropped_words
 from labeling.rowfile import FILE_NAME, RowWriter
-from labeling.values import BOTH_BAD, TIE
 
 CHUNK = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One frozen row. Everything in it is hashed."""
-
-    split: str
-    prompt: list[dict[str, str]]
-    chosen: str
-    rejected: str
-    item: str
-    prompt_hash: str
-    votes: dict[str, int]
-
-    def canonical(self) -> bytes:
-        return (
-            json.dumps(asdict(self), ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
-            + b"\n"
-        )
 
 
 @dataclass(slots=True)
@@ -74,17 +66,6 @@ class Preview:
         split["rows"] += 1
         split["prompts"] += outcome.prompt_hash not in self._prompts
         self._prompts.add(outcome.prompt_hash)
-
-
-@dataclass(frozen=True, slots=True)
-class _Vote:
-    """One judgment as the recipe sees it; payload columns are not read for it."""
-
-    item_id: int
-    item_hash: str
-    prompt_hash: str
-    judgment_id: int
-    label: str
 
 
 def preview(*, project: Project, recipe: PreferenceRecipe, sample: int = 0) -> Preview:
@@ -134,17 +115,21 @@ def newer_judgments(version: DatasetVersion) -> int:
     return Judgment.objects.filter(project=version.project_id, pk__gt=version.last_judgment_id).count()
 
 
-def current_judgments(project: Project) -> models.QuerySet[Judgment]:
-    """The latest revision of every judgment of a project."""
+def current_judgments(project: Project, purpose: Purpose = Purpose.WORK) -> models.QuerySet[Judgment]:
+    """The latest revision of every judgment of a project, without those that a reviewer sent back.
+
+    Answers to known items and repeats are for checking people; only work is ever counted or exported.
+    """
     later = Judgment.objects.filter(assignment=OuterRef("assignment"), revision__gt=OuterRef("revision"))
-    return Judgment.objects.filter(~Exists(later), project=project)
+    rows = Judgment.objects.filter(~Exists(later), project=project, purpose=purpose)
+    return rows.exclude(assignment__review=ReviewState.RETURNED)
 
 
 def _write(
     folder: Path, project: Project, recipe: PreferenceRecipe, newest: int
-) -> tuple[Preview, str, list[tuple[int, list[_Vote]]]]:
+) -> tuple[Preview, str, list[tuple[int, list[Vote]]]]:
     result, digest = Preview(), hashlib.sha256()
-    used: list[tuple[int, list[_Vote]]] = []
+    used: list[tuple[int, list[Vote]]] = []
     with RowWriter(folder / FILE_NAME) as writer:
         for outcome, votes in _rows(project, recipe, newest):
             result.count(outcome)
@@ -153,15 +138,15 @@ def _write(
                 digest.update(outcome.canonical())
                 used.append((len(used), votes))
     if not used:
-        reasons = "; ".join(f"{count} items: {words}" for words, count in result.dropped_words)
+        reasons = "; ".join(f"{words}: {count:,}" for words, count in result.dropped_words)
         raise RecipeRefused(f"The recipe leaves no row ({reasons or 'nothing has been judged yet'}).")
     return result, digest.hexdigest(), used
 
 
 def _rows(
     project: Project, recipe: PreferenceRecipe, newest: int | None = None
-) -> Iterator[tuple[Row | str, list[_Vote]]]:
-    """Every judged item, in the order of its content hash, as a row or as the reason why it is dropped.
+) -> Iterator[tuple[Row | str, list[Vote]]]:
+    """Every judged item, in the order of its content hash: its rows, or the reasons why it gives none.
 
     Judgments after `newest` are left out: they arrived while this one was made, and count as newer than it.
     """
@@ -170,69 +155,52 @@ def _rows(
         list(group) for _, group in itertools.groupby(_votes(project, newest), key=lambda vote: vote.item_id)
     )
     while chunk := list(itertools.islice(groups, CHUNK)):
-        decided = [(votes, _decide(votes, recipe)) for votes in chunk]
-        wanted = [votes[0].item_id for votes, label in decided if label in ("0", "1")]
-        prompts = dict(Item.objects.filter(pk__in=wanted).values_list("pk", "messages"))
-        texts: dict[int, list[str]] = {}
-        rows = Response.objects.filter(item__in=wanted).order_by("item", "position")
-        for item_id, text in rows.values_list("item_id", "text"):
-            texts.setdefault(item_id, []).append(text)
-        for votes, label in decided:
-            item = votes[0].item_id
-            if label not in ("0", "1"):
-                yield label, votes
-            else:
-                yield _row(votes, label, prompts[item], texts[item], recipe, protected), votes
+        settled = _settled([votes[0].item_id for votes in chunk])
+        decided = [list(choices(votes, recipe, settled.get(votes[0].item_id))) for votes in chunk]
+        sources = _sources(decided)
+        for found in decided:
+            yield from stable(
+                [
+                    (choice, votes)
+                    if isinstance(choice, str)
+                    else (row(choice, votes, sources[votes[0].item_id], recipe, protected), votes)
+                    for choice, votes in found
+                ]
+            )
 
 
-def _votes(project: Project, newest: int | None) -> Iterator[_Vote]:
-    columns = ("item_id", "item__content_hash", "item__prompt_hash", "id", "label")
+def _votes(project: Project, newest: int | None) -> Iterator[Vote]:
+    columns = ("item_id", "item__content_hash", "item__prompt_hash", "id", "kind", "label")
     known = (
         current_judgments(project) if newest is None else current_judgments(project).filter(pk__lte=newest)
     )
+    known = known.filter(kind__in=("pairwise", "ranking", "edit"))
     rows = known.order_by("item__content_hash", "id").values_list(*columns)
-    return itertools.starmap(_Vote, rows.iterator(chunk_size=2000))
+    return itertools.starmap(Vote, rows.iterator(chunk_size=2000))
 
 
-def _decide(votes: list[_Vote], recipe: PreferenceRecipe) -> str:
-    """The label with more than half of the votes, or why there is none."""
-    if len(votes) < recipe.min_judgments:
-        return "too_few"
-    label, count = Counter(vote.label for vote in votes).most_common(1)[0]
-    return label if 2 * count > len(votes) else "no_majority"
+def _settled(items: list[int]) -> dict[int, str]:
+    """The newest resolution of each of these items that has one."""
+    rows = Resolution.objects.filter(item__in=items).order_by("revision")
+    return dict(rows.values_list("item_id", "label"))
 
 
-def _row(
-    votes: list[_Vote],
-    label: str,
-    prompt: list[dict[str, str]],
-    texts: list[str],
-    recipe: PreferenceRecipe,
-    protected: set[str],
-) -> Row | str:
-    chosen, rejected = texts[int(label)], texts[1 - int(label)]
-    split = split_of(votes[0].prompt_hash, recipe)
-    if not chosen.strip() or not rejected.strip():
-        return "empty"
-    if chosen == rejected:
-        return "identical"
-    if split == "train" and votes[0].prompt_hash in protected:
-        return "protected"
-    counts = Counter(vote.label for vote in votes)
-    return Row(
-        split=split,
-        prompt=prompt,
-        chosen=chosen,
-        rejected=rejected,
-        item=votes[0].item_hash,
-        prompt_hash=votes[0].prompt_hash,
-        votes={
-            "chosen": counts[label],
-            "rejected": counts[str(1 - int(label))],
-            TIE: counts[TIE],
-            BOTH_BAD: counts[BOTH_BAD],
-        },
-    )
+def _sources(decided: list[list[tuple[Choice | str, list[Vote]]]]) -> dict[int, Source]:
+    """The payload of those items that give a row; that of the others is not read."""
+    wanted = {votes[0].item_id for found in decided for choice, votes in found if isinstance(choice, Choice)}
+    edits = {choice.edit for found in decided for choice, _ in found if isinstance(choice, Choice)} - {None}
+    written = Judgment.objects.filter(pk__in=edits).values_list("item_id", "pk", "answer")
+    texts: dict[int, list[str]] = {}
+    rows = Response.objects.filter(item__in=wanted).order_by("item", "position")
+    for item_id, text in rows.values_list("item_id", "text"):
+        texts.setdefault(item_id, []).append(text)
+    edited: dict[int, dict[int, str]] = {}
+    for item_id, judgment, answer in written if edits else ():
+        edited.setdefault(item_id, {})[judgment] = answer["text"]
+    return {
+        item_id: Source(messages, texts.get(item_id, []), edited.get(item_id, {}))
+        for item_id, messages in Item.objects.filter(pk__in=wanted).values_list("pk", "messages")
+    }
 
 
 def _version(
@@ -242,7 +210,7 @@ def _version(
     folder: str,
     result: Preview,
     content_hash: str,
-    used: list[tuple[int, list[_Vote]]],
+    used: list[tuple[int, list[Vote]]],
     newest: int,
 ) -> DatasetVersion:
     last = DatasetVersion.objects.filter(project=project).aggregate(last=Max("number"))["last"] or 0
@@ -269,7 +237,7 @@ def _version(
     return version
 
 
-def _write_manifest(folder: Path, version: DatasetVersion, used: list[tuple[int, list[_Vote]]]) -> None:
+def _write_manifest(folder: Path, version: DatasetVersion, used: list[tuple[int, list[Vote]]]) -> None:
     manifest = {
         "dataset": str(version),
         "kind": version.kind,

@@ -3,12 +3,14 @@
 from typing import Any
 
 from django import forms
+from django.http import QueryDict
 
 from labeling.annotating import SKIP_REASONS
 from labeling.errors import Refused
 from labeling.importing.batches import refuse_large
 from labeling.importing.mapping import FORMATS
-from labeling.models import Project, Role
+from labeling.models import Project, Role, Task
+from labeling.values import KINDS
 
 
 class ProjectForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -39,21 +41,38 @@ class ImportForm(forms.Form):
         return file
 
 
-class JudgmentForm(forms.Form):
+class LeaseForm(forms.Form):
+    """What every form of the annotating page carries. `ahead` is the item that the page already shows next."""
+
     token = forms.UUIDField()
+    ahead = forms.IntegerField(required=False, min_value=1)
+    revises = forms.IntegerField(required=False, min_value=1)
+
+
+class JudgmentForm(LeaseForm):
     client_key = forms.UUIDField()
-    verdict = forms.CharField(required=False)
     active_ms = forms.IntegerField(required=False, min_value=0, max_value=86_400_000)
+    layout = forms.CharField(required=False, max_length=10)
 
 
-class DraftForm(forms.Form):
-    token = forms.UUIDField()
-    verdict = forms.CharField(required=False)
-
-
-class SkipForm(forms.Form):
-    token = forms.UUIDField()
+class SkipForm(LeaseForm):
     reason = forms.ChoiceField(choices=SKIP_REASONS.items())
+
+
+def answer_values(data: QueryDict, task: str) -> dict[str, Any]:
+    """The fields of an answer of this kind, as a form of the page sends them.
+
+    Ratings come as `rating.KEY.NUMBER`; a value that is no whole number stays as it was sent, for the check to name it.
+    """
+    values: dict[str, Any] = {name: data[name] for name in KINDS[task].model_fields if data.get(name)}
+    if task == Task.RATING:
+        rated: dict[str, dict[int, Any]] = {}
+        for name in data:
+            parts = name.split(".")
+            if len(parts) == 3 and parts[0] == "rating" and parts[2].isdigit() and data[name]:
+                rated.setdefault(parts[1], {})[int(parts[2])] = data[name]
+        values["ratings"] = {key: [row[number] for number in sorted(row)] for key, row in rated.items()}
+    return values
 
 
 class RecipeForm(forms.Form):

@@ -9,7 +9,8 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from labeling.models import Assignment, ImportBatch, Item, Project, Response
+from labeling import imported
+from labeling.models import Assignment, ImportBatch, Item, Judgment, Project, Response
 from labeling.models.items import PREVIEW_LENGTH
 
 Message = dict[str, str]
@@ -22,6 +23,25 @@ class ResponseDraft:
 
 
 @dataclass(frozen=True, slots=True)
+class VerdictDraft:
+    """A judgment that comes with an imported item: who gave it, and what, in terms of the stored responses.
+
+    `label` is "0" or "1" (position of the preferred response), "tie" or "both_bad" for pairwise; for a ranking the
+    positions from best to worst, as in "2>0=1". `ratings` maps an attribute to one value per response. `edited` is the
+    position of the response that `text` improves; without it `text` is a demonstration.
+    """
+
+    person: str
+    kind: str
+    label: str = ""
+    strength: int | None = None
+    ratings: dict[str, list[int | None]] = field(default_factory=dict)
+    edited: int | None = None
+    text: str = ""
+    rationale: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ItemDraft:
     """An item before it is stored: the prompt's messages ({role, content}) and the responses to judge."""
 
@@ -31,6 +51,7 @@ class ItemDraft:
     licence: str = ""
     synthetic: bool = False
     extra: dict[str, Any] = field(default_factory=dict)
+    verdicts: list[VerdictDraft] = field(default_factory=list)
 
     @property
     def content_hash(self) -> str:
@@ -107,6 +128,7 @@ def _store(
             licence=draft.licence,
             synthetic=draft.synthetic,
             overlap=project.overlap,
+            n_responses=len(draft.responses),
             messages=draft.messages,
             extra=draft.extra,
         )
@@ -117,6 +139,10 @@ def _store(
         for item, draft in zip(items, fresh.values(), strict=True)
         for position, response in enumerate(draft.responses)
     )
+    judged = imported.judgments(project, list(zip(items, fresh.values(), strict=True)))
     Assignment.objects.bulk_create(
-        Assignment(project=project, item=item, slot=slot) for item in items for slot in range(item.overlap)
+        Assignment(project=project, item=item, slot=slot, turn=slot)
+        for item, draft in zip(items, fresh.values(), strict=True)
+        for slot in range(len(draft.verdicts), max(item.overlap, len(draft.verdicts)))
     )
+    Judgment.objects.bulk_create(judged)

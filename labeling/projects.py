@@ -1,6 +1,7 @@
 """Projects and their people."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import IntegrityError, transaction
@@ -24,18 +25,15 @@ class ProjectLine:
     left: int
 
 
-def create_project(
-    *, name: str, owner: User | None, description: str = "", overlap: int = 1, order_key: str = ""
-) -> Project:
-    """Make a project whose owner is the person who asks. Raises Refused where the name gives no address."""
+def create_project(*, name: str, owner: User | None, **rules: Any) -> Project:
+    """Make a project whose owner is the person who asks; `rules` are further fields of Project. Raises Refused where
+    the name gives no address."""
     slug = slugify(name)[:60]
     if not slug:
         raise Refused(f"The name {name!r} has no letters or digits to make an address of; choose another.")
     try:
         with transaction.atomic():
-            project = Project(name=name, slug=slug, description=description, overlap=overlap)
-            if order_key:
-                project.order_key = order_key
+            project = Project(name=name, slug=slug, **rules)
             project.save(force_insert=True)
             if owner is not None:
                 Membership.objects.create(user=owner, project=project, role=Role.OWNER)

@@ -47,7 +47,7 @@ def agreement(project: Project) -> Agreement:
 def _compute(project: Project) -> Agreement:
     labels: dict[Hashable, dict[Hashable, Hashable]] = defaultdict(dict)
     prompts: dict[Hashable, Hashable] = {}
-    rows = current_judgments(project).order_by("person__username", "item_id")
+    rows = current_judgments(project).exclude(label="").order_by("person__username", "item_id")
     columns = ("item_id", "item__prompt_hash", "person__username", "label")
     for item, prompt, person, label in rows.values_list(*columns).iterator(chunk_size=2000):
         labels[item][person] = label

@@ -1,92 +1,176 @@
-"""Who gets what next. A slot is taken by compare-and-set, held by a token, and returned when its time has passed."""
+"""Who gets what next. A slot is taken by compare-and-set, held by a token, and returned when its time has passed.
+
+Nothing is reserved for anybody who is not there: work is pulled. A person may hold two items, the one on the screen and
+the one that is shown next.
+"""
 
 import uuid
-from datetime import timedelta
+from collections.abc import Collection
+from datetime import datetime, timedelta
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Exists, Max, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from labeling.models import Assignment, Item, Project, User
+from labeling import checkups
+from labeling.models import Assignment, Deferral, Draft, Item, Project, Purpose, ReviewState, Seat, User
 
 LEASE_SALT = "labeling.queue.lease"
 FREE = {"person": None, "token": None, "leased_at": None, "expires_at": None}
+MOST_COUNTED = 1000
+TURNS = 200
 
 
-def claim_next(*, project: Project, person: User) -> Assignment | None:
-    """Give this person the item they hold, or lease them the next one; None when nothing is left for them."""
+def claim_next(*, project: Project, person: User, besides: Collection[int] = ()) -> Assignment | None:
+    """Give this person the item they hold, or lease them the next one; None when nothing is left for them.
+
+    Items in `besides` (ids of assignments that they hold on the screen) are not given again. Why there is nothing
+    says `why_nothing`.
+    """
     for _ in range(20):
         try:
             with transaction.atomic():
-                _one_at_a_time(person)
-                held = renew(project=project, person=person)
+                seat = seat_of(project=project, person=person, lock=True)
+                held = _returned(project, person, seat, besides) or _held(project, person, besides)
                 if held is not None:
                     return held
-                release_expired(project=project)
-                slot = _next_free(project, person)
+                if project.paused_at or _over_cap(project, seat, len(besides)):
+                    return None
+                slot = checkups.due(project=project, person=person, seat=seat, ahead=len(besides))
+                slot = slot or _in_order(project, person, seat)
+                if slot is None and release_expired(project=project):
+                    slot = _in_order(project, person, seat)
                 if slot is None:
                     return None
                 if _lease(slot, project, person):
+                    _move_on(seat, slot, project)
                     return slot
         except IntegrityError:
-            # The same person took another slot of this item in another tab: that lease is theirs to go on with.
-            held = renew(project=project, person=person)
-            if held is not None:
-                return held
+            continue  # the same person took a slot of this item in another tab at this moment
     return None
 
 
-def lease_token(*, assignment_id: int, person: User) -> uuid.UUID:
-    """The token of this person's lease of this slot. It cannot be guessed, and proves that the slot was theirs once
-    even when the lease ran out and the row has forgotten them."""
-    return uuid.UUID(
-        bytes=salted_hmac(LEASE_SALT, f"{assignment_id}:{person.pk}", algorithm="sha256").digest()[:16]
+def why_nothing(*, project: Project, person: User) -> str:
+    """The sentence for a person who got nothing."""
+    if project.paused_at:
+        return "This project is paused. Work goes on when an owner resumes it."
+    if _over_cap(project, seat_of(project=project, person=person), 0):
+        return f"You have judged {project.daily_cap} items today, the most that this project allows in a day."
+    return ""
+
+
+def seat_of(*, project: Project, person: User, lock: bool = False) -> Seat:
+    """The person's place in the queue, made at first use. Locked, other claims of this person wait: two tabs opened
+    at once get one item."""
+    seats = Seat.objects.all()
+    if lock and connection.features.has_select_for_update:  # SQLite's transactions take turns by themselves
+        seats = seats.select_for_update(no_key=True)
+    seat = seats.filter(project=project, person=person).first()
+    if seat is None:
+        Seat.objects.bulk_create([Seat(project=project, person=person)], ignore_conflicts=True)
+        seat = seats.get(project=project, person=person)
+    return seat
+
+
+def lease_token(*, assignment_id: int, person: User, turn: int) -> uuid.UUID:
+    """The token of this person's lease of this slot, shown on this turn. It cannot be guessed, and proves that the
+    slot was theirs, and what they saw, even when the lease ran out and the row has forgotten them."""
+    text = f"{assignment_id}:{person.pk}:{turn}"
+    return uuid.UUID(bytes=salted_hmac(LEASE_SALT, text, algorithm="sha256").digest()[:16])
+
+
+def turn_shown(*, assignment: Assignment, person: User, token: uuid.UUID) -> int | None:
+    """The turn on which this person saw this slot's item, told from their token; None when it was never theirs."""
+    candidates = [assignment.turn, *range(TURNS)]
+    found = (
+        t for t in candidates if token == lease_token(assignment_id=assignment.pk, person=person, turn=t)
     )
+    return next(found, None)
 
 
-def renew(*, project: Project, person: User) -> Assignment | None:
-    """The open lease of this person, if any, for as long again; also one that ran out but that nobody took."""
-    held = _open_leases(project).filter(person=person).order_by("item_id").select_related("item").first()
-    if held is None:
-        return None
-    held.project = project
+def heartbeat(*, project: Project, assignment_id: int, person: User, token: uuid.UUID) -> bool:
+    """The page is still open: hold the slot for as long again. False when it is not this person's any more."""
     expires = timezone.now() + timedelta(seconds=project.lease_seconds)
-    if not _open_leases(project).filter(pk=held.pk, token=held.token).update(expires_at=expires):
-        return None
-    held.expires_at = expires
-    return held
+    mine = _open_leases(project).filter(pk=assignment_id, person=person, token=token)
+    if mine.update(expires_at=expires):
+        return True
+    return Assignment.objects.filter(  # their own submitted answer, opened again
+        pk=assignment_id, project=project, person=person, submitted_at__isnull=False
+    ).exists()
 
 
 def release_expired(*, project: Project | None = None) -> int:
     """Return to the queue every slot whose lease ran out. Returns how many."""
     leases = _open_leases(project) if project else _open_leases()
-    return leases.filter(expires_at__lt=timezone.now()).update(**FREE)
+    return _give_back(leases.filter(expires_at__lt=timezone.now()))
+
+
+def release_all(*, project: Project, person: User) -> int:
+    """Return to the queue whatever this person holds: they left. Returns how many slots."""
+    return _give_back(_open_leases(project).filter(person=person))
 
 
 def take_slot(*, assignment: Assignment, person: User) -> Assignment | None:
     """Lease any free slot of the same item, for a person whose lease ran out while they were answering."""
-    slots = Assignment.objects.filter(item=assignment.item_id)
+    slots = Assignment.objects.filter(item=assignment.item_id, purpose=assignment.purpose)
     if slots.filter(person=person).exists():
         return None
-    for slot in slots.filter(person=None).order_by("slot"):
+    for slot in _with_begun(slots.filter(person=None), person).order_by("slot"):
         if _lease(slot, assignment.project, person):
             return slot
     return None
 
 
+def postpone(*, project: Project, assignment_id: int, person: User, token: uuid.UUID) -> bool:
+    """Put an item to the end of this person's own queue; its slot is free for others meanwhile. False when it was not
+    theirs (any more)."""
+    with transaction.atomic():
+        mine = _open_leases(project).filter(pk=assignment_id, person=person, token=token)
+        item = mine.values_list("item", flat=True).first()
+        if item is None or not _give_back(mine):
+            return False
+        Deferral.objects.update_or_create(
+            person=person, item_id=item, defaults={"project": project, "created_at": timezone.now()}
+        )
+    return True
+
+
 def left_for(*, project: Project, person: User) -> int:
-    """How many items this person may still get, at most: counted by indexes alone, however large the project."""
-    free = Assignment.objects.filter(project=project, person=None).count()
-    unseen = Item.objects.filter(project=project).count()
-    unseen -= Assignment.objects.filter(project=project, person=person).count()
-    return min(free, unseen)
+    """How many items this person may still get, at most, counted up to MOST_COUNTED: the cost does not grow with the
+    project."""
+    free = Assignment.objects.filter(project=project, person=None)[:MOST_COUNTED].count()
+    if free == MOST_COUNTED:
+        return free
+    items = Assignment.objects.filter(project=project, person=None)
+    had = Assignment.objects.filter(item=OuterRef("item"), person=person)
+    return items.filter(~Exists(had)).values("item").distinct().count()
 
 
-def _one_at_a_time(person: User) -> None:
-    """Until the transaction ends, other claims of this person wait: two tabs opened at once get one item."""
-    if connection.features.has_select_for_update:  # SQLite's transactions take turns by themselves
-        User.objects.select_for_update(no_key=True).filter(pk=person.pk).exists()
+def _returned(project: Project, person: User, seat: Seat, besides: Collection[int]) -> Assignment | None:
+    """An answer of this person that a reviewer sent back, the oldest first."""
+    if not seat.returned:
+        return None
+    rows = Assignment.objects.filter(project=project, person=person, review=ReviewState.RETURNED)
+    return rows.exclude(pk__in=besides).order_by("submitted_at").select_related("item", "project").first()
+
+
+def _held(project: Project, person: User, besides: Collection[int]) -> Assignment | None:
+    """The oldest open lease of this person, for as long again; also one that ran out but that nobody took."""
+    leases = _open_leases(project).filter(person=person)
+    held = leases.exclude(pk__in=besides).order_by("leased_at", "pk").select_related("item").first()
+    if held is None:
+        return None
+    held.project = project
+    held.expires_at = timezone.now() + timedelta(seconds=project.lease_seconds)
+    renewed = leases.filter(pk=held.pk, token=held.token).update(expires_at=held.expires_at)
+    return held if renewed else None
+
+
+def _over_cap(project: Project, seat: Seat, held: int) -> bool:
+    if project.daily_cap is None or seat.day != timezone.localdate():
+        return False
+    return seat.judged_today + held >= project.daily_cap
 
 
 def _open_leases(project: Project | None = None) -> QuerySet[Assignment]:
@@ -94,26 +178,112 @@ def _open_leases(project: Project | None = None) -> QuerySet[Assignment]:
     return rows.filter(project=project) if project else rows
 
 
-def _next_free(project: Project, person: User) -> Assignment | None:
-    """The first free slot of an item that this person has not had.
+def _give_back(leases: QuerySet[Assignment]) -> int:
+    """Free these leased slots. One that its item does not want any more, because the overlap was lowered, goes; so do
+    known answers and repeats, which were made for one person."""
+    rows = list(leases.values_list("pk", "item", "purpose", "token"))
+    if not rows:
+        return 0
+    now, count = timezone.now(), 0
+    crowded = _crowded({item for _, item, _, _ in rows})
+    for pk, item, purpose, token in rows:
+        slot = Assignment.objects.filter(pk=pk, token=token, submitted_at=None, skipped_at=None)
+        if purpose != Purpose.WORK or crowded.get(item, 0) > 0:
+            crowded[item] = crowded.get(item, 0) - 1
+            count += slot.delete()[0]
+        else:
+            count += slot.update(**FREE, freed_at=now)
+    return count
 
-    Items are served in the order of their ids, so what follows the person's last item is looked at first: however
-    much they have judged, the answer is one step away in the index. Only then are returned slots looked for.
+
+def _crowded(items: Collection[int]) -> dict[int, int]:
+    """How many live slots each item has beyond its overlap."""
+    found: dict[int, int] = {}
+    wanted = dict(Item.objects.filter(pk__in=items).values_list("pk", "overlap"))
+    live = Assignment.objects.filter(item__in=items, purpose=Purpose.WORK, skipped_at=None)
+    for item in live.values_list("item_id", flat=True):
+        found[item] = found.get(item, -wanted[item]) + 1
+    return found
+
+
+def _in_order(project: Project, person: User, seat: Seat) -> Assignment | None:
+    """The first free slot, by priority and then by id, of an item that this person neither had nor put off.
+
+    What follows the person's last item is one step away in the index, however much they have judged. Slots that came
+    back since then are looked at by the time at which they came. Only when neither is left is everything searched.
     """
-    mine = Assignment.objects.filter(project=project, person=person)
-    last = mine.aggregate(last=Max("item_id"))["last"] or 0
-    free = Assignment.objects.filter(project=project, person=None).order_by("item_id", "slot")
-    free = free.select_related("item").select_for_update(skip_locked=True, of=("self",))
-    ahead = free.filter(item_id__gt=last).first()
-    return ahead or free.filter(~Exists(mine.filter(item=OuterRef("item")))).first()
+    mine = Assignment.objects.filter(item=OuterRef("item"), person=person)
+    later = Deferral.objects.filter(item=OuterRef("item"), person=person)
+    free = Assignment.objects.filter(project=project, person=None).select_related("item")
+    free = free.select_for_update(skip_locked=True, of=("self",))
+    fit = _with_begun(free.filter(~Exists(mine)), person).order_by("-priority", "item_id", "slot")
+    now_fit = fit.filter(~Exists(later))
+    ahead = _ahead(now_fit, seat, project)
+    freed = _freed(now_fit, seat)
+    if freed is not None and (ahead is None or freed.priority >= ahead.priority):
+        return freed
+    if ahead is not None:
+        return ahead
+    if _has_cursor(seat, project):
+        behind = now_fit.first()
+        if behind is not None:
+            return behind
+    put_off = Deferral.objects.filter(project=project, person=person).order_by("created_at")
+    for item in put_off.values_list("item", flat=True)[:100]:
+        slot = fit.filter(item=item).first()
+        if slot is not None:
+            return slot
+    return None
+
+
+def _has_cursor(seat: Seat, project: Project) -> bool:
+    return seat.cursor_priority is not None and seat.epoch == project.epoch
+
+
+def _ahead(free: QuerySet[Assignment], seat: Seat, project: Project) -> Assignment | None:
+    if seat.cursor_priority is None or seat.epoch != project.epoch:
+        return free.first()
+    same = free.filter(priority=seat.cursor_priority, item_id__gt=seat.cursor_item).first()
+    return same or free.filter(priority__lt=seat.cursor_priority).first()
+
+
+def _freed(free: QuerySet[Assignment], seat: Seat) -> Assignment | None:
+    back = free.filter(freed_at__isnull=False)
+    if seat.freed_seen is not None:
+        back = back.filter(freed_at__gt=seat.freed_seen)
+    return back.order_by("freed_at").first()
+
+
+def _move_on(seat: Seat, slot: Assignment, project: Project) -> None:
+    """Remember the place. A slot that came back, a known answer or a repeat does not move it."""
+    if slot.purpose != Purpose.WORK:
+        return
+    values: dict[str, int | datetime | None] = {}
+    place = (-slot.priority, slot.item_id)
+    here = (-(seat.cursor_priority or 0), seat.cursor_item)
+    if slot.freed_at is not None:
+        values["freed_seen"] = slot.freed_at
+    if not _has_cursor(seat, project) or (slot.freed_at is None and place > here):
+        values |= {"cursor_priority": slot.priority, "cursor_item": slot.item_id, "epoch": project.epoch}
+    if values:
+        Seat.objects.filter(pk=seat.pk).update(**values)
+
+
+def _with_begun(slots: QuerySet[Assignment], person: User) -> QuerySet[Assignment]:
+    """With the turn on which this person began an answer that is still a draft."""
+    draft = Draft.objects.filter(person=person, item=OuterRef("item")).values("turn")
+    return slots.annotate(begun=Subquery(draft[:1]))
 
 
 def _lease(slot: Assignment, project: Project, person: User) -> bool:
+    """Take the slot if it still is free. Who has a draft of the item sees it in the order in which they began."""
     now = timezone.now()
+    begun = getattr(slot, "begun", None)
+    slot.turn = slot.turn if begun is None else begun
     slot.project, slot.person, slot.leased_at = project, person, now
-    slot.token = lease_token(assignment_id=slot.pk, person=person)
+    slot.token = lease_token(assignment_id=slot.pk, person=person, turn=slot.turn)
     slot.expires_at = now + timedelta(seconds=project.lease_seconds)
     taken = Assignment.objects.filter(pk=slot.pk, person=None).update(
-        person=person, token=slot.token, leased_at=now, expires_at=slot.expires_at
+        person=person, token=slot.token, turn=slot.turn, leased_at=now, expires_at=slot.expires_at
     )
     return taken == 1

@@ -13,15 +13,25 @@ from typing import Any
 from django.db import connections
 from django.test import Client
 
-from labeling.annotating import submit
+from labeling.annotating import Sent, shown_order, submit
 from labeling.curation import freeze
 from labeling.importing.batches import run_import, start_import
 from labeling.intake import ItemDraft, ResponseDraft, add_items
-from labeling.models import DatasetVersion, ImportBatch, Item, Judgment, Membership, Project, Role, User
+from labeling.models import (
+    Assignment,
+    DatasetVersion,
+    ImportBatch,
+    Item,
+    Judgment,
+    Membership,
+    Project,
+    Role,
+    User,
+)
 from labeling.projects import create_project
 from labeling.queue import claim_next
 from labeling.recipes import PreferenceRecipe
-from labeling.values import PairwiseAnswer, display_order
+from labeling.values import Answer, PairwiseAnswer
 
 PASSWORD = "correct horse battery"
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -43,7 +53,7 @@ def person(name: str) -> User:
 def make_project(name: str = "Helpfulness", *, overlap: int = 1, **fields: Any) -> Project:
     """A project in which everyone of ROLES has their role, and Mallory none."""
     project = create_project(name=name, owner=None, overlap=overlap, order_key="a fixed key")
-    Project.objects.filter(pk=project.pk).update(**fields) if fields else None
+    Project.objects.filter(pk=project.pk).update(**{"gold_share": 0, "repeat_share": 0, **fields})
     for username, role in ROLES.items():
         Membership.objects.create(user=person(username), project=project, role=role)
     project.refresh_from_db()
@@ -72,14 +82,17 @@ def put(project: Project, *drafts: ItemDraft) -> list[Item]:
     return list(project.items.filter(content_hash__in=[d.content_hash for d in drafts]).order_by("id"))
 
 
-def verdict_for(label: str, item: Item, who: User) -> str:
-    """What this person clicks for the stored response `label` to be the preferred one."""
+def verdict_for(label: str, slot: Assignment) -> str:
+    """What the holder of the slot clicks for the stored response `label` to be the preferred one."""
     if label not in ("0", "1"):
         return label
-    shown = display_order(
-        key=item.project.order_key, item_hash=item.content_hash, person=str(who.pk), responses=2
-    )
-    return ("first", "second")[shown.index(int(label))]
+    return ("first", "second")[shown_order(slot, slot.turn).index(int(label))]
+
+
+def send(slot: Assignment, who: User, answer: Answer, **changes: Any) -> Judgment:
+    """Submit an answer to a slot, with the token that it was leased by."""
+    sent: dict[str, Any] = {"token": slot.token, "client_key": uuid.uuid4(), **changes}
+    return submit(project=slot.project, assignment_id=slot.pk, person=who, answer=answer, sent=Sent(**sent))
 
 
 def judge_next(project: Project, who: User, label: str = "0") -> Judgment | None:
@@ -87,14 +100,7 @@ def judge_next(project: Project, who: User, label: str = "0") -> Judgment | None
     slot = claim_next(project=project, person=who)
     if slot is None:
         return None
-    return submit(
-        project=project,
-        assignment_id=slot.pk,
-        person=who,
-        token=slot.token,
-        client_key=uuid.uuid4(),
-        answer=PairwiseAnswer(verdict=verdict_for(label, slot.item, who)),
-    )
+    return send(slot, who, PairwiseAnswer.model_validate({"verdict": verdict_for(label, slot)}))
 
 
 def judge_all(project: Project, who: User, labels: Iterable[str] = ()) -> int:

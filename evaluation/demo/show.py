@@ -5,7 +5,7 @@ from typing import Any
 from evaluation.demo.data import VOTERS, Votes, find_file, read
 from evaluation.demo.loop import SFT, ensure_nano_model, import_file, prepare
 from evaluation.demo.people import ANNOTATORS, make_people
-from labeling.annotating import show, submit
+from labeling.annotating import Sent, show, submit
 from labeling.curation import freeze
 from labeling.models import Judgment, Project, User
 from labeling.queue import claim_next
@@ -60,8 +60,7 @@ def _judge(project: Project, say: Any) -> None:
                 project=project,
                 assignment_id=task.assignment_id,
                 person=person,
-                token=task.token,
-                client_key=task.client_key,
                 answer=PairwiseAnswer(verdict=votes.verdict(task.messages[0]["content"], *texts)),
+                sent=Sent(token=task.token, client_key=task.client_key),
             )
     say(f"{Judgment.objects.filter(project=project).count():,} published votes replayed")

@@ -5,7 +5,7 @@ import django.contrib.auth.validators
 import django.core.validators
 import django.db.models.deletion
 import django.utils.timezone
-import labeling.models.people
+import labeling.models.projects
 from django.conf import settings
 from django.db import migrations, models
 
@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
                 ('description', models.TextField(blank=True)),
                 ('overlap', models.PositiveSmallIntegerField(default=1, help_text='How many people judge each item.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(20)])),
                 ('lease_seconds', models.PositiveIntegerField(default=1800, help_text='How long an item stays with the person who opened it.', validators=[django.core.validators.MinValueValidator(30), django.core.validators.MaxValueValidator(86400)])),
-                ('order_key', models.CharField(default=labeling.models.people.new_order_key, editable=False, max_length=64)),
+                ('order_key', models.CharField(default=labeling.models.projects.new_order_key, editable=False, max_length=64)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
             ],
             options={

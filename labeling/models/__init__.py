@@ -1,23 +1,45 @@
 from labeling.models.datasets import DatasetEntry, DatasetVersion, ProtectedFingerprint
-from labeling.models.items import Assignment, ImportBatch, Item, Response, RowError
+from labeling.models.items import (
+    Assignment,
+    Deferral,
+    ImportBatch,
+    Item,
+    Purpose,
+    Response,
+    ReviewState,
+    RowError,
+)
 from labeling.models.judgments import Draft, Judgment
-from labeling.models.people import Membership, Project, Role, User
+from labeling.models.people import Invitation, Membership, Role, Seat, User
+from labeling.models.projects import Guideline, Project, Rationale, Task
+from labeling.models.reviews import Gold, Resolution, Review
 from labeling.models.workers import WorkerPulse
 
 __all__ = [
     "Assignment",
     "DatasetEntry",
     "DatasetVersion",
+    "Deferral",
     "Draft",
+    "Gold",
+    "Guideline",
     "ImportBatch",
+    "Invitation",
     "Item",
     "Judgment",
     "Membership",
     "Project",
     "ProtectedFingerprint",
+    "Purpose",
+    "Rationale",
+    "Resolution",
     "Response",
+    "Review",
+    "ReviewState",
     "Role",
     "RowError",
+    "Seat",
+    "Task",
     "User",
     "WorkerPulse",
 ]

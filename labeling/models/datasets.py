@@ -5,9 +5,11 @@ from pathlib import Path
 from django.conf import settings
 from django.db import models
 
+from labeling.models.appendonly import AppendOnly
 from labeling.models.items import Item
-from labeling.models.judgments import AppendOnly, Judgment
-from labeling.models.people import Project, User
+from labeling.models.judgments import Judgment
+from labeling.models.people import User
+from labeling.models.projects import Project
 
 
 class DatasetVersion(AppendOnly):

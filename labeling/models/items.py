@@ -4,9 +4,25 @@ from django.db import models
 from django.db.models import Q
 
 from labeling.lifecycle import Lifecycle
-from labeling.models.people import Project, User
+from labeling.models.people import User
+from labeling.models.projects import Project
 
 PREVIEW_LENGTH = 200
+
+
+class Purpose(models.TextChoices):
+    """Why a person has an item: to judge it, to be checked by a known answer, or to be compared with themselves."""
+
+    WORK = "work", "Work"
+    GOLD = "gold", "Known answer"
+    REPEAT = "repeat", "Repeat"
+
+
+class ReviewState(models.TextChoices):
+    SUBMITTED = "submitted", "Submitted"
+    IN_REVIEW = "in_review", "In review"
+    ACCEPTED = "accepted", "Accepted"
+    RETURNED = "returned", "Returned"
 
 
 class ImportBatch(Lifecycle):
@@ -19,6 +35,7 @@ class ImportBatch(Lifecycle):
     path = models.CharField(max_length=500)
     format = models.CharField(max_length=20, default="auto")
     licence = models.CharField(max_length=100, blank=True)
+    scrub = models.BooleanField(default=False)
     new = models.PositiveIntegerField(default=0)
     duplicate = models.PositiveIntegerField(default=0)
     refused = models.PositiveIntegerField(default=0)
@@ -61,6 +78,8 @@ class Item(models.Model):
     licence = models.CharField(max_length=100, blank=True)
     synthetic = models.BooleanField(default=False)
     overlap = models.PositiveSmallIntegerField(default=1)
+    priority = models.SmallIntegerField(default=0)
+    n_responses = models.PositiveSmallIntegerField(default=2)
     created_at = models.DateTimeField(auto_now_add=True)
     messages = models.JSONField()
     extra = models.JSONField(default=dict)
@@ -78,7 +97,7 @@ class Item(models.Model):
 class Response(models.Model):
     """One answer to an item's prompt. `origin` (which model wrote it) never reaches an annotator."""
 
-    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="responses")
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="responses", db_index=False)
     position = models.PositiveSmallIntegerField()
     text = models.TextField(blank=True)
     origin = models.CharField(max_length=120, blank=True)
@@ -92,37 +111,89 @@ class Response(models.Model):
 
 
 class Assignment(models.Model):
-    """One slot of an item: free, leased to a person, submitted, or skipped. The state of the work lives here."""
+    """One slot of an item: free, leased to a person, submitted, or skipped. The state of the work lives here.
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="assignments")
-    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="assignments")
+    `turn` decides the order in which the responses are shown: consecutive turns are each other's reverse.
+    `priority` is the item's, highest first. `freed_at` is set when a slot comes back to the queue.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="assignments", db_index=False)
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="assignments", db_index=False)
     slot = models.PositiveSmallIntegerField()
-    person = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="assignments")
+    turn = models.PositiveSmallIntegerField(default=0)
+    purpose = models.CharField(max_length=10, choices=Purpose.choices, default=Purpose.WORK)
+    priority = models.SmallIntegerField(default=0)
+    person = models.ForeignKey(
+        User, null=True, on_delete=models.PROTECT, related_name="assignments", db_index=False
+    )
     token = models.UUIDField(null=True)
     leased_at = models.DateTimeField(null=True)
     expires_at = models.DateTimeField(null=True)
+    freed_at = models.DateTimeField(null=True)
     submitted_at = models.DateTimeField(null=True)
     skipped_at = models.DateTimeField(null=True)
     skip_reason = models.CharField(max_length=20, blank=True)
+    review = models.CharField(max_length=10, choices=ReviewState.choices, blank=True)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["item", "slot"], name="one_assignment_per_slot"),
-            models.UniqueConstraint(fields=["item", "person"], name="one_assignment_per_person"),
+            models.UniqueConstraint(
+                fields=["item", "slot"], condition=Q(purpose="work"), name="one_assignment_per_slot"
+            ),
+            models.UniqueConstraint(fields=["item", "person", "purpose"], name="one_assignment_per_person"),
             models.CheckConstraint(
                 condition=Q(person__isnull=False) | Q(submitted_at__isnull=True, token__isnull=True),
                 name="nobody_holds_nothing",
             ),
         ]
         indexes = [
-            models.Index(fields=["project", "item"], condition=Q(person__isnull=True), name="free_slots"),
+            models.Index(
+                fields=["project", "-priority", "item", "slot"],
+                condition=Q(person__isnull=True),
+                name="free_slots",
+            ),
+            models.Index(
+                fields=["project", "freed_at"],
+                condition=Q(person__isnull=True, freed_at__isnull=False),
+                name="freed_slots",
+            ),
             models.Index(
                 fields=["project", "expires_at"],
                 condition=Q(person__isnull=False, submitted_at__isnull=True, skipped_at__isnull=True),
                 name="open_leases",
             ),
-            models.Index(fields=["person", "project", "item"], name="slots_of_person"),
+            models.Index(
+                fields=["person", "project"],
+                condition=Q(person__isnull=False, submitted_at__isnull=True, skipped_at__isnull=True),
+                name="leases_of_person",
+            ),
+            models.Index(
+                fields=["person", "project", "submitted_at"],
+                condition=Q(person__isnull=False),
+                name="slots_of_person",
+            ),
+            models.Index(
+                fields=["project", "review", "submitted_at"],
+                condition=Q(submitted_at__isnull=False),
+                name="slots_in_review",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"slot {self.slot} of item {self.item_id}"
+
+
+class Deferral(models.Model):
+    """An item that a person put to the end of their own queue. Others may take it meanwhile."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_index=False)
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="+")
+    person = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+", db_index=False)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["person", "item"], name="one_deferral_per_person")]
+        indexes = [models.Index(fields=["project", "person", "created_at"], name="deferrals_of_person")]
+
+    def __str__(self) -> str:
+        return f"item {self.item_id} later for {self.person_id}"

@@ -1,61 +1,41 @@
 """Judgments are facts: rows are added, never changed."""
 
-from typing import Any, NoReturn, TypeVar
-
 from django.db import models
 
-from labeling.models.items import Assignment, Item
-from labeling.models.people import Project, User
-
-M = TypeVar("M", bound=models.Model)
-
-
-class Unchangeable(Exception):
-    """Somebody tried to change a row that is append-only."""
-
-
-class AppendOnlyQuerySet(models.QuerySet[M]):
-    def update(self, **_: Any) -> NoReturn:
-        raise Unchangeable(f"{self.model.__name__} rows are never changed; add a new one")
-
-    def delete(self) -> NoReturn:
-        raise Unchangeable(f"{self.model.__name__} rows are never deleted")
-
-
-class AppendOnly(models.Model):
-    """Base of rows that are written once. A trigger in the database says so too."""
-
-    objects = AppendOnlyQuerySet.as_manager()
-
-    class Meta:
-        abstract = True
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        if self.pk is not None and not self._state.adding:
-            raise Unchangeable(f"{type(self).__name__} {self.pk} is never changed; add a new one")
-        super().save(*args, **kwargs)
-
-    def delete(self, *_: Any, **__: Any) -> NoReturn:
-        raise Unchangeable(f"{type(self).__name__} {self.pk} is never deleted")
+from labeling.models.appendonly import AppendOnly
+from labeling.models.items import Assignment, Item, Purpose
+from labeling.models.people import User
+from labeling.models.projects import Guideline, Project
 
 
 class Judgment(AppendOnly):
-    """What one person said of one item. `label` is in terms of the stored responses, not of the screen.
+    """What one person said of one item.
 
-    `label` is "0" or "1" (position of the preferred response), "tie" or "both_bad".
-    `display_order` holds the positions as they were shown, first to last.
+    `answer` is as it was given, in terms of the screen; `display_order` holds the positions of the stored responses as
+    they were shown, first to last (empty where that is not known: the judgment was imported). `label` sums the answer
+    up in terms of the stored responses: "0", "1", "tie" or "both_bad"; "2>0=1" for a ranking; the position of the
+    edited response; empty for ratings and demonstrations.
     """
 
-    assignment = models.ForeignKey(Assignment, on_delete=models.PROTECT, related_name="judgments")
-    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="judgments")
+    # Indexes that begin with these keys exist already: every index costs each submit.
+    assignment = models.ForeignKey(
+        Assignment, on_delete=models.PROTECT, related_name="judgments", db_index=False
+    )
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="judgments", db_index=False)
     item = models.ForeignKey(Item, on_delete=models.PROTECT, related_name="judgments")
-    person = models.ForeignKey(User, on_delete=models.PROTECT, related_name="judgments")
+    person = models.ForeignKey(User, on_delete=models.PROTECT, related_name="judgments", db_index=False)
     revision = models.PositiveSmallIntegerField(default=1)
     client_key = models.UUIDField()
     kind = models.CharField(max_length=20, default="pairwise")
-    label = models.CharField(max_length=20)
-    display_order = models.JSONField()
+    purpose = models.CharField(max_length=10, choices=Purpose.choices, default=Purpose.WORK)
+    label = models.CharField(max_length=200)
+    strength = models.PositiveSmallIntegerField(null=True)
+    display_order: "models.JSONField[list[int]]" = models.JSONField()
     answer = models.JSONField()
+    layout = models.CharField(max_length=10, blank=True)
+    guideline = models.ForeignKey(
+        Guideline, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     active_ms = models.PositiveIntegerField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -67,7 +47,7 @@ class Judgment(AppendOnly):
         ]
         indexes = [
             models.Index(fields=["project", "created_at"], name="judgments_by_day"),
-            models.Index(fields=["project", "item"], name="judgments_of_item"),
+            models.Index(fields=["project", "person"], name="judgments_of_person"),
         ]
 
     def __str__(self) -> str:
@@ -75,11 +55,12 @@ class Judgment(AppendOnly):
 
 
 class Draft(models.Model):
-    """An answer on its way, kept on the server until it is submitted."""
+    """An answer on its way, kept on the server until it is submitted. `turn` is the one by which it was shown."""
 
-    person = models.ForeignKey(User, on_delete=models.CASCADE, related_name="drafts")
+    person = models.ForeignKey(User, on_delete=models.CASCADE, related_name="drafts", db_index=False)
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="drafts")
     answer = models.JSONField()
+    turn = models.PositiveSmallIntegerField(default=0)
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:

@@ -1,20 +1,23 @@
-"""The page on which people spend their day: one item, two responses, four answers."""
+"""The page on which people spend their day: one item at a time, with the next one already there."""
 
+from collections.abc import Callable
 from typing import Any
 
-from django.db.models import Count, Q
+from django.forms import Form
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from labeling.access import Access, guarded
-from labeling.annotating import SKIP_REASONS, save_draft, show, skip, submit
+from labeling.annotating import SKIP_REASONS, Sent, reopen, save_draft, show, skip, submit
 from labeling.errors import Refused, StaleLease
-from labeling.forms import DraftForm, JudgmentForm, SkipForm
+from labeling.forms import JudgmentForm, LeaseForm, SkipForm, answer_values
 from labeling.models import Assignment, User
 from labeling.pages import page
-from labeling.queue import claim_next, left_for
-from labeling.values import read_answer
+from labeling.progress import own_progress
+from labeling.queue import claim_next, heartbeat, postpone, why_nothing
+from labeling.values import STRENGTHS, read_answer, read_draft
+
+GONE = "Your time for this item had run out; somebody else may have it now."
 
 
 @guarded("annotate")
@@ -22,60 +25,86 @@ def rank(request: HttpRequest, access: Access) -> HttpResponse:
     return _task(request, access)
 
 
+@guarded("annotate")
+def ahead(request: HttpRequest, access: Access, assignment_id: int) -> HttpResponse:
+    """The item after this one, for a page that shows it without waiting. 204 when there is none."""
+    return _after(request, access, assignment_id)
+
+
+@guarded("annotate")
+def undo(request: HttpRequest, access: Access, assignment_id: int | None = None) -> HttpResponse:
+    """My last answer, or the named one, to be changed."""
+    try:
+        found = reopen(project=access.project, person=_person(access), assignment_id=assignment_id)
+    except Refused as refusal:
+        return _task(request, access, conflict=refusal.sentence, status=422)
+    return _task(request, access, assignment=found)
+
+
 @require_POST
 @guarded("annotate")
 def submit_judgment(request: HttpRequest, access: Access, assignment_id: int) -> HttpResponse:
-    form = JudgmentForm(request.POST)
-    if not form.is_valid():
-        return _task(
-            request, access, conflict="The form was incomplete; choose again and submit.", status=422
-        )
-    values = form.cleaned_data
-    try:
+    def store(values: dict[str, Any]) -> None:
+        values.pop("ahead")
+        task = access.project.task
         submit(
             project=access.project,
             assignment_id=assignment_id,
             person=_person(access),
-            token=values["token"],
-            client_key=values["client_key"],
-            answer=read_answer({"verdict": values["verdict"]}),
-            active_ms=values["active_ms"],
+            answer=read_answer(answer_values(request.POST, task), task=task),
+            sent=Sent(**values),
         )
-    except StaleLease as stale:
-        return _task(request, access, conflict=stale.sentence, status=409)
-    except Refused as refusal:
-        return _task(request, access, conflict=refusal.sentence, status=422)
-    return _stored(request, access, "Saved")
+
+    return _stored(request, access, JudgmentForm(request.POST), store, "Saved")
 
 
 @require_POST
 @guarded("annotate")
 def skip_item(request: HttpRequest, access: Access, assignment_id: int) -> HttpResponse:
-    form = SkipForm(request.POST)
-    if not form.is_valid():
-        return _task(request, access, conflict="Choose a reason, then skip.", status=422)
-    try:
-        skip(project=access.project, assignment_id=assignment_id, person=_person(access), **form.cleaned_data)
-    except StaleLease as stale:
-        return _task(request, access, conflict=stale.sentence, status=409)
-    except Refused as refusal:
-        return _task(request, access, conflict=refusal.sentence, status=422)
-    return _stored(request, access, "Skipped")
+    def store(values: dict[str, Any]) -> None:
+        skip(
+            project=access.project,
+            assignment_id=assignment_id,
+            person=_person(access),
+            token=values["token"],
+            reason=values["reason"],
+        )
+
+    return _stored(request, access, SkipForm(request.POST), store, "Skipped")
+
+
+@require_POST
+@guarded("annotate")
+def later(request: HttpRequest, access: Access, assignment_id: int) -> HttpResponse:
+    """Put the item to the end of my own queue."""
+
+    def store(values: dict[str, Any]) -> None:
+        if not postpone(
+            project=access.project,
+            assignment_id=assignment_id,
+            person=_person(access),
+            token=values["token"],
+        ):
+            raise StaleLease(GONE)
+
+    return _stored(request, access, LeaseForm(request.POST), store, "Put to the end of your queue")
 
 
 @require_POST
 @guarded("annotate")
 def draft(request: HttpRequest, access: Access, assignment_id: int) -> HttpResponse:
-    form = DraftForm(request.POST)
+    form = LeaseForm(request.POST)
     if not form.is_valid():
         return HttpResponse("The draft was incomplete.", status=422)
+    task = access.project.task
     try:
         save_draft(
             project=access.project,
             assignment_id=assignment_id,
             person=_person(access),
             token=form.cleaned_data["token"],
-            answer=read_answer({"verdict": form.cleaned_data["verdict"]}),
+            revises=form.cleaned_data["revises"],
+            answer=read_draft(answer_values(request.POST, task), task=task),
         )
     except StaleLease as stale:
         return HttpResponse(stale.sentence, status=409)
@@ -84,37 +113,82 @@ def draft(request: HttpRequest, access: Access, assignment_id: int) -> HttpRespo
     return HttpResponse(status=204)
 
 
-def _stored(request: HttpRequest, access: Access, notice: str) -> HttpResponse:
-    """The next item, with the header by which the page's script knows that the last one was stored."""
-    response = _task(request, access, notice=notice)
+@require_POST
+@guarded("annotate")
+def beat(request: HttpRequest, access: Access, assignment_id: int) -> HttpResponse:
+    """The page is open and somebody is at it."""
+    form = LeaseForm(request.POST)
+    held = form.is_valid() and heartbeat(
+        project=access.project,
+        assignment_id=assignment_id,
+        person=_person(access),
+        token=form.cleaned_data["token"],
+    )
+    return HttpResponse(status=204) if held else HttpResponse(GONE, status=409)
+
+
+def _stored(
+    request: HttpRequest,
+    access: Access,
+    form: Form,
+    store: Callable[[dict[str, Any]], None],
+    notice: str,
+) -> HttpResponse:
+    """Store what the form says, then the next item; a header tells the page's script that it was stored.
+
+    A page that shows the next item already gets the one after it.
+    """
+    if not form.is_valid():
+        return _task(
+            request, access, conflict="The form was incomplete; choose again and submit.", status=422
+        )
+    try:
+        store(dict(form.cleaned_data))
+    except StaleLease as stale:
+        return _task(request, access, conflict=stale.sentence, status=409)
+    except Refused as refusal:
+        return _task(request, access, conflict=refusal.sentence, status=422)
+    on_screen = form.cleaned_data["ahead"]
+    response = _after(request, access, on_screen) if on_screen else _task(request, access, notice=notice)
     response["Prefloop-Saved"] = "1"
     return response
 
 
-def _task(
-    request: HttpRequest, access: Access, *, notice: str = "", conflict: str = "", status: int = 200
-) -> HttpResponse:
+def _after(request: HttpRequest, access: Access, on_screen: int) -> HttpResponse:
     person = _person(access)
-    assignment = claim_next(project=access.project, person=person)
+    assignment = claim_next(project=access.project, person=person, besides=[on_screen])
+    if assignment is None:
+        return HttpResponse(status=204)
+    return _task(request, access, assignment=assignment)
+
+
+def _task(
+    request: HttpRequest,
+    access: Access,
+    *,
+    assignment: Assignment | None = None,
+    notice: str = "",
+    conflict: str = "",
+    status: int = 200,
+) -> HttpResponse:
+    person, project = _person(access), access.project
+    assignment = assignment or claim_next(project=project, person=person)
     context = {
         "task": show(assignment=assignment, person=person) if assignment else None,
-        "progress": _progress(access),
+        "why_nothing": "" if assignment else why_nothing(project=project, person=person),
+        "progress": own_progress(project=project, person=person),
         "notice": notice,
         "conflict": conflict,
         "skip_reasons": SKIP_REASONS.items(),
+        "strengths": STRENGTHS.items() if project.ask_strength else (),
+        "attributes": project.attributes,
+        "guideline": project.guideline,
+        "preferences": person.preferences,
         "section": "rank",
     }
     response = page(request, "labeling/rank.html", context, fragment="task", status=status)
     response["Cache-Control"] = "no-store"
     return response
-
-
-def _progress(access: Access) -> dict[str, Any]:
-    mine = Assignment.objects.filter(project=access.project, person=access.person, submitted_at__isnull=False)
-    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    left = left_for(project=access.project, person=_person(access))
-    counts = mine.aggregate(done=Count("pk"), today=Count("pk", filter=Q(submitted_at__gte=midnight)))
-    return {**counts, "left": left, "total": counts["done"] + left}
 
 
 def _person(access: Access) -> User:

@@ -31,7 +31,7 @@ def test_the_rule_sees_our_views() -> None:
     found = ours()
     assert len(found) > 25
     assert "labeling.views.rank.rank" in found
-    assert "labeling.api.NextItem" in found
+    assert "labeling.api_annotating.NextItem" in found
 
 
 def test_every_method_of_a_project_api_names_its_capability() -> None:

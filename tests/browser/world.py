@@ -62,7 +62,7 @@ def build(model: Path) -> None:
 
 
 def _judge(project: object, person: object, count: int) -> None:
-    from labeling.annotating import show, submit
+    from labeling.annotating import Sent, show, submit
     from labeling.queue import claim_next
     from labeling.values import PairwiseAnswer
 
@@ -74,9 +74,8 @@ def _judge(project: object, person: object, count: int) -> None:
             project=project,
             assignment_id=task.assignment_id,
             person=person,
-            token=task.token,
-            client_key=task.client_key,
             answer=PairwiseAnswer(verdict=better),
+            sent=Sent(token=task.token, client_key=task.client_key),
         )
 
 

@@ -12,7 +12,7 @@ from labeling.curation import freeze, newer_judgments, preview
 from labeling.errors import RecipeRefused
 from labeling.intake import prompt_hash
 from labeling.models import DatasetEntry, DatasetVersion, Item, Judgment, Project, User
-from labeling.models.judgments import Unchangeable
+from labeling.models.appendonly import Unchangeable
 from labeling.protection import protect, protected_hashes
 from labeling.recipes import PreferenceRecipe, read_recipe
 from tests import world
@@ -202,7 +202,7 @@ def test_a_recipe_that_leaves_no_row_is_refused_with_the_reasons_and_leaves_no_f
     with pytest.raises(RecipeRefused, match="nothing has been judged yet"):
         world.frozen(project)
     world.judge_all(project, ben, ["tie", "tie"])
-    with pytest.raises(RecipeRefused, match="2 items: the majority says tie"):
+    with pytest.raises(RecipeRefused, match="the majority says tie: 2"):
         world.frozen(project)
     assert list((var / "datasets").iterdir()) == []
 

@@ -113,7 +113,7 @@ def test_bens_lease_does_not_hold_up_another_project(ben: User) -> None:
 
 
 def test_the_token_of_a_lease_differs_from_person_to_person(project: Project, ben: User, bea: User) -> None:
-    tokens = {lease_token(assignment_id=n, person=who) for n in (1, 2) for who in (ben, bea)}
+    tokens = {lease_token(assignment_id=n, person=who, turn=0) for n in (1, 2) for who in (ben, bea)}
     assert len(tokens) == 4
 
 

@@ -1,0 +1,220 @@
+"""REST API of annotating: the next item, and what a person does with it. The same verbs as the page."""
+
+from typing import Any
+
+from django.urls import path
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response as ApiResponse
+
+from labeling.annotating import LAYOUTS, SKIP_REASONS, Sent, Task, save_draft, show, skip, submit
+from labeling.api import ProjectView
+from labeling.errors import StaleLease
+from labeling.models import Project, User
+from labeling.queue import claim_next, heartbeat, postpone
+from labeling.values import LONGEST_TEXT, read_answer, read_draft
+
+
+class ShownResponseSerializer(serializers.Serializer[Any]):
+    number = serializers.IntegerField()
+    verdict = serializers.CharField()
+    text = serializers.CharField()
+    same_as = serializers.ListField(child=serializers.IntegerField())
+
+
+class TaskSerializer(serializers.Serializer[Any]):
+    kind = serializers.CharField()
+    assignment_id = serializers.IntegerField()
+    token = serializers.UUIDField()
+    client_key = serializers.UUIDField()
+    messages = serializers.ListField(child=serializers.DictField(child=serializers.CharField()))
+    responses = ShownResponseSerializer(many=True)
+    draft = serializers.DictField(allow_null=True)
+    expires_at = serializers.DateTimeField()
+    revises = serializers.IntegerField(allow_null=True)
+    comment = serializers.CharField()
+
+
+class LeaseSerializer(serializers.Serializer[Any]):
+    token = serializers.UUIDField()
+
+
+class SkipSerializer(LeaseSerializer):
+    reason = serializers.ChoiceField(choices=list(SKIP_REASONS))
+
+
+class AnswerSerializer(LeaseSerializer):
+    """Of the answer's fields, send those of the project's task. `revises` changes an earlier answer of mine."""
+
+    verdict = serializers.CharField(required=False, max_length=20)
+    strength = serializers.IntegerField(required=False)
+    order = serializers.CharField(required=False, max_length=400)
+    ratings = serializers.DictField(
+        required=False, child=serializers.ListField(child=serializers.IntegerField(), max_length=100)
+    )
+    number = serializers.IntegerField(required=False)
+    text = serializers.CharField(
+        required=False, max_length=2 * LONGEST_TEXT, trim_whitespace=False, allow_blank=True
+    )
+    rationale = serializers.CharField(required=False, max_length=20_000, allow_blank=True)
+    revises = serializers.IntegerField(required=False, min_value=1)
+
+
+class SubmitSerializer(AnswerSerializer):
+    client_key = serializers.UUIDField()
+    active_ms = serializers.IntegerField(required=False, min_value=0, max_value=86_400_000)
+    layout = serializers.ChoiceField(required=False, choices=LAYOUTS)
+    next = serializers.BooleanField(default=False, help_text="Answer with the next item too.")
+
+
+class JudgmentSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    created_at = serializers.DateTimeField()
+    next = TaskSerializer(allow_null=True, required=False)
+
+
+class AnnotatingView(ProjectView):
+    """A view of an annotator's work."""
+
+    capability = {"POST": "annotate"}
+
+    def place(self) -> tuple[Project, User]:
+        access = self.access()
+        assert access.person is not None
+        return access.project, access.person
+
+
+NEXT = {200: TaskSerializer, 204: OpenApiResponse(description="Nothing is left.")}
+DONE = {204: OpenApiResponse(description="Done.")}
+
+
+class NextItem(AnnotatingView):
+    """Lease the next item to judge, or get again the one that is held. 204 when nothing is left."""
+
+    @extend_schema(request=None, responses=NEXT)
+    def post(self, request: Request, slug: str) -> ApiResponse:
+        task = _next(*self.place())
+        return ApiResponse(status=status.HTTP_204_NO_CONTENT) if task is None else ApiResponse(task)
+
+
+class Submit(AnnotatingView):
+    """Store a judgment. Sending it again with the same client_key is harmless; a stale token gets 409."""
+
+    @extend_schema(request=SubmitSerializer, responses={201: JudgmentSerializer})
+    def post(self, request: Request, slug: str, assignment_id: int) -> ApiResponse:
+        project, person = self.place()
+        values = _read(SubmitSerializer, request)
+        sent = {
+            name: values.pop(name)
+            for name in ("token", "client_key", "active_ms", "layout", "revises")
+            if name in values
+        }
+        go_on = values.pop("next")
+        judgment = submit(
+            project=project,
+            assignment_id=assignment_id,
+            person=person,
+            answer=read_answer(values, task=project.task),
+            sent=Sent(**sent),
+        )
+        answer: dict[str, Any] = {"id": judgment.pk, "created_at": judgment.created_at}
+        if go_on:
+            answer["next"] = _next(project, person)
+        return ApiResponse(answer, status=status.HTTP_201_CREATED)
+
+
+class Skip(AnnotatingView):
+    """Put an item aside for good, with a reason."""
+
+    @extend_schema(request=SkipSerializer, responses=DONE)
+    def post(self, request: Request, slug: str, assignment_id: int) -> ApiResponse:
+        project, person = self.place()
+        skip(project=project, assignment_id=assignment_id, person=person, **_read(SkipSerializer, request))
+        return ApiResponse(status=status.HTTP_204_NO_CONTENT)
+
+
+class Later(AnnotatingView):
+    """Put an item to the end of my own queue."""
+
+    @extend_schema(request=LeaseSerializer, responses=DONE)
+    def post(self, request: Request, slug: str, assignment_id: int) -> ApiResponse:
+        project, person = self.place()
+        token = _read(LeaseSerializer, request)["token"]
+        _held(postpone(project=project, assignment_id=assignment_id, person=person, token=token))
+        return ApiResponse(status=status.HTTP_204_NO_CONTENT)
+
+
+class Beat(AnnotatingView):
+    """Hold an item for as long again."""
+
+    @extend_schema(request=LeaseSerializer, responses=DONE)
+    def post(self, request: Request, slug: str, assignment_id: int) -> ApiResponse:
+        project, person = self.place()
+        token = _read(LeaseSerializer, request)["token"]
+        _held(heartbeat(project=project, assignment_id=assignment_id, person=person, token=token))
+        return ApiResponse(status=status.HTTP_204_NO_CONTENT)
+
+
+class KeepDraft(AnnotatingView):
+    """Keep an unfinished answer on the server."""
+
+    @extend_schema(request=AnswerSerializer, responses=DONE)
+    def post(self, request: Request, slug: str, assignment_id: int) -> ApiResponse:
+        project, person = self.place()
+        values = _read(AnswerSerializer, request)
+        save_draft(
+            project=project,
+            assignment_id=assignment_id,
+            person=person,
+            token=values.pop("token"),
+            revises=values.pop("revises", None),
+            answer=read_draft(values, task=project.task),
+        )
+        return ApiResponse(status=status.HTTP_204_NO_CONTENT)
+
+
+def _read(form: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+    filled = form(data=request.data)
+    filled.is_valid(raise_exception=True)
+    return dict(filled.validated_data)
+
+
+def _held(still: bool) -> None:
+    if not still:
+        raise StaleLease("Your time for this item had run out; somebody else may have it now.")
+
+
+def _next(project: Project, person: User) -> dict[str, Any] | None:
+    assignment = claim_next(project=project, person=person)
+    return None if assignment is None else _task(show(assignment=assignment, person=person))
+
+
+def _task(task: Task) -> dict[str, Any]:
+    """A task as JSON. Written out, because a serializer would cost more than the claim."""
+    return {
+        "kind": task.kind,
+        "assignment_id": task.assignment_id,
+        "token": str(task.token),
+        "client_key": str(task.client_key),
+        "messages": task.messages,
+        "responses": [
+            {"number": r.number, "verdict": r.verdict, "text": r.text, "same_as": r.same_as}
+            for r in task.responses
+        ],
+        "draft": task.draft,
+        "expires_at": task.expires_at,
+        "revises": task.revises,
+        "comment": task.comment,
+    }
+
+
+HERE = "projects/<slug:slug>/assignments/<int:assignment_id>/"
+urlpatterns = [
+    path("projects/<slug:slug>/next/", NextItem.as_view(), name="api-next"),
+    path(f"{HERE}submit/", Submit.as_view(), name="api-submit"),
+    path(f"{HERE}skip/", Skip.as_view(), name="api-skip"),
+    path(f"{HERE}later/", Later.as_view(), name="api-later"),
+    path(f"{HERE}beat/", Beat.as_view(), name="api-beat"),
+    path(f"{HERE}draft/", KeepDraft.as_view(), name="api-draft"),
+]
