@@ -15,6 +15,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 
+from labeling.compiled import Select, instance, param
 from labeling.errors import Refused
 from labeling.models import Membership, Project, Role, User
 
@@ -33,6 +34,12 @@ class Can:
     manage: bool = False
 
 
+PROJECT = [field.attname for field in Project._meta.concrete_fields]
+MEMBER = Select(
+    lambda: Membership.objects.filter(
+        user=param("user", Membership), project__slug=param("slug", Project)
+    ).values_list("role", *(f"project__{name}" for name in PROJECT))
+)
 EVERYTHING = Can(**{field.name: True for field in fields(Can)})
 BY_ROLE: dict[str, Can] = {
     Role.ANNOTATOR: Can(annotate=True),
@@ -101,8 +108,11 @@ def _as_administrator(user: User, slug: str) -> Access | None:
 
 
 def _as_member(user: User, slug: str) -> Access | None:
-    member = Membership.objects.filter(user=user, project__slug=slug).select_related("project").first()
-    return Access(member.project, user, member.get_role_display(), BY_ROLE[member.role]) if member else None
+    row = MEMBER.first(user=user.pk, slug=slug)
+    if row is None:
+        return None
+    role, project = Role(row[0]), instance(Project, PROJECT, row[1:])
+    return Access(project, user, role.label, BY_ROLE[role])
 
 
 def open_from_shell(slug: str, username: str = "", capability: str | None = None) -> Access:

@@ -3,14 +3,15 @@ never doubled."""
 
 import uuid
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from labeling import progress
+from labeling import progress, slots
+from labeling.compiled import Insert, Update, instance, param
 from labeling.errors import Refused, StaleLease
 from labeling.models import (
     Assignment,
@@ -19,13 +20,12 @@ from labeling.models import (
     Judgment,
     Project,
     Purpose,
-    Response,
-    Review,
     ReviewState,
     User,
 )
 from labeling.queue import take_slot, turn_shown
-from labeling.values import Answer, display_order
+from labeling.tasks import VERDICTS, shown_order
+from labeling.values import Answer
 
 SKIP_REASONS = {
     "unclear": "The prompt is unclear",
@@ -34,38 +34,18 @@ SKIP_REASONS = {
     "broken": "Broken text",
     "other": "Other",
 }
-VERDICTS = ("first", "second")
 LAYOUTS = ("side", "stacked")
-
-
-@dataclass(frozen=True, slots=True)
-class ShownResponse:
-    """A response as an annotator may see it: its place on the screen and its text, nothing of its origin."""
-
-    number: int
-    verdict: str
-    text: str
-    same_as: list[int] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """All that an annotator's page or API call receives about an item.
-
-    `revises` is the revision that an answer would replace, where this person answered before; `comment` what a
-    reviewer who sent it back asks for.
-    """
-
-    kind: str
-    assignment_id: int
-    token: uuid.UUID
-    client_key: uuid.UUID
-    messages: list[dict[str, str]]
-    responses: list[ShownResponse]
-    draft: dict[str, Any] | None
-    expires_at: Any
-    revises: int | None = None
-    comment: str = ""
+STORE = Insert(Judgment)
+SUBMIT = Update(
+    lambda: (
+        Assignment.objects.filter(
+            **{name: param(name, Assignment) for name in ("id", "token", "person")},
+            submitted_at=None,
+            skipped_at=None,
+        ),
+        {name: param(name, Assignment) for name in ("submitted_at", "review")},
+    )
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,44 +60,10 @@ class Sent:
     revises: int | None = None
 
 
-def show(*, assignment: Assignment, person: User) -> Task:
-    """What this person sees of the item they hold, or of the one they judged and have opened again."""
-    item, project = assignment.item, assignment.project
-    texts = list(Response.objects.filter(item=item).order_by("position").values_list("text", flat=True))
-    order = shown_order(assignment, assignment.turn)
-    assert assignment.token is not None
-    shown = [texts[position] for position in order]
-    revises, draft, comment = None, _draft(assignment, person), ""
-    if assignment.submitted_at is not None:
-        last = assignment.judgments.order_by("-revision").first()
-        assert last is not None
-        revises, draft, comment = last.revision, draft or last.answer, _asked(assignment)
-    return Task(
-        kind=project.task,
-        assignment_id=assignment.pk,
-        token=assignment.token,
-        client_key=uuid.uuid4(),
-        messages=item.messages,
-        responses=[
-            ShownResponse(
-                number=place + 1,
-                verdict=VERDICTS[place] if len(shown) == 2 else "",
-                text=text,
-                same_as=[n + 1 for n, other in enumerate(shown) if n != place and other == text],
-            )
-            for place, text in enumerate(shown)
-        ],
-        draft=draft,
-        expires_at=assignment.expires_at,
-        revises=revises,
-        comment=comment,
-    )
-
-
 def submit(*, project: Project, assignment_id: int, person: User, answer: Answer, sent: Sent) -> Judgment:
     """Store an answer. Sent twice, it is stored once. Raises StaleLease, with the answer kept as a draft, when the
     slot has gone to somebody else; Refused when the item is not this person's at all, or the answer does not fit."""
-    assignment = _assignment(project, assignment_id)
+    assignment = _assignment(project, person, assignment_id)
     _check(assignment, answer)
     with suppress(IntegrityError), transaction.atomic():
         made = _first(assignment, person, answer, sent) if sent.revises is None else None
@@ -156,7 +102,7 @@ def skip(*, project: Project, assignment_id: int, person: User, token: uuid.UUID
     """Put an item aside for good; its slot goes to somebody else. Skipping twice is skipping once."""
     if reason not in SKIP_REASONS:
         raise Refused(f"The reason given is {reason!r}; choose one of {', '.join(SKIP_REASONS)}.")
-    assignment = _assignment(project, assignment_id)
+    assignment = _assignment(project, person, assignment_id)
     with transaction.atomic():
         # People who skip the same item at once take turns, so that each opens a slot of their own.
         item = Item.objects.select_for_update(no_key=True).get(pk=assignment.item_id)
@@ -182,7 +128,7 @@ def save_draft(
 ) -> None:
     """Keep an unfinished answer on the server, for whoever holds the slot or held it; the latter get StaleLease.
     `revises` is the revision that it would replace, where this person opened a submitted answer again."""
-    assignment = _assignment(project, assignment_id)
+    assignment = _assignment(project, person, assignment_id)
     mine = assignment.person_id == person.pk and assignment.token == token
     mine = mine and (assignment.submitted_at is None or revises is not None)
     turn = assignment.turn if mine else _refuse_late(assignment, person, token)
@@ -191,16 +137,6 @@ def save_draft(
     )
     if not mine:
         raise StaleLease("Your time for this item ran out. Your choice was kept as a draft; reload the page.")
-
-
-def shown_order(assignment: Assignment, turn: int) -> list[int]:
-    """The positions of the stored responses as this slot shows them on this turn."""
-    return display_order(
-        key=assignment.project.order_key,
-        item_hash=assignment.item.content_hash,
-        turn=turn,
-        responses=assignment.item.n_responses,
-    )
 
 
 def _check(assignment: Assignment, answer: Answer) -> None:
@@ -220,7 +156,11 @@ def _first(assignment: Assignment, person: User, answer: Answer, sent: Sent) -> 
     """The first answer of this person to this item; None where the slot is not theirs any more."""
     now = timezone.now()
     turn = assignment.turn if assignment.person_id == person.pk else None
-    held = _close(assignment, person, sent.token, submitted_at=now, review=ReviewState.SUBMITTED)
+    end = {"submitted_at": now, "review": ReviewState.SUBMITTED}
+    if SUBMIT.run(id=assignment.pk, token=sent.token, person=person.pk, **end):
+        held: Assignment | None = assignment
+    else:
+        held = _retake(assignment, person, sent.token, **end)
     if held is None:
         return None
     if turn is None or held is not assignment:
@@ -250,24 +190,28 @@ def _record(
     assignment: Assignment, person: User, answer: Answer, sent: Sent, *, turn: int, revision: int
 ) -> Judgment:
     order = shown_order(assignment, turn)
-    judgment = Judgment.objects.create(
-        assignment=assignment,
-        project_id=assignment.project_id,
-        item_id=assignment.item_id,
-        person=person,
-        revision=revision,
-        client_key=sent.client_key,
-        kind=answer.kind,
-        purpose=assignment.purpose,
-        label=answer.label(order),
-        strength=answer.graded,
-        display_order=order,
-        answer=answer.model_dump(exclude_defaults=True),
-        layout=sent.layout if sent.layout in LAYOUTS else "",
-        guideline_id=assignment.project.guideline_id,
-        active_ms=_believable(assignment, sent.active_ms),
-    )
-    Draft.objects.filter(person=person, item=assignment.item_id).delete()
+    values = {
+        "assignment_id": assignment.pk,
+        "project_id": assignment.project_id,
+        "item_id": assignment.item_id,
+        "person_id": person.pk,
+        "revision": revision,
+        "client_key": sent.client_key,
+        "kind": answer.kind,
+        "purpose": assignment.purpose,
+        "label": answer.label(order),
+        "strength": answer.graded,
+        "display_order": order,
+        "answer": answer.model_dump(exclude_defaults=True),
+        "layout": sent.layout if sent.layout in LAYOUTS else "",
+        "guideline_id": assignment.project.guideline_id,
+        "active_ms": _believable(assignment, sent.active_ms),
+        "created_at": timezone.now(),
+    }
+    key = STORE.run(**values)
+    if assignment.begun is not None:  # type: ignore[attr-defined]
+        Draft.objects.filter(person=person, item=assignment.item_id).delete()
+    judgment: Judgment = instance(Judgment, ["id", *values], [key, *values.values()])
     return judgment
 
 
@@ -308,29 +252,29 @@ def _refuse_late(
     return turn
 
 
-def _assignment(project: Project, assignment_id: int) -> Assignment:
-    found = (
-        Assignment.objects.filter(project=project, pk=assignment_id)
-        .select_related("item")
-        .defer("item__messages", "item__extra", "item__preview")
-        .first()
-    )
+def _assignment(project: Project, person: User, assignment_id: int) -> Assignment:
+    found = slots.first(slots.BY_ID, project, person, id=assignment_id)
     if found is None:
         raise Refused("There is no such item in this project; reload the page to get the next one.")
-    found.project = project
     return found
 
 
 def _close(assignment: Assignment, person: User, token: uuid.UUID, **end: Any) -> Assignment | None:
     """End the lease if it is still this person's; after an expiry, any free slot of the item will do."""
-    open_slot = {"person": person, "submitted_at": None, "skipped_at": None}
-    if Assignment.objects.filter(pk=assignment.pk, token=token, **open_slot).update(**end):
+    mine = Assignment.objects.filter(pk=assignment.pk, token=token, person=person)
+    if mine.filter(submitted_at=None, skipped_at=None).update(**end):
         return assignment
+    return _retake(assignment, person, token, **end)
+
+
+def _retake(assignment: Assignment, person: User, token: uuid.UUID, **end: Any) -> Assignment | None:
+    """End a free slot of the item in the name of a person who held one until their time ran out."""
     if turn_shown(assignment=assignment, person=person, token=token) is None:
         return None
     retaken = take_slot(assignment=assignment, person=person)
-    if retaken and Assignment.objects.filter(pk=retaken.pk, **open_slot).update(**end):
+    if retaken and Assignment.objects.filter(pk=retaken.pk, submitted_at=None, skipped_at=None).update(**end):
         retaken.item, retaken.project = assignment.item, assignment.project
+        retaken.begun = assignment.begun  # type: ignore[attr-defined]
         return retaken
     return None
 
@@ -338,19 +282,3 @@ def _close(assignment: Assignment, person: User, token: uuid.UUID, **end: Any) -
 def _keep(person: User, item: Item, answer: Answer, turn: int) -> None:
     kept = {"answer": answer.model_dump(exclude_defaults=True), "turn": turn}
     Draft.objects.update_or_create(person=person, item=item, defaults=kept)
-
-
-def _draft(assignment: Assignment, person: User) -> dict[str, Any] | None:
-    if getattr(assignment, "begun", 0) is None:
-        return None  # the claim looked already
-    found: dict[str, Any] | None = (
-        Draft.objects.filter(person=person, item=assignment.item_id, turn=assignment.turn)
-        .values_list("answer", flat=True)
-        .first()
-    )
-    return found
-
-
-def _asked(assignment: Assignment) -> str:
-    last = Review.objects.filter(assignment=assignment).order_by("-pk").first()
-    return last.comment if last and last.state == ReviewState.RETURNED else ""

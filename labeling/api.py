@@ -21,6 +21,7 @@ from labeling.importing.batches import refuse_large, start_import
 from labeling.importing.mapping import FORMATS
 from labeling.models import DatasetVersion, ImportBatch
 from labeling.recipes import PreferenceRecipe, read_recipe
+from labeling.tokens import TokenAuthentication
 
 
 def refusals_as_sentences(error: Exception, context: dict[str, Any]) -> ApiResponse | None:
@@ -42,13 +43,14 @@ class ProjectView(APIView):
     guard = "project"
 
     def access(self) -> Access:
-        method = self.request.method or "GET"
-        capability = self.capability.get("GET" if method == "HEAD" else method)
-        return open_project(self.request.user, self.kwargs["slug"], capability)
+        """The way into the project, asked for once a request."""
+        return self._access
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        self.access()
+        method = request.method or "GET"
+        capability = self.capability.get("GET" if method == "HEAD" else method)
+        self._access = open_project(request.user, self.kwargs["slug"], capability)
 
 
 class TokenSerializer(serializers.Serializer[Any]):
@@ -70,6 +72,7 @@ class CreateToken(APIView):
 class RevokeToken(LogoutView):  # type: ignore[misc]
     """Revoke the token of this request."""
 
+    authentication_classes = [TokenAuthentication]
     guard = "signed in"
 
     @extend_schema(request=None, responses={204: OpenApiResponse(description="The token is gone.")})

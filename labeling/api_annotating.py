@@ -1,18 +1,23 @@
 """REST API of annotating: the next item, and what a person does with it. The same verbs as the page."""
 
+from dataclasses import fields
 from typing import Any
+from uuid import UUID
 
 from django.urls import path
 from drf_spectacular.utils import OpenApiResponse, extend_schema
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ValidationError as PydanticError
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response as ApiResponse
 
-from labeling.annotating import LAYOUTS, SKIP_REASONS, Sent, Task, save_draft, show, skip, submit
+from labeling.annotating import LAYOUTS, SKIP_REASONS, Sent, save_draft, skip, submit
 from labeling.api import ProjectView
 from labeling.errors import StaleLease
 from labeling.models import Project, User
 from labeling.queue import claim_next, heartbeat, postpone
+from labeling.tasks import Task, show
 from labeling.values import LONGEST_TEXT, read_answer, read_draft
 
 
@@ -85,6 +90,7 @@ class AnnotatingView(ProjectView):
         return access.project, access.person
 
 
+SENT = [field.name for field in fields(Sent)]
 NEXT = {200: TaskSerializer, 204: OpenApiResponse(description="Nothing is left.")}
 DONE = {204: OpenApiResponse(description="Done.")}
 
@@ -104,19 +110,13 @@ class Submit(AnnotatingView):
     @extend_schema(request=SubmitSerializer, responses={201: JudgmentSerializer})
     def post(self, request: Request, slug: str, assignment_id: int) -> ApiResponse:
         project, person = self.place()
-        values = _read(SubmitSerializer, request)
-        sent = {
-            name: values.pop(name)
-            for name in ("token", "client_key", "active_ms", "layout", "revises")
-            if name in values
-        }
-        go_on = values.pop("next")
+        sent, values, go_on = _submission(request)
         judgment = submit(
             project=project,
             assignment_id=assignment_id,
             person=person,
             answer=read_answer(values, task=project.task),
-            sent=Sent(**sent),
+            sent=sent,
         )
         answer: dict[str, Any] = {"id": judgment.pk, "created_at": judgment.created_at}
         if go_on:
@@ -172,6 +172,29 @@ class KeepDraft(AnnotatingView):
             answer=read_draft(values, task=project.task),
         )
         return ApiResponse(status=status.HTTP_204_NO_CONTENT)
+
+
+class _Body(BaseModel):
+    """The body of a submit. Read by pydantic: a serializer of DRF costs as much as storing the answer."""
+
+    model_config = ConfigDict(extra="allow")
+
+    token: UUID
+    client_key: UUID
+    active_ms: int | None = Field(default=None, ge=0, le=86_400_000)
+    layout: str = Field(default="", max_length=10)
+    revises: int | None = Field(default=None, ge=1)
+    next: bool = False
+
+
+def _submission(request: Request) -> tuple[Sent, dict[str, Any], bool]:
+    try:
+        body = _Body.model_validate(request.data)
+    except PydanticError as error:
+        found = {".".join(map(str, e["loc"])) or "body": [f"{e['msg']}."] for e in error.errors()}
+        raise serializers.ValidationError(found) from error
+    sent = Sent(**{name: getattr(body, name) for name in SENT})
+    return sent, dict(body.model_extra or {}), body.next
 
 
 def _read(form: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:

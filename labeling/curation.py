@@ -188,7 +188,8 @@ def _settled(items: list[int]) -> dict[int, str]:
 def _sources(decided: list[list[tuple[Choice | str, list[Vote]]]]) -> dict[int, Source]:
     """The payload of those items that give a row; that of the others is not read."""
     wanted = {votes[0].item_id for found in decided for choice, votes in found if isinstance(choice, Choice)}
-    edits = {choice.edit for found in decided for choice, _ in found if isinstance(choice, Choice)} - {None}
+    chosen = [choice for found in decided for choice, _ in found if isinstance(choice, Choice)]
+    edits = [choice.edit for choice in chosen if choice.edit is not None]
     written = Judgment.objects.filter(pk__in=edits).values_list("item_id", "pk", "answer")
     texts: dict[int, list[str]] = {}
     rows = Response.objects.filter(item__in=wanted).order_by("item", "position")

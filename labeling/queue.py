@@ -6,20 +6,22 @@ the one that is shown next.
 
 import uuid
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from django.db import IntegrityError, connection, transaction
-from django.db.models import Exists, OuterRef, QuerySet, Subquery
+from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from labeling import checkups
-from labeling.models import Assignment, Deferral, Draft, Item, Project, Purpose, ReviewState, Seat, User
+from labeling import checkups, slots
+from labeling.models import Assignment, Deferral, Item, Project, Purpose, ReviewState, Seat, User
 
 LEASE_SALT = "labeling.queue.lease"
 FREE = {"person": None, "token": None, "leased_at": None, "expires_at": None}
 MOST_COUNTED = 1000
 TURNS = 200
+UNSEEN_YET = timedelta(minutes=1)
+BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def claim_next(*, project: Project, person: User, besides: Collection[int] = ()) -> Assignment | None:
@@ -61,16 +63,14 @@ def why_nothing(*, project: Project, person: User) -> str:
 
 
 def seat_of(*, project: Project, person: User, lock: bool = False) -> Seat:
-    """The person's place in the queue, made at first use. Locked, other claims of this person wait: two tabs opened
-    at once get one item."""
-    seats = Seat.objects.all()
-    if lock and connection.features.has_select_for_update:  # SQLite's transactions take turns by themselves
-        seats = seats.select_for_update(no_key=True)
-    seat = seats.filter(project=project, person=person).first()
-    if seat is None:
+    """The person's place in the queue, made at first use. Locked, until the transaction ends, other claims of this
+    person wait: two tabs opened at once get one item."""
+    found = slots.seat(project, person, lock=lock)
+    if found is None:
         Seat.objects.bulk_create([Seat(project=project, person=person)], ignore_conflicts=True)
-        seat = seats.get(project=project, person=person)
-    return seat
+        found = slots.seat(project, person, lock=lock)
+    assert found is not None
+    return found
 
 
 def lease_token(*, assignment_id: int, person: User, turn: int) -> uuid.UUID:
@@ -113,10 +113,10 @@ def release_all(*, project: Project, person: User) -> int:
 
 def take_slot(*, assignment: Assignment, person: User) -> Assignment | None:
     """Lease any free slot of the same item, for a person whose lease ran out while they were answering."""
-    slots = Assignment.objects.filter(item=assignment.item_id, purpose=assignment.purpose)
-    if slots.filter(person=person).exists():
+    siblings = Assignment.objects.filter(item=assignment.item_id, purpose=assignment.purpose)
+    if siblings.filter(person=person).exists():
         return None
-    for slot in _with_begun(slots.filter(person=None), person).order_by("slot"):
+    for slot in siblings.filter(person=None).order_by("slot"):
         if _lease(slot, assignment.project, person):
             return slot
     return None
@@ -157,14 +157,12 @@ def _returned(project: Project, person: User, seat: Seat, besides: Collection[in
 
 def _held(project: Project, person: User, besides: Collection[int]) -> Assignment | None:
     """The oldest open lease of this person, for as long again; also one that ran out but that nobody took."""
-    leases = _open_leases(project).filter(person=person)
-    held = leases.exclude(pk__in=besides).order_by("leased_at", "pk").select_related("item").first()
-    if held is None:
-        return None
-    held.project = project
-    held.expires_at = timezone.now() + timedelta(seconds=project.lease_seconds)
-    renewed = leases.filter(pk=held.pk, token=held.token).update(expires_at=held.expires_at)
-    return held if renewed else None
+    for slot in slots.read(slots.HELD, project, person):
+        if slot.pk not in besides:
+            slot.expires_at = timezone.now() + timedelta(seconds=project.lease_seconds)
+            if slots.RENEW.run(id=slot.pk, token=slot.token, expires_at=slot.expires_at):
+                return slot
+    return None
 
 
 def _over_cap(project: Project, seat: Seat, held: int) -> bool:
@@ -212,67 +210,44 @@ def _in_order(project: Project, person: User, seat: Seat) -> Assignment | None:
     What follows the person's last item is one step away in the index, however much they have judged. Slots that came
     back since then are looked at by the time at which they came. Only when neither is left is everything searched.
     """
-    mine = Assignment.objects.filter(item=OuterRef("item"), person=person)
-    later = Deferral.objects.filter(item=OuterRef("item"), person=person)
-    free = Assignment.objects.filter(project=project, person=None).select_related("item")
-    free = free.select_for_update(skip_locked=True, of=("self",))
-    fit = _with_begun(free.filter(~Exists(mine)), person).order_by("-priority", "item_id", "slot")
-    now_fit = fit.filter(~Exists(later))
-    ahead = _ahead(now_fit, seat, project)
-    freed = _freed(now_fit, seat)
+    ahead = _ahead(project, person, seat)
+    freed = slots.first(slots.FREED, project, person, freed_at=seat.freed_seen or BEGINNING)
+    if (
+        freed is None
+    ):  # what is there now will never fit; a slot that is being freed at this moment may still appear
+        seat.freed_seen = max(seat.freed_seen or BEGINNING, timezone.now() - UNSEEN_YET)
     if freed is not None and (ahead is None or freed.priority >= ahead.priority):
         return freed
     if ahead is not None:
         return ahead
-    if _has_cursor(seat, project):
-        behind = now_fit.first()
-        if behind is not None:
-            return behind
-    put_off = Deferral.objects.filter(project=project, person=person).order_by("created_at")
-    for item in put_off.values_list("item", flat=True)[:100]:
-        slot = fit.filter(item=item).first()
-        if slot is not None:
-            return slot
-    return None
+    return slots.first(slots.ANY, project, person) or slots.first(slots.PUT_OFF, project, person)
 
 
-def _has_cursor(seat: Seat, project: Project) -> bool:
-    return seat.cursor_priority is not None and seat.epoch == project.epoch
-
-
-def _ahead(free: QuerySet[Assignment], seat: Seat, project: Project) -> Assignment | None:
+def _ahead(project: Project, person: User, seat: Seat) -> Assignment | None:
     if seat.cursor_priority is None or seat.epoch != project.epoch:
-        return free.first()
-    same = free.filter(priority=seat.cursor_priority, item_id__gt=seat.cursor_item).first()
-    return same or free.filter(priority__lt=seat.cursor_priority).first()
-
-
-def _freed(free: QuerySet[Assignment], seat: Seat) -> Assignment | None:
-    back = free.filter(freed_at__isnull=False)
-    if seat.freed_seen is not None:
-        back = back.filter(freed_at__gt=seat.freed_seen)
-    return back.order_by("freed_at").first()
+        return slots.first(slots.ANY, project, person)
+    place = {"priority": seat.cursor_priority, "item": seat.cursor_item}
+    return slots.first(slots.SAME, project, person, **place) or slots.first(
+        slots.BELOW, project, person, **place
+    )
 
 
 def _move_on(seat: Seat, slot: Assignment, project: Project) -> None:
-    """Remember the place. A slot that came back, a known answer or a repeat does not move it."""
+    """Remember the place. A known answer or a repeat does not move it, nor does a slot that came back."""
     if slot.purpose != Purpose.WORK:
         return
-    values: dict[str, int | datetime | None] = {}
-    place = (-slot.priority, slot.item_id)
-    here = (-(seat.cursor_priority or 0), seat.cursor_item)
-    if slot.freed_at is not None:
-        values["freed_seen"] = slot.freed_at
-    if not _has_cursor(seat, project) or (slot.freed_at is None and place > here):
+    values = {
+        "id": seat.pk,
+        "freed_seen": slot.freed_at or seat.freed_seen,
+        "cursor_priority": seat.cursor_priority,
+        "cursor_item": seat.cursor_item,
+        "epoch": seat.epoch,
+    }
+    started = seat.cursor_priority is not None and seat.epoch == project.epoch
+    further = (-slot.priority, slot.item_id) > (-(seat.cursor_priority or 0), seat.cursor_item)
+    if not started or (slot.freed_at is None and further):
         values |= {"cursor_priority": slot.priority, "cursor_item": slot.item_id, "epoch": project.epoch}
-    if values:
-        Seat.objects.filter(pk=seat.pk).update(**values)
-
-
-def _with_begun(slots: QuerySet[Assignment], person: User) -> QuerySet[Assignment]:
-    """With the turn on which this person began an answer that is still a draft."""
-    draft = Draft.objects.filter(person=person, item=OuterRef("item")).values("turn")
-    return slots.annotate(begun=Subquery(draft[:1]))
+    slots.MOVE.run(**values)
 
 
 def _lease(slot: Assignment, project: Project, person: User) -> bool:
@@ -283,7 +258,13 @@ def _lease(slot: Assignment, project: Project, person: User) -> bool:
     slot.project, slot.person, slot.leased_at = project, person, now
     slot.token = lease_token(assignment_id=slot.pk, person=person, turn=slot.turn)
     slot.expires_at = now + timedelta(seconds=project.lease_seconds)
-    taken = Assignment.objects.filter(pk=slot.pk, person=None).update(
-        person=person, token=slot.token, turn=slot.turn, leased_at=now, expires_at=slot.expires_at
+    return bool(
+        slots.LEASE.run(
+            id=slot.pk,
+            person=person.pk,
+            token=slot.token,
+            turn=slot.turn,
+            leased_at=now,
+            expires_at=slot.expires_at,
+        )
     )
-    return taken == 1

@@ -13,7 +13,7 @@ from typing import Any
 from django.db import connections
 from django.test import Client
 
-from labeling.annotating import Sent, shown_order, submit
+from labeling.annotating import Sent, submit
 from labeling.curation import freeze
 from labeling.importing.batches import run_import, start_import
 from labeling.intake import ItemDraft, ResponseDraft, add_items
@@ -31,6 +31,7 @@ from labeling.models import (
 from labeling.projects import create_project
 from labeling.queue import claim_next
 from labeling.recipes import PreferenceRecipe
+from labeling.tasks import shown_order
 from labeling.values import Answer, PairwiseAnswer
 
 PASSWORD = "correct horse battery"

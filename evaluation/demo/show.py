@@ -5,11 +5,12 @@ from typing import Any
 from evaluation.demo.data import VOTERS, Votes, find_file, read
 from evaluation.demo.loop import SFT, ensure_nano_model, import_file, prepare
 from evaluation.demo.people import ANNOTATORS, make_people
-from labeling.annotating import Sent, show, submit
+from labeling.annotating import Sent, submit
 from labeling.curation import freeze
 from labeling.models import Judgment, Project, User
 from labeling.queue import claim_next
 from labeling.recipes import PreferenceRecipe
+from labeling.tasks import show
 from labeling.values import PairwiseAnswer
 from training.launching import launch
 from training.models import TrainingRun

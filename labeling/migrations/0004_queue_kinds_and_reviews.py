@@ -301,10 +301,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='assignment',
-            index=models.Index(condition=models.Q(('person__isnull', False), ('skipped_at__isnull', True), ('submitted_at__isnull', True)), fields=['person', 'project'], name='leases_of_person'),
-        ),
-        migrations.AddIndex(
-            model_name='assignment',
             index=models.Index(condition=models.Q(('person__isnull', False)), fields=['person', 'project', 'submitted_at'], name='slots_of_person'),
         ),
         migrations.AddIndex(

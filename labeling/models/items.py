@@ -163,11 +163,6 @@ class Assignment(models.Model):
                 name="open_leases",
             ),
             models.Index(
-                fields=["person", "project"],
-                condition=Q(person__isnull=False, submitted_at__isnull=True, skipped_at__isnull=True),
-                name="leases_of_person",
-            ),
-            models.Index(
                 fields=["person", "project", "submitted_at"],
                 condition=Q(person__isnull=False),
                 name="slots_of_person",

@@ -1,23 +1,30 @@
 """The page on which people spend their day: one item at a time, with the next one already there."""
 
+import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from labeling.access import Access, guarded
-from labeling.annotating import SKIP_REASONS, Sent, reopen, save_draft, show, skip, submit
+from labeling.annotating import SKIP_REASONS, Sent, reopen, save_draft, skip, submit
 from labeling.errors import Refused, StaleLease
-from labeling.forms import JudgmentForm, LeaseForm, SkipForm, answer_values
+from labeling.forms import JudgmentForm, LeaseForm, SkipForm
 from labeling.models import Assignment, User
 from labeling.pages import page
+from labeling.preferences import ACTIONS, key_words, keys_of, last_read, mark_read
 from labeling.progress import own_progress
 from labeling.queue import claim_next, heartbeat, postpone, why_nothing
-from labeling.values import STRENGTHS, read_answer, read_draft
+from labeling.screen import duration, given_answer, given_so_far, screen
+from labeling.tasks import show
+from labeling.values import LONGEST_TEXT, STRENGTHS, read_answer, read_draft
 
 GONE = "Your time for this item had run out; somebody else may have it now."
+INCOMPLETE = "The form was incomplete; choose again and submit."
 
 
 @guarded("annotate")
@@ -51,11 +58,11 @@ def submit_judgment(request: HttpRequest, access: Access, assignment_id: int) ->
             project=access.project,
             assignment_id=assignment_id,
             person=_person(access),
-            answer=read_answer(answer_values(request.POST, task), task=task),
+            answer=read_answer(given_answer(request.POST, task), task=task),
             sent=Sent(**values),
         )
 
-    return _stored(request, access, JudgmentForm(request.POST), store, "Saved")
+    return _stored(request, access, assignment_id, JudgmentForm(request.POST), store, "Saved")
 
 
 @require_POST
@@ -70,7 +77,7 @@ def skip_item(request: HttpRequest, access: Access, assignment_id: int) -> HttpR
             reason=values["reason"],
         )
 
-    return _stored(request, access, SkipForm(request.POST), store, "Skipped")
+    return _stored(request, access, assignment_id, SkipForm(request.POST), store, "Skipped")
 
 
 @require_POST
@@ -87,7 +94,8 @@ def later(request: HttpRequest, access: Access, assignment_id: int) -> HttpRespo
         ):
             raise StaleLease(GONE)
 
-    return _stored(request, access, LeaseForm(request.POST), store, "Put to the end of your queue")
+    form = LeaseForm(request.POST)
+    return _stored(request, access, assignment_id, form, store, "Put to the end of your queue")
 
 
 @require_POST
@@ -96,20 +104,12 @@ def draft(request: HttpRequest, access: Access, assignment_id: int) -> HttpRespo
     form = LeaseForm(request.POST)
     if not form.is_valid():
         return HttpResponse("The draft was incomplete.", status=422)
-    task = access.project.task
     try:
-        save_draft(
-            project=access.project,
-            assignment_id=assignment_id,
-            person=_person(access),
-            token=form.cleaned_data["token"],
-            revises=form.cleaned_data["revises"],
-            answer=read_draft(answer_values(request.POST, task), task=task),
-        )
+        _keep_draft(request, access, assignment_id, form.cleaned_data)
     except StaleLease as stale:
-        return HttpResponse(stale.sentence, status=409)
+        return HttpResponse(stale.sentence, status=409, content_type="text/plain")
     except Refused as refusal:
-        return HttpResponse(refusal.sentence, status=422)
+        return HttpResponse(refusal.sentence, status=422, content_type="text/plain")
     return HttpResponse(status=204)
 
 
@@ -124,34 +124,74 @@ def beat(request: HttpRequest, access: Access, assignment_id: int) -> HttpRespon
         person=_person(access),
         token=form.cleaned_data["token"],
     )
-    return HttpResponse(status=204) if held else HttpResponse(GONE, status=409)
+    return HttpResponse(status=204) if held else HttpResponse(GONE, status=409, content_type="text/plain")
+
+
+@require_POST
+@guarded("annotate")
+def preview(request: HttpRequest, access: Access) -> HttpResponse:
+    """A text as it will be shown to others."""
+    text = request.POST.get("text", "")[:LONGEST_TEXT]
+    return page(request, "labeling/rank/preview.html", {"text": text})
+
+
+@require_POST
+@guarded("annotate")
+def read(request: HttpRequest, access: Access) -> HttpResponse:
+    """I have read the guidelines as they are now."""
+    guideline = access.project.guideline
+    if guideline is not None:
+        mark_read(person=_person(access), project_id=access.project.pk, number=guideline.number)
+    if request.headers.get("HX-Request"):
+        return HttpResponse(status=204)
+    return redirect("labeling:rank", access.project.slug)
 
 
 def _stored(
     request: HttpRequest,
     access: Access,
+    assignment_id: int,
     form: Form,
     store: Callable[[dict[str, Any]], None],
     notice: str,
 ) -> HttpResponse:
     """Store what the form says, then the next item; a header tells the page's script that it was stored.
 
-    A page that shows the next item already gets the one after it.
+    A page that shows the next item already gets the one after it. What was refused comes back as it was filled in.
     """
     if not form.is_valid():
-        return _task(
-            request, access, conflict="The form was incomplete; choose again and submit.", status=422
-        )
+        return _task(request, access, conflict=INCOMPLETE, status=422)
     try:
         store(dict(form.cleaned_data))
     except StaleLease as stale:
         return _task(request, access, conflict=stale.sentence, status=409)
     except Refused as refusal:
-        return _task(request, access, conflict=refusal.sentence, status=422)
+        with suppress(Refused):
+            _keep_draft(request, access, assignment_id, form.cleaned_data)
+        mine = _mine(access, assignment_id)
+        return _task(request, access, assignment=mine, conflict=refusal.sentence, status=422)
     on_screen = form.cleaned_data["ahead"]
     response = _after(request, access, on_screen) if on_screen else _task(request, access, notice=notice)
     response["Prefloop-Saved"] = "1"
     return response
+
+
+def _keep_draft(request: HttpRequest, access: Access, assignment_id: int, lease: dict[str, Any]) -> None:
+    task = access.project.task
+    save_draft(
+        project=access.project,
+        assignment_id=assignment_id,
+        person=_person(access),
+        token=lease["token"],
+        revises=lease["revises"],
+        answer=read_draft(given_so_far(request.POST, task), task=task),
+    )
+
+
+def _mine(access: Access, assignment_id: int) -> Assignment | None:
+    """The assignment, if this person has it open or has answered it."""
+    mine = Assignment.objects.filter(project=access.project, person=access.person, skipped_at=None)
+    return mine.select_related("item", "project").filter(pk=assignment_id).first()
 
 
 def _after(request: HttpRequest, access: Access, on_screen: int) -> HttpResponse:
@@ -173,17 +213,28 @@ def _task(
 ) -> HttpResponse:
     person, project = _person(access), access.project
     assignment = assignment or claim_next(project=project, person=person)
+    task = show(assignment=assignment, person=person) if assignment else None
+    progress, keys = own_progress(project=project, person=person), keys_of(person.preferences)
+    start_from = request.GET.get("edit", "")
     context = {
-        "task": show(assignment=assignment, person=person) if assignment else None,
-        "why_nothing": "" if assignment else why_nothing(project=project, person=person),
-        "progress": own_progress(project=project, person=person),
+        "task": task,
+        "screen": task
+        and screen(
+            task=task, project=project, start_from=int(start_from) if start_from.isdecimal() else None
+        ),
+        "why_nothing": "" if task else why_nothing(project=project, person=person),
+        "progress": progress,
+        "active_today": duration(progress.active_today_ms),
         "notice": notice,
         "conflict": conflict,
         "skip_reasons": SKIP_REASONS.items(),
         "strengths": STRENGTHS.items() if project.ask_strength else (),
-        "attributes": project.attributes,
-        "guideline": project.guideline,
+        "longest_text": LONGEST_TEXT,
+        "key": {name: key_words(key) for name, key in keys.items()},
+        "keys_json": json.dumps(keys),
+        "help": [(key_words(keys[a.name]), a.words) for a in ACTIONS if a.shown_for(project.task)],
         "preferences": person.preferences,
+        "last_read": last_read(person.preferences, project.pk),
         "section": "rank",
     }
     response = page(request, "labeling/rank.html", context, fragment="task", status=status)

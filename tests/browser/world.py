@@ -62,8 +62,9 @@ def build(model: Path) -> None:
 
 
 def _judge(project: object, person: object, count: int) -> None:
-    from labeling.annotating import Sent, show, submit
+    from labeling.annotating import Sent, submit
     from labeling.queue import claim_next
+    from labeling.tasks import show
     from labeling.values import PairwiseAnswer
 
     for _ in range(count):

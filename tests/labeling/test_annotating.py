@@ -12,11 +12,12 @@ from django.db import DatabaseError, connection, transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from labeling.annotating import Sent, save_draft, show, skip, submit
+from labeling.annotating import Sent, save_draft, skip, submit
 from labeling.errors import Refused, StaleLease
 from labeling.models import Assignment, Draft, Judgment, Project, User
 from labeling.models.appendonly import Unchangeable
 from labeling.queue import claim_next, lease_token, release_expired
+from labeling.tasks import show
 from labeling.values import PairwiseAnswer, display_order
 from tests import world
 

@@ -1,0 +1,121 @@
+"""The statements by which slots are found and taken: compiled once, run at every claim."""
+
+from typing import Any
+
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
+
+from labeling.compiled import Param, Select, Update, instance, param
+from labeling.models import Assignment, Deferral, Draft, Item, Project, Seat, User
+
+SLOT = [field.attname for field in Assignment._meta.concrete_fields]
+ITEM = ["id", "content_hash", "n_responses", "overlap", "priority", "messages"]
+SEAT = [field.attname for field in Seat._meta.concrete_fields]
+
+
+def first(statement: Select, project: Project, person: User, **values: Any) -> Assignment | None:
+    """The first slot that the statement finds, with its item and what `begun` says of a draft."""
+    row = statement.first(project=project.pk, person=person.pk, **values)
+    return None if row is None else _slot(row, project)
+
+
+def read(statement: Select, project: Project, person: User) -> list[Assignment]:
+    """All slots that the statement finds."""
+    return [_slot(row, project) for row in statement.rows(project=project.pk, person=person.pk)]
+
+
+def seat(project: Project, person: User, *, lock: bool) -> Seat | None:
+    """The person's seat, if they have one. SQLite's transactions take turns by themselves; others lock the row."""
+    row = (LOCKED_SEAT if lock else OWN_SEAT).first(project=project.pk, person=person.pk)
+    return None if row is None else instance(Seat, SEAT, row)
+
+
+def _slot(row: tuple[Any, ...], project: Project) -> Assignment:
+    slot: Assignment = instance(Assignment, SLOT, row[: len(SLOT)])
+    slot.project, slot.item = project, instance(Item, ITEM, row[len(SLOT) : -1])
+    slot.begun = row[-1]  # type: ignore[attr-defined]
+    return slot
+
+
+def _with_item(rows: QuerySet[Assignment]) -> QuerySet[Any, Any]:
+    """The columns of a slot and its item, and the turn on which this person began an answer that is still a draft."""
+    draft = Draft.objects.filter(person=_person(), item=OuterRef("item")).values("turn")
+    columns = [*SLOT, *(f"item__{name}" for name in ITEM)]
+    return rows.annotate(begun=Subquery(draft[:1])).values_list(*columns, "begun")
+
+
+def _person() -> Param:
+    return param("person", Assignment)
+
+
+def _fit() -> QuerySet[Assignment]:
+    """Free slots of items that this person never had, in the order of the queue; each locked by one taker at a time."""
+    had = Assignment.objects.filter(item=OuterRef("item"), person=_person())
+    free = Assignment.objects.filter(~Exists(had), project=param("project", Assignment), person=None)
+    free = free.order_by("-priority", "item_id", "slot")
+    return free.select_for_update(skip_locked=True, of=("self",))
+
+
+def _now() -> QuerySet[Assignment]:
+    """Those that this person did not put off."""
+    return _fit().filter(~Exists(Deferral.objects.filter(item=OuterRef("item"), person=_person())))
+
+
+def _same() -> QuerySet[Assignment]:
+    after = param("item", Assignment)
+    return _now().filter(priority=param("priority", Assignment), item_id__gt=after)
+
+
+def _freed() -> QuerySet[Assignment]:
+    return _now().filter(freed_at__gt=param("freed_at", Assignment)).order_by("freed_at")
+
+
+def _put_off() -> QuerySet[Assignment]:
+    """Slots of items that this person put off, the longest put off first."""
+    when = Deferral.objects.filter(item=OuterRef("item"), person=_person()).values("created_at")
+    return _fit().annotate(when=Subquery(when[:1])).filter(when__isnull=False).order_by("when")
+
+
+def _held() -> QuerySet[Assignment]:
+    open_slots = Assignment.objects.filter(submitted_at=None, skipped_at=None)
+    mine = open_slots.filter(project=param("project", Assignment), person=_person())
+    return mine.order_by("leased_at", "id")
+
+
+def _open(**more: Any) -> QuerySet[Assignment]:
+    return Assignment.objects.filter(id=param("id", Assignment), submitted_at=None, skipped_at=None, **more)
+
+
+def _seats() -> QuerySet[Seat]:
+    return Seat.objects.filter(**_given(Seat, "project", "person"))
+
+
+def _given(model: Any, *names: str) -> dict[str, Param]:
+    return {name: param(name, model) for name in names}
+
+
+ANY = Select(lambda: _with_item(_now())[:1])
+SAME = Select(lambda: _with_item(_same())[:1])
+BELOW = Select(lambda: _with_item(_now().filter(priority__lt=param("priority", Assignment)))[:1])
+FREED = Select(lambda: _with_item(_freed())[:1])
+PUT_OFF = Select(lambda: _with_item(_put_off())[:1])
+HELD = Select(lambda: _with_item(_held()))
+BY_ID = Select(
+    lambda: _with_item(
+        Assignment.objects.filter(project=param("project", Assignment), id=param("id", Assignment))
+    )
+)
+OWN_SEAT = Select(lambda: _seats().values_list(*SEAT))
+LOCKED_SEAT = Select(lambda: _seats().select_for_update(no_key=True).values_list(*SEAT))
+LEASE = Update(
+    lambda: (
+        Assignment.objects.filter(id=param("id", Assignment), person=None),
+        _given(Assignment, "person", "token", "turn", "leased_at", "expires_at"),
+    )
+)
+RENEW = Update(lambda: (_open(token=param("token", Assignment)), _given(Assignment, "expires_at")))
+MOVE = Update(
+    lambda: (
+        Seat.objects.filter(id=param("id", Seat)),
+        _given(Seat, "cursor_priority", "cursor_item", "epoch", "freed_seen"),
+    )
+)
