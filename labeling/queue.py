@@ -166,9 +166,8 @@ def _held(project: Project, person: User, besides: Collection[int]) -> Assignmen
 
 
 def _over_cap(project: Project, seat: Seat, held: int) -> bool:
-    if project.daily_cap is None or seat.day != timezone.localdate():
-        return False
-    return seat.judged_today + held >= project.daily_cap
+    today = seat.judged_today if seat.day == timezone.localdate() else 0
+    return project.daily_cap is not None and today + held >= project.daily_cap
 
 
 def _open_leases(project: Project | None = None) -> QuerySet[Assignment]:

@@ -13,7 +13,7 @@ from typing import Any
 from django.db import connections
 from django.test import Client
 
-from labeling.annotating import Sent, submit
+from labeling.annotating import Sent, save_draft, submit
 from labeling.curation import freeze
 from labeling.importing.batches import run_import, start_import
 from labeling.intake import ItemDraft, ResponseDraft, add_items
@@ -94,6 +94,16 @@ def send(slot: Assignment, who: User, answer: Answer, **changes: Any) -> Judgmen
     """Submit an answer to a slot, with the token that it was leased by."""
     sent: dict[str, Any] = {"token": slot.token, "client_key": uuid.uuid4(), **changes}
     return submit(project=slot.project, assignment_id=slot.pk, person=who, answer=answer, sent=Sent(**sent))
+
+
+def keep_draft(slot: Assignment, who: User, answer: dict[str, Any]) -> None:
+    save_draft(
+        project=slot.project,
+        assignment_id=slot.pk,
+        person=who,
+        token=slot.token or uuid.uuid4(),
+        answer=answer,
+    )
 
 
 def judge_next(project: Project, who: User, label: str = "0") -> Judgment | None:
