@@ -58,6 +58,8 @@ def prepare(*, slug_words: str, whole: bool) -> tuple[Project, dict[str, User], 
         owner=None,
         overlap=len(ANNOTATORS),
         order_key=ORDER_KEY,
+        gold_share=0,
+        repeat_share=0,
         description="Which of two models follows the instruction better? Human votes of PandaLM's test set.",
     )
     return project, make_people(project), find_file(whole=whole)
@@ -78,7 +80,7 @@ def import_file(project: Project, path: Path, person: User) -> int:
 
 
 def judge_over_http(site: str, project: Project, path: Path) -> int:
-    """Three simulated annotators at the same time, each replaying one person's votes through the pages."""
+    """Three simulated annotators at the same time, each replaying one person's votes over HTTP."""
     rows = read(path)
     with ThreadPoolExecutor(len(ANNOTATORS)) as pool:
         jobs = [
@@ -162,7 +164,7 @@ def _judged_and_trained(
     emma = people["emma"]
     with demo.step("judge"):
         judgments = judge_over_http(address, project, path)
-    say(f"{judgments:,} judgments sent through the pages")
+    say(f"{judgments:,} judgments sent over HTTP")
     with demo.step("agreement"):
         agreement = quality.agreement(project)
     with demo.step("freeze"):

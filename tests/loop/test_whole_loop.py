@@ -1,4 +1,4 @@
-"""The whole loop on real data, in processes of its own: import, judge through the pages, freeze, train, evaluate."""
+"""The whole loop on real data, in processes of its own: import, judge over HTTP, freeze, train, evaluate."""
 
 import json
 import os
