@@ -19,13 +19,13 @@ def judgments(project: Project, pairs: "list[tuple[Item, ItemDraft]]") -> list[J
     """The judgments of these stored items, each with a slot of its own, not yet written.
 
     A file's annotators become users of their own, named `import:NAME` and unable to sign in: what somebody else wrote
-    is never put under the name of a person here. How responses were shown to them is not known: `display_order` is
-    empty, and answers are in the stored order.
+    is never put under the name of a person here. Where the file does not say how responses were shown to them,
+    `display_order` is empty and answers are in the stored order.
     """
     given = [(item, draft, verdict) for item, draft in pairs for verdict in draft.verdicts]
     if not given:
         return []
-    people = _people({verdict.person for _, _, verdict in given})
+    now, people = timezone.now(), _people({verdict.person for _, _, verdict in given})
     slots = _slots(project, pairs, people)
     return [
         Judgment(
@@ -37,8 +37,10 @@ def judgments(project: Project, pairs: "list[tuple[Item, ItemDraft]]") -> list[J
             kind=verdict.kind,
             label=str(verdict.edited) if verdict.edited is not None else verdict.label,
             strength=verdict.strength,
-            display_order=[],
+            display_order=verdict.display_order,
             answer=_answer(verdict),
+            active_ms=verdict.active_ms,
+            created_at=verdict.created_at or now,
         )
         for item, _, verdict in given
     ]
@@ -82,10 +84,30 @@ def _people(names: set[str]) -> dict[str, User]:
 
 
 def _answer(verdict: "VerdictDraft") -> dict[str, Any]:
+    """The answer as it was given: in the order shown, where that is known."""
+    order = verdict.display_order
     values = {
-        "ratings": verdict.ratings,
-        "number": None if verdict.edited is None else verdict.edited + 1,
+        "verdict": _shown_verdict(verdict),
+        "ratings": {
+            key: [row[position] for position in order] if order else row
+            for key, row in verdict.ratings.items()
+        },
+        "number": _shown_number(verdict),
         "text": verdict.text,
         "rationale": verdict.rationale,
     }
     return {name: value for name, value in values.items() if value not in (None, "", {})}
+
+
+def _shown_number(verdict: "VerdictDraft") -> int | None:
+    if verdict.edited is None:
+        return None
+    order = verdict.display_order
+    return 1 + (order.index(verdict.edited) if order else verdict.edited)
+
+
+def _shown_verdict(verdict: "VerdictDraft") -> str:
+    """What was clicked in a comparison, which tells how often the left side won."""
+    if verdict.kind != "pairwise" or not verdict.display_order or verdict.label not in ("0", "1"):
+        return ""
+    return ("first", "second")[verdict.display_order.index(int(verdict.label))]

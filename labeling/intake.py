@@ -5,6 +5,7 @@ import json
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -28,7 +29,8 @@ class VerdictDraft:
 
     `label` is "0" or "1" (position of the preferred response), "tie" or "both_bad" for pairwise; for a ranking the
     positions from best to worst, as in "2>0=1". `ratings` maps an attribute to one value per response. `edited` is the
-    position of the response that `text` improves; without it `text` is a demonstration.
+    position of the response that `text` improves; without it `text` is a demonstration. `display_order`, `active_ms`
+    and `created_at` are how and when it was given, where the file says so.
     """
 
     person: str
@@ -39,6 +41,9 @@ class VerdictDraft:
     edited: int | None = None
     text: str = ""
     rationale: str = ""
+    display_order: list[int] = field(default_factory=list)
+    active_ms: int | None = None
+    created_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,21 @@ class PairTau(NamedTuple):
     tau: Estimate | None
 
 
+class Comparison(NamedTuple):
+    """What a rater said of two responses: `outcome` is 1 for the first, 0 for the second, 0.5 for a tie.
+
+    Comparisons with the same `cluster` are not independent; None stands alone. `weight` is how many comparisons
+    this one counts as.
+    """
+
+    rater: Hashable
+    first: Hashable
+    second: Hashable
+    outcome: float
+    weight: float = 1.0
+    cluster: Hashable = None
+
+
 class _Batch(NamedTuple):
     """All rankings of items with one number of responses."""
 
@@ -42,7 +57,7 @@ def kendall_tau_b(a: Sequence[float], b: Sequence[float]) -> float | None:
     (C - D) / sqrt(pairs not tied in a * pairs not tied in b). None where one of them ties everything. ValueError
     if they differ in length or hold something that is not a number.
     """
-    signs = _signs(_table("these responses", [a, b])).astype(np.float64)
+    signs = _signs(rank_table("these responses", [a, b])).astype(np.float64)
     scale = np.sqrt(np.sum(signs**2, axis=1).prod())
     return float(signs[0] @ signs[1] / scale) if scale else None
 
@@ -56,7 +71,7 @@ def kendall_w(rankings: Sequence[Sequence[float]]) -> float | None:
     """
     if len(rankings) < 2:
         return None
-    signs = _signs(_table("these responses", rankings))
+    signs = _signs(rank_table("these responses", rankings))
     w = float(_w_by_item(_Batch(np.zeros(len(signs), np.intp), np.arange(len(signs)), signs), 1)[0])
     return None if np.isnan(w) else w
 
@@ -117,22 +132,24 @@ def w_estimate(rankings: Rankings, *, clusters: Clusters | None = None, seed: in
     return _mean(found, groups, (0.0, 1.0), seed)
 
 
-def _batches(rankings: Rankings) -> Iterator[_Batch]:
-    number = {rater: place for place, rater in enumerate(_raters(rankings))}
-    tables: dict[int, list[tuple[int, list[int], Floats]]] = {}
-    for item, (name, given) in enumerate(rankings.items()):
-        if given:
-            table = _table(f"item {name!r}", list(given.values()))
-            tables.setdefault(table.shape[1], []).append((item, [number[rater] for rater in given], table))
-    for responses, rows in tables.items():
-        if responses > 1:
-            items = np.repeat([item for item, _, _ in rows], [len(raters) for _, raters, _ in rows])
-            raters = np.array([rater for _, raters, _ in rows for rater in raters], dtype=np.intp)
-            yield _Batch(items, raters, _signs(np.vstack([table for _, _, table in rows])))
+def comparisons_of(rankings: Rankings, *, clusters: Clusters | None = None) -> Iterator[Comparison]:
+    """All pairs of each ranking as comparisons; a response's name is (item, place), rank 1 is best.
+
+    The k (k - 1) / 2 pairs of a ranking of k responses follow from k - 1 of them, so each weighs 2 / k. The
+    cluster is the item's in `clusters`, or the item. ValueError for a ranking that is not complete.
+    """
+    for item, given in rankings.items():
+        key = (clusters or {}).get(item)
+        cluster = ("item", item) if key is None else ("cluster", key)
+        table = rank_table(f"item {item!r}", list(given.values())).tolist() if given else []
+        for rater, ranks in zip(given, table, strict=True):
+            for i, j in combinations(range(len(ranks)), 2):
+                outcome = 0.5 if ranks[i] == ranks[j] else float(ranks[i] < ranks[j])
+                yield Comparison(rater, (item, i), (item, j), outcome, 2 / len(ranks), cluster)
 
 
-def _table(name: str, rankings: Sequence[Sequence[float]]) -> Floats:
-    """Rankings x responses; refuses what is not a full ranking of the same responses."""
+def rank_table(name: str, rankings: Sequence[Sequence[float]]) -> Floats:
+    """Rankings x responses; ValueError, with `name` in it, for what is not full rankings of the same responses."""
     lengths = sorted({len(ranking) for ranking in rankings})
     if len(lengths) > 1:
         raise ValueError(
@@ -148,6 +165,20 @@ def _table(name: str, rankings: Sequence[Sequence[float]]) -> Floats:
     return table
 
 
+def _batches(rankings: Rankings) -> Iterator[_Batch]:
+    number = {rater: place for place, rater in enumerate(_raters(rankings))}
+    tables: dict[int, list[tuple[int, list[int], Floats]]] = {}
+    for item, (name, given) in enumerate(rankings.items()):
+        if given:
+            table = rank_table(f"item {name!r}", list(given.values()))
+            tables.setdefault(table.shape[1], []).append((item, [number[rater] for rater in given], table))
+    for responses, rows in tables.items():
+        if responses > 1:
+            items = np.repeat([item for item, _, _ in rows], [len(raters) for _, raters, _ in rows])
+            raters = np.array([rater for _, raters, _ in rows for rater in raters], dtype=np.intp)
+            yield _Batch(items, raters, _signs(np.vstack([table for _, _, table in rows])))
+
+
 def _signs(ranks: Floats) -> Signs:
     pairs = list(combinations(range(ranks.shape[1]), 2))
     signs = np.empty((len(ranks), len(pairs)), dtype=np.int8)
@@ -158,8 +189,8 @@ def _signs(ranks: Floats) -> Signs:
 
 def _unit(signs: Signs) -> Floats:
     """Sign vectors of length 1 (0 where all is tied): tau-b of two rankings is their inner product."""
-    length = np.sqrt(np.count_nonzero(signs, axis=1))
-    return signs / np.maximum(length, 1.0)[:, None]
+    length = np.sqrt(np.maximum(np.count_nonzero(signs, axis=1), 1))
+    return np.asarray(signs / length[:, None])
 
 
 def _both(batch: _Batch, a: int, b: int) -> tuple[Codes, Codes, Codes]:

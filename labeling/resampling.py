@@ -82,7 +82,7 @@ def mean_estimate(values: Floats, groups: Codes, *, ends: tuple[float, float], s
     return percentile(value, draws[:, 0] / draws[:, 1], len(rows), len(values))
 
 
-def share_estimate(outcomes: Sequence[float], groups: Codes | None = None) -> Estimate | None:
+def share_estimate(outcomes: Floats, groups: Codes | None = None) -> Estimate | None:
     """Share of outcomes (each 0 to 1; a tie may be 0.5) with an interval that stays within 0 to 1.
 
     Independent outcomes: Wilson. Groups: Wilson at the effective sample size n / deff with t on G - 1 degrees
@@ -90,23 +90,19 @@ def share_estimate(outcomes: Sequence[float], groups: Codes | None = None) -> Es
     variance with groups over the binomial one, at least 1. Where all outcomes are 0 or all 1 it cannot be
     seen, and each group counts as one outcome.
     """
-    values = np.asarray(outcomes, dtype=np.float64)
-    n = len(values)
-    if n < MIN_UNITS:
-        return None
-    share = float(values.mean())
+    n = len(outcomes)
     pieces = n if groups is None else len(np.unique(groups))
     if pieces < MIN_UNITS:
         return None
+    share = float(outcomes.mean())
     if groups is None or pieces == n:
         return Estimate(share, *wilson_bounds(share, n), n)
-    sums = by_group((values - share)[:, None], groups)
     binomial = n * share * (1 - share)
-    spread = pieces / (pieces - 1) * float(np.sum(sums**2))
     if binomial == 0:
         return Estimate(share, *wilson_bounds(share, pieces), n)
-    effective = n / max(1.0, spread / binomial)
-    return Estimate(share, *wilson_bounds(share, effective, t95(pieces - 1)), n)
+    sums = by_group((outcomes - share)[:, None], groups)
+    spread = pieces / (pieces - 1) * float(np.sum(sums**2))
+    return Estimate(share, *wilson_bounds(share, n / max(1.0, spread / binomial), t95(pieces - 1)), n)
 
 
 def t95(freedom: int) -> float:

@@ -4,7 +4,7 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,14 +12,20 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from labeling.errors import ImportRefused, Refused, RowRefused
-from labeling.importing.mapping import FORMATS, to_draft
-from labeling.importing.readers import read_rows
+from labeling.importing.folders import forget
+from labeling.importing.mapping import FORMATS, to_drafts
+from labeling.importing.oasst import joined
+from labeling.importing.readers import Row, read_rows
 from labeling.intake import ItemDraft, add_items
 from labeling.lifecycle import Status
 from labeling.models import ImportBatch, Project, RowError, User
 
 CHUNK = 2000
 KEPT_ERRORS = 500
+LONGEST_PATH = 500
+SOURCE_LENGTH = 200
+
+Outcome = tuple[int, ItemDraft | RowRefused]
 
 
 def refuse_large(size: int) -> None:
@@ -40,11 +46,15 @@ def start_import(
     person: User | None,
     format: str = "auto",
     licence: str = "",
+    scrub: bool = False,
 ) -> ImportBatch:
-    """Keep the file and queue its import. Raises Refused where the disk or the format says no."""
-    if format not in FORMATS:
-        raise Refused(f"The format given is {format!r}; choose one of {', '.join(FORMATS)}.")
-    target = Path(settings.PREFLOOP_VAR) / "uploads" / f"{uuid.uuid4().hex}-{Path(filename).name[:100]}"
+    """Keep the file and queue its import. Raises Refused where the disk or the format says no.
+
+    `scrub` replaces e-mail addresses, phone and card numbers in all texts before they are stored.
+    """
+    _refuse_unknown(format)
+    name = Path(filename).name
+    target = _uploads() / f"{uuid.uuid4().hex}-{name[:100]}"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("wb") as out:
@@ -54,15 +64,54 @@ def start_import(
         raise Refused(
             f"The file could not be stored ({error.strerror}); free some space on the server and send it again."
         ) from error
+    return _queued(
+        project=project,
+        filename=name[:255],
+        path=str(target),
+        format=format,
+        licence=licence[:100],
+        scrub=scrub,
+        created_by=person,
+    )
+
+
+def start_folder_import(
+    *,
+    project: Project,
+    folder: Path,
+    person: User | None,
+    format: str = "auto",
+    licence: str = "",
+    scrub: bool = False,
+) -> ImportBatch:
+    """Queue the import of a folder on the server, such as one that `datasets` saved. It is read where it lies."""
+    _refuse_unknown(format)
+    path = folder.resolve()
+    if len(str(path)) > LONGEST_PATH:
+        raise Refused(f"The path of {folder.name} has more than {LONGEST_PATH} letters; move the folder up.")
+    return _queued(
+        project=project,
+        filename=path.name[:255],
+        path=str(path),
+        format=format,
+        licence=licence[:100],
+        scrub=scrub,
+        created_by=person,
+    )
+
+
+def _refuse_unknown(format: str) -> None:
+    if format not in FORMATS:
+        raise Refused(f"The format given is {format!r}; choose one of {', '.join(FORMATS)}.")
+
+
+def _uploads() -> Path:
+    return Path(settings.PREFLOOP_VAR).resolve() / "uploads"
+
+
+def _queued(**values: Any) -> ImportBatch:
     with transaction.atomic():
-        batch = ImportBatch.objects.create(
-            project=project,
-            filename=Path(filename).name[:255],
-            path=str(target),
-            format=format,
-            licence=licence[:100],
-            created_by=person,
-        )
+        batch = ImportBatch.objects.create(**values)
         batch.enqueue()
     return batch
 
@@ -101,35 +150,81 @@ def _import(batch: ImportBatch) -> None:
         batch.finish(Status.FAILED, refusal.sentence, **_counts(batch))
         return
     batch.finish(Status.SUCCEEDED, progress=1.0, **_counts(batch))
-    Path(batch.path).unlink(missing_ok=True)
+    forget(Path(batch.path), uploads=_uploads())
 
 
-def _chunks(batch: ImportBatch) -> Iterator[list[tuple[int, ItemDraft | RowRefused]]]:
-    rows = _drafts(batch)
+def _chunks(batch: ImportBatch) -> Iterator[list[Outcome]]:
+    rows = _together(_drafts(batch))
     while chunk := list(islice(rows, CHUNK)):
         yield chunk
 
 
-def _drafts(batch: ImportBatch) -> Iterator[tuple[int, ItemDraft | RowRefused]]:
-    for number, row in read_rows(Path(batch.path), name=batch.filename):
+def _drafts(batch: ImportBatch) -> Iterator[Outcome]:
+    for number, row in _rows(batch):
         if isinstance(row, RowRefused):
             yield number, row
             continue
         try:
-            draft = to_draft(row, format=batch.format)
+            drafts = to_drafts(row, format=batch.format, task=batch.project.task, scrub=batch.scrub)
         except RowRefused as refusal:
             yield number, refusal
         else:
+            for draft in drafts:
+                yield number, _with_source(draft, batch, number)
+
+
+def _rows(batch: ImportBatch) -> Iterator[Row]:
+    rows = read_rows(Path(batch.path), name=batch.filename)
+    return joined(rows) if batch.format in ("auto", "oasst") else rows
+
+
+def _with_source(draft: ItemDraft, batch: ImportBatch, number: int) -> ItemDraft:
+    """The draft with the file's name and row as its source, and the file's licence, where it names none itself."""
+    line = f":{number}"
+    source = draft.source_ref or batch.filename[: SOURCE_LENGTH - len(line)] + line
+    return replace(draft, source_ref=source, licence=draft.licence or batch.licence)
+
+
+def _together(outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
+    """The same drafts, with the judgments of rows that repeat the item before them added to it.
+
+    Exports with one row a judgment have such rows, a person's newest first. A row that adds nobody is a duplicate.
+    """
+    held: tuple[int, ItemDraft] | None = None
+    duplicates = 0
+    for number, draft in outcomes:
+        if held is not None and isinstance(draft, ItemDraft) and _repeats(held[1], draft):
+            together = _added(held[1], draft)
+            duplicates += together is held[1]
+            held = held[0], together
+            continue
+        if held is not None:
+            yield from repeat(held, 1 + duplicates)
+            held, duplicates = None, 0
+        if isinstance(draft, ItemDraft) and draft.verdicts:
+            held = number, draft
+        else:
             yield number, draft
+    if held is not None:
+        yield from repeat(held, 1 + duplicates)
 
 
-def _store(batch: ImportBatch, chunk: list[tuple[int, ItemDraft | RowRefused]], accepted: int) -> bool:
+def _repeats(first: ItemDraft, second: ItemDraft) -> bool:
+    return bool(second.verdicts) and first.responses == second.responses and first.messages == second.messages
+
+
+def _added(first: ItemDraft, second: ItemDraft) -> ItemDraft:
+    """The first draft with the verdicts of the people who had not judged it yet; itself where there are none."""
+    people = {verdict.person for verdict in first.verdicts}
+    new = [verdict for verdict in second.verdicts if verdict.person not in people]
+    return replace(first, verdicts=[*first.verdicts, *new]) if new else first
+
+
+def _store(batch: ImportBatch, chunk: list[Outcome], accepted: int) -> bool:
     """Store a chunk. `accepted` rows of the file could be read so far: those that are not new are duplicates."""
     drafts = [row for _, row in chunk if isinstance(row, ItemDraft)]
     errors = [(number, row) for number, row in chunk if isinstance(row, RowRefused)]
-    intake = add_items(
-        project=batch.project, drafts=_with_licence(drafts, batch.licence), source_kind="import", batch=batch
-    )
+    intake = add_items(project=batch.project, drafts=drafts, source_kind="import", batch=batch)
     room = max(0, KEPT_ERRORS - batch.refused)
     RowError.objects.bulk_create(
         RowError(batch=batch, line=number, reason=_storable(refusal.sentence))
@@ -144,11 +239,6 @@ def _store(batch: ImportBatch, chunk: list[tuple[int, ItemDraft | RowRefused]], 
 def _storable(sentence: str) -> str:
     """A reason may quote what no database takes: NUL and halves of surrogate pairs."""
     return sentence.replace("\0", "\\u0000").encode("utf-8", "backslashreplace").decode()
-
-
-def _with_licence(drafts: list[ItemDraft], licence: str) -> list[ItemDraft]:
-    """Rows that name no licence of their own get the file's."""
-    return [replace(draft, licence=draft.licence or licence[:100]) for draft in drafts]
 
 
 def _counts(batch: ImportBatch) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import django.core.validators
 import django.db.models.deletion
+import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
@@ -265,6 +266,11 @@ class Migration(migrations.Migration):
             model_name='judgment',
             name='assignment',
             field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='judgments', to='labeling.assignment'),
+        ),
+        migrations.AlterField(
+            model_name='judgment',
+            name='created_at',
+            field=models.DateTimeField(default=django.utils.timezone.now),
         ),
         migrations.AlterField(
             model_name='judgment',

@@ -1,6 +1,7 @@
 """Judgments are facts: rows are added, never changed."""
 
 from django.db import models
+from django.utils import timezone
 
 from labeling.models.appendonly import AppendOnly
 from labeling.models.items import Assignment, Item, Purpose
@@ -37,7 +38,7 @@ class Judgment(AppendOnly):
         Guideline, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
     )
     active_ms = models.PositiveIntegerField(null=True)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         ordering = ["id"]
