@@ -37,7 +37,7 @@ def judgments(project: Project, pairs: "list[tuple[Item, ItemDraft]]") -> list[J
             kind=verdict.kind,
             label=str(verdict.edited) if verdict.edited is not None else verdict.label,
             strength=verdict.strength,
-            display_order=verdict.display_order,
+            display_order=verdict.display_order or [],
             answer=_answer(verdict),
             active_ms=verdict.active_ms,
             created_at=verdict.created_at or now,
@@ -85,7 +85,7 @@ def _people(names: set[str]) -> dict[str, User]:
 
 def _answer(verdict: "VerdictDraft") -> dict[str, Any]:
     """The answer as it was given: in the order shown, where that is known."""
-    order = verdict.display_order
+    order = verdict.display_order or []
     values = {
         "verdict": _shown_verdict(verdict),
         "ratings": {
@@ -102,7 +102,7 @@ def _answer(verdict: "VerdictDraft") -> dict[str, Any]:
 def _shown_number(verdict: "VerdictDraft") -> int | None:
     if verdict.edited is None:
         return None
-    order = verdict.display_order
+    order = verdict.display_order or []
     return 1 + (order.index(verdict.edited) if order else verdict.edited)
 
 

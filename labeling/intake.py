@@ -41,7 +41,7 @@ class VerdictDraft:
     edited: int | None = None
     text: str = ""
     rationale: str = ""
-    display_order: list[int] = field(default_factory=list)
+    display_order: list[int] | None = None
     active_ms: int | None = None
     created_at: datetime | None = None
 

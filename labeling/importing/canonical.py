@@ -53,21 +53,21 @@ def _verdict(value: Any, responses: int, name: str) -> VerdictDraft:
         strength=_number(value, "strength", name),
         edited=_number(value, "edited", name),
         ratings=_ratings(value.get("ratings") or {}, name),
-        display_order=_order(value.get("display_order") or [], responses, name),
+        display_order=_order(value.get("display_order"), responses, name),
         active_ms=_number(value, "active_ms", name),
         created_at=_time(value.get("created_at"), name),
     )
 
 
-def _order(value: Any, responses: int, name: str) -> list[int]:
+def _order(value: Any, responses: int, name: str) -> list[int] | None:
     """How the responses were shown: nothing, or each position once."""
-    if value and (
-        not isinstance(value, list) or not all(map(_whole, value)) or sorted(value) != [*range(responses)]
-    ):
+    if not value:
+        return None
+    if not isinstance(value, list) or not all(map(_whole, value)) or sorted(value) != [*range(responses)]:
         raise RowRefused(
             f"display_order of {name} is {str(value)[:60]}; name each of the positions 0 to {responses - 1} once"
         )
-    return list(value)
+    return value
 
 
 def _time(value: Any, name: str) -> datetime | None:
