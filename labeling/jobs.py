@@ -2,14 +2,20 @@
 
 from celery import shared_task
 
+from labeling import quality
 from labeling.importing import batches
-from labeling.models import ImportBatch
+from labeling.models import ImportBatch, Project
 from labeling.queue import release_expired
 
 
 @shared_task
 def run_import(batch_id: int) -> None:
     batches.run_import(ImportBatch.objects.select_related("project").get(pk=batch_id))
+
+
+@shared_task
+def measure_quality(project_id: int) -> None:
+    quality.refresh(Project.objects.get(pk=project_id))
 
 
 @shared_task

@@ -31,7 +31,10 @@ class TokenAuthentication(KnoxAuthentication):  # type: ignore[misc]
             digest = ""
         row = HOLDER.first(digest=digest) if digest else None
         if row is not None:
-            held, user = instance(AuthToken, TOKEN, row[: len(TOKEN)]), instance(User, USER, row[len(TOKEN) :])
+            held, user = (
+                instance(AuthToken, TOKEN, row[: len(TOKEN)]),
+                instance(User, USER, row[len(TOKEN) :]),
+            )
             held.user = user
             if user.is_active and (held.expiry is None or held.expiry > timezone.now()):
                 return user, held

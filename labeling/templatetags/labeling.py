@@ -1,8 +1,10 @@
 """Filters used by two or more pages."""
 
 from django import template
+from django.utils.safestring import SafeString
 
 from labeling.estimates import Estimate
+from labeling.rendering import render
 
 register = template.Library()
 NOT_ENOUGH = "not enough data"
@@ -33,3 +35,9 @@ def estimate_num(value: Estimate | None) -> str:
         return NOT_ENOUGH
     places = 0 if abs(value.value) >= 1000 else 2
     return f"{value.value:,.{places}f} [{value.low:,.{places}f}, {value.high:,.{places}f}], n {value.n:,}"
+
+
+@register.filter
+def rendered(text: str) -> SafeString:
+    """Text that people judge as safe HTML: Markdown, code and formulas. Its colours are in css/prose.css."""
+    return render(text)

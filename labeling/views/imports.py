@@ -2,6 +2,7 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.views.decorators.http import require_POST
 
 from labeling.access import Access, guarded
 from labeling.errors import Refused
@@ -24,6 +25,7 @@ def imports(request: HttpRequest, access: Access) -> HttpResponse:
                 person=access.person,
                 format=form.cleaned_data["format"],
                 licence=form.cleaned_data["licence"],
+                scrub=form.cleaned_data["scrub"],
             )
             return redirect("labeling:import", access.project.slug, batch.pk)
         except Refused as refusal:
@@ -45,8 +47,17 @@ def report(request: HttpRequest, access: Access, import_id: int) -> HttpResponse
     batch = get_object_or_404(ImportBatch, project=access.project, pk=import_id)
     context = {
         "batch": batch,
+        "rows_read": batch.new + batch.duplicate + batch.refused,
         "errors": batch.row_errors.all()[:500],
         "live": not batch.is_over,
         "section": "imports",
     }
     return page(request, "labeling/import.html", context, fragment="report")
+
+
+@require_POST
+@guarded("curate")
+def cancel(request: HttpRequest, access: Access, import_id: int) -> HttpResponse:
+    """Stop reading. What was read so far stays."""
+    get_object_or_404(ImportBatch, project=access.project, pk=import_id).request_cancel()
+    return redirect("labeling:import", access.project.slug, import_id)

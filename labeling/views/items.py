@@ -1,42 +1,37 @@
-"""Items: the list, and one item with what was said of it."""
+"""Items: the list, and one item with what was said of it and what its right answer is."""
 
-from django.core.paginator import Paginator
-from django.db.models import Count, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 
 from labeling.access import Access, guarded
-from labeling.curation import current_judgments
-from labeling.models import Assignment, Item, Judgment
+from labeling.blind import read_without_judging
+from labeling.errors import Refused
+from labeling.gold import mark_gold, mark_resolved_gold, unmark_gold
+from labeling.itemlist import STATES, items_of
+from labeling.models import Item, User
 from labeling.pages import page
-from labeling.values import LABEL_WORDS
-
-PER_PAGE = 50
-SORTS = {"": "id", "newest": "-id", "judgments": "-judgments_count"}
-PAYLOAD = ("messages", "extra")
+from labeling.sides import sides_of
+from labeling.wording import COMPARED
 
 
 @guarded("review")
 def items(request: HttpRequest, access: Access) -> HttpResponse:
-    q, status, sort = (request.GET.get(name, "") for name in ("q", "status", "sort"))
-    rows = _with_counts(Item.objects.filter(project=access.project).defer(*PAYLOAD))
-    q = q.replace("\0", "")
-    if q:
-        rows = rows.filter(preview__icontains=q)
-    if status in ("open", "done"):
-        waiting = Assignment.objects.filter(project=access.project, submitted_at=None, skipped_at=None)
-        rows = (
-            rows.filter(pk__in=waiting.values("item"))
-            if status == "open"
-            else rows.exclude(pk__in=waiting.values("item"))
-        )
-    paginator = Paginator(rows.order_by(SORTS.get(sort, "id")), PER_PAGE)
+    q = request.GET.get("q", "").replace("\0", "")[:200]
+    state, newest = request.GET.get("status", ""), request.GET.get("sort") == "newest"
+    found = items_of(
+        project=access.project,
+        q=q,
+        state=state if state in STATES else "",
+        newest=newest,
+        after=_number(request.GET.get("after")),
+        before=_number(request.GET.get("before")),
+    )
     context = {
-        "page_obj": paginator.get_page(request.GET.get("page")),
+        "found": found,
         "q": q,
-        "status": status,
-        "sort": sort,
+        "state": state if state in STATES else "",
+        "states": STATES.items(),
+        "sort": "newest" if newest else "",
         "section": "items",
     }
     return page(request, "labeling/items.html", context, fragment="rows")
@@ -45,46 +40,43 @@ def items(request: HttpRequest, access: Access) -> HttpResponse:
 @guarded("review")
 def item(request: HttpRequest, access: Access, item_id: int) -> HttpResponse:
     found = get_object_or_404(Item, project=access.project, pk=item_id)
-    blind = _is_blind(access, found)
-    responses = list(found.responses.order_by("position"))
-    if blind:
-        for response in responses:
-            response.origin = ""
+    refused, words = "", ""
+    if request.method == "POST":
+        assert access.person is not None
+        try:
+            words = _act(request, access, access.person, item_id)
+        except Refused as refusal:
+            refused = refusal.sentence
     context = {
         "item": found,
-        "messages_shown": found.messages,
-        "responses": responses,
-        "judgments": [] if blind else _judgments(access, found),
-        "blind": blind,
+        "sides": sides_of(project=access.project, item=found, reader=access.person),
+        "compared": access.project.task in COMPARED,
+        "refused": refused,
+        "words": words,
         "section": "items",
     }
-    return page(request, "labeling/item.html", context)
+    status = 422 if refused else 200
+    return page(request, "labeling/item.html", context, fragment="said", status=status)
 
 
-def _is_blind(access: Access, item: Item) -> bool:
-    """Whoever may still be given this item sees neither the others' answers nor who wrote the responses."""
-    if not access.can.annotate or access.person is None:
-        return False
-    slots = Assignment.objects.filter(item=item)
-    mine = slots.filter(person=access.person).first()
-    if mine is not None:
-        return mine.submitted_at is None and mine.skipped_at is None
-    return slots.filter(submitted_at=None, skipped_at=None).exists()
+def _act(request: HttpRequest, access: Access, person: User, item_id: int) -> str:
+    """What the pressed button asks for, and a sentence that says it was done."""
+    step = request.POST.get("do", "")
+    if step == "mark":
+        label, note = request.POST.get("label", ""), request.POST.get("note", "")
+        mark_gold(project=access.project, item_id=item_id, person=person, label=label, note=note)
+        return "People are checked by this item now; it is no work any more."
+    if step == "mark_settled":
+        mark_resolved_gold(project=access.project, item_id=item_id, person=person)
+        return "The settled answer is the known answer now; the item is no work any more."
+    if step == "unmark":
+        unmark_gold(project=access.project, item_id=item_id)
+        return "This item is work again."
+    if step == "read":
+        read_without_judging(project=access.project, item_id=item_id, person=person)
+        return "You read this item now and are not given it to judge."
+    raise Refused("Nothing was chosen; press one of the buttons of this page.")
 
 
-def _judgments(access: Access, item: Item) -> list[dict[str, object]]:
-    rows = current_judgments(access.project).filter(item=item).select_related("person").order_by("id")
-    return [
-        {
-            "person": row.person.username,
-            "label_words": LABEL_WORDS[row.label],
-            "order_words": " then ".join("AB"[position] for position in row.display_order),
-            "created_at": row.created_at,
-        }
-        for row in rows
-    ]
-
-
-def _with_counts(rows: QuerySet[Item]) -> QuerySet[Item]:
-    judged = Judgment.objects.filter(item=OuterRef("pk"), revision=1).order_by().values("item")
-    return rows.annotate(judgments_count=Coalesce(Subquery(judged.annotate(n=Count("pk")).values("n")), 0))
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isdigit() and len(text) < 19 else None

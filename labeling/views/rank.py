@@ -14,7 +14,7 @@ from labeling.access import Access, guarded
 from labeling.annotating import SKIP_REASONS, Sent, reopen, save_draft, skip, submit
 from labeling.errors import Refused, StaleLease
 from labeling.forms import JudgmentForm, LeaseForm, SkipForm
-from labeling.models import Assignment, User
+from labeling.models import Assignment, Project, Rationale, User
 from labeling.pages import page
 from labeling.preferences import ACTIONS, key_words, keys_of, last_read, mark_read
 from labeling.progress import own_progress
@@ -199,7 +199,7 @@ def _after(request: HttpRequest, access: Access, on_screen: int) -> HttpResponse
     assignment = claim_next(project=access.project, person=person, besides=[on_screen])
     if assignment is None:
         return HttpResponse(status=204)
-    return _task(request, access, assignment=assignment)
+    return _task(request, access, assignment=assignment, besides=1)
 
 
 def _task(
@@ -207,15 +207,18 @@ def _task(
     access: Access,
     *,
     assignment: Assignment | None = None,
+    besides: int = 0,
     notice: str = "",
     conflict: str = "",
     status: int = 200,
 ) -> HttpResponse:
+    """The page of one item, of this one or of the next; `besides` says how many the person has on the screen."""
     person, project = _person(access), access.project
     assignment = assignment or claim_next(project=project, person=person)
     task = show(assignment=assignment, person=person) if assignment else None
     progress, keys = own_progress(project=project, person=person), keys_of(person.preferences)
     start_from = request.GET.get("edit", "")
+    held = besides + (assignment is not None and assignment.submitted_at is None)
     context = {
         "task": task,
         "screen": task
@@ -224,6 +227,8 @@ def _task(
         ),
         "why_nothing": "" if task else why_nothing(project=project, person=person),
         "progress": progress,
+        "left": progress.left + held,
+        "total": progress.total + held,
         "active_today": duration(progress.active_today_ms),
         "notice": notice,
         "conflict": conflict,
@@ -232,7 +237,7 @@ def _task(
         "longest_text": LONGEST_TEXT,
         "key": {name: key_words(key) for name, key in keys.items()},
         "keys_json": json.dumps(keys),
-        "help": [(key_words(keys[a.name]), a.words) for a in ACTIONS if a.shown_for(project.task)],
+        "help": _help(project, keys),
         "preferences": person.preferences,
         "last_read": last_read(person.preferences, project.pk),
         "section": "rank",
@@ -240,6 +245,20 @@ def _task(
     response = page(request, "labeling/rank.html", context, fragment="task", status=status)
     response["Cache-Control"] = "no-store"
     return response
+
+
+def _help(project: Project, keys: dict[str, str]) -> list[tuple[str, str]]:
+    """The keys that mean something in this project, those of its kind of task first."""
+    unused = set()
+    if not project.ask_strength:
+        unused |= {"slightly", "clearly", "much"}
+    if project.rationale == Rationale.OFF:
+        unused.add("why")
+    if project.guideline_id is None:
+        unused.add("guide")
+    shown = [a for a in ACTIONS if a.shown_for(project.task) and a.name not in unused]
+    shown.sort(key=lambda action: not action.kinds)
+    return [(key_words(keys[action.name]), action.words) for action in shown]
 
 
 def _person(access: Access) -> User:

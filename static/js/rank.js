@@ -1,166 +1,133 @@
-// Ranking: keys, the time a person really spent, and an honest "Saved".
-import { actsOnEnter, bindKeys } from "./keyboard.js";
-import { signInLink } from "./session.js";
-import { say } from "./toast.js";
+// The annotating page. An entry module: nothing imports it.
+import { spentOn, startClock } from "./rank-clock.js";
+import { keepSoon, startDrafts } from "./rank-draft.js";
+import { startKeys } from "./rank-keys.js";
+import { startBeating } from "./rank-lease.js";
+import { ranking } from "./rank-order.js";
+import { answer, kindOf, skip, task, tell } from "./rank-page.js";
+import { pairwise } from "./rank-pairwise.js";
+import { goOn, isWaiting, leave, startQueue, undo } from "./rank-queue.js";
+import { rating } from "./rank-rating.js";
+import { dressView, layout, startView, views } from "./rank-view.js";
+import { demonstration, edit } from "./rank-write.js";
 
-const IDLE = 60_000;
-const task = () => document.getElementById("task");
-const judge = () => document.getElementById("judge");
-const skip = () => document.getElementById("skip");
+const KINDS = { pairwise, ranking, rating, demonstration, edit };
+const NONE = { acts: {}, missing: () => "" };
+const PAUSE = 400; // a second press so soon after the next item came was meant for the one before
+const seen = { at: -Infinity, touched: false };
 
-// Active time: pauses while the page is hidden; a gap longer than IDLE counts as IDLE.
-const clock = { spent: 0, last: performance.now() };
+// An item that cannot be answered, and a page without one, have only the keys that every page has.
+const answerable = () => Boolean(task().querySelector(".submit"));
+const kindNow = () => (answerable() ? KINDS[kindOf(task())] : NONE);
 
-function tick() {
-  const now = performance.now();
-  if (clock.last !== null) clock.spent += Math.min(now - clock.last, IDLE);
-  clock.last = document.hidden ? null : now;
-}
-
-function restart() {
-  clock.spent = 0;
-  clock.last = document.hidden ? null : performance.now();
-}
-
-function tell(words, { loud = true, bad = false } = {}) {
-  const slot = document.getElementById("saved");
-  slot?.classList.toggle("bad", bad);
-  if (slot) slot.textContent = words;
-  if (loud) document.getElementById("said").textContent = words;
-}
-
-// Said beside the task too, where it stays when the toast is closed.
-function notice(sentence, link) {
-  const shape = document.getElementById("notice-shape");
-  const box = shape.content.firstElementChild.cloneNode(true);
-  box.querySelector("p").append(sentence, " ", link);
-  document.querySelector(".task-notices").replaceChildren(box);
-}
-
-function signedOut(xhr) {
-  if (xhr.status === 401) notice(xhr.responseText.trim(), signInLink());
-}
-
-function choose(value) {
-  const radio = judge()?.querySelector(`[name=verdict][value=${value}]`);
-  if (!radio || radio.disabled) return false;
-  if (!radio.checked) {
-    radio.checked = true;
-    radio.dispatchEvent(new Event("change", { bubbles: true }));
-  }
-  radio.focus({ preventScroll: true });
-  return true;
+function missing() {
+  const open = kindNow().missing();
+  if (open) return open;
+  const why = task().querySelector("#why");
+  if (!why?.required || why.value.trim()) return "";
+  why.focus();
+  return "Say why, in a few words.";
 }
 
 function send() {
-  const form = judge();
-  if (!form) return false;
-  if (!form.querySelector("[name=verdict]:checked")) {
-    tell("Choose first: 1, 2, 0 or b.", { bad: true });
-    return true;
-  }
-  form.requestSubmit();
+  if (!answerable() || isWaiting()) return false;
+  if (performance.now() - seen.at < PAUSE && !seen.touched) return true;
+  const open = missing();
+  if (open) tell(open, { bad: true });
+  else depart("judge", answer());
   return true;
 }
 
-// While the reasons are open, digits pick a reason; otherwise they judge.
-function digit(value, number) {
-  if (skip()?.open) {
-    const reason = skip().querySelectorAll("[name=reason]")[number - 1];
-    reason?.click();
-    return true;
+function depart(what, form, button = null) {
+  if (what === "judge") {
+    for (const [name, value] of [["active_ms", spentOn(task())], ["layout", layout()]]) {
+      const input = form.querySelector(`[name=${name}]`) ?? form.appendChild(Object.assign(document.createElement("input"), { type: "hidden", name }));
+      input.value = value;
+    }
   }
-  return value ? choose(value) : false;
+  leave(what, form, button);
 }
 
-bindKeys({
-  1: () => digit("first", 1),
-  2: () => digit("second", 2),
-  3: () => digit("", 3),
-  4: () => digit("", 4),
-  5: () => digit("", 5),
-  0: () => (skip()?.open ? false : choose("tie")),
-  b: () => (skip()?.open ? false : choose("both_bad")),
-  Enter: (event) => (actsOnEnter(event.target) ? false : send()),
-  s: () => {
-    if (!skip()) return false;
-    skip().open = !skip().open;
-    (skip().open ? skip().querySelector("[name=reason]") : skip().querySelector("summary")).focus();
-    return true;
-  },
-});
-
-for (const name of ["pointerdown", "keydown", "wheel", "scroll", "touchstart"]) {
-  document.addEventListener(name, tick, { capture: true, passive: true });
+function toggleSkip() {
+  if (!skip()) return false;
+  skip().open = !skip().open;
+  skip().querySelector(skip().open ? "[name=reason]" : "summary").focus();
+  return true;
 }
-document.addEventListener("visibilitychange", tick);
 
-// A form is sent once: the second press while the first travels does nothing.
+function press(id) {
+  const found = task().querySelector(id);
+  found?.click();
+  return Boolean(found);
+}
+
+function reasonWhy() {
+  const why = task().querySelector("#why");
+  why?.focus();
+  return Boolean(why);
+}
+
+function dress() {
+  if (answer()) answer().noValidate = true;
+  dressView();
+  if (answerable()) kindNow().dress(task());
+}
+
+function touch(event) {
+  const field = event.target;
+  if (!task()?.contains(field) || !answerable() || !field.name || field.form !== answer()) return;
+  seen.touched = true;
+  if (document.querySelector("#saved.bad")) tell("", { loud: false });
+  kindNow().changed?.(field);
+  keepSoon(field.matches("textarea, input[type=number]") ? "text" : "choice");
+}
+
+
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  if (!task()?.contains(form)) return;
-  if (form.dataset.sending) {
-    event.preventDefault();
-    event.stopImmediatePropagation();
-    return;
-  }
-  form.dataset.sending = "yes";
-  tick();
-  const spent = form.querySelector("[name=active_ms]");
-  if (spent) spent.value = Math.round(clock.spent);
-  if (form.id === "judge") {
-    window.htmx?.trigger(document.getElementById("verdicts"), "htmx:abort");
-    tell("Saving", { loud: false });
-    task().setAttribute("aria-busy", "true");
-  }
-}, true);
-
-// Only the server's word counts: a page that came from elsewhere, such as a proxy's own sign-in, is no answer.
-const stored = (xhr) => xhr.getResponseHeader("Prefloop-Saved") === "1";
-
-document.addEventListener("htmx:beforeSwap", (event) => {
-  const { requestConfig, xhr } = event.detail;
-  if (!["judge", "skip-form"].includes(requestConfig?.elt.id) || stored(xhr) || [409, 422].includes(xhr.status)) return;
-  event.detail.shouldSwap = false;
+  if (!["judge", "skip-form", "later-form"].includes(form.id) || !task()?.contains(form)) return;
+  event.preventDefault();
+  if (form.id === "judge") send();
+  else if (!isWaiting()) depart(form.id.replace("-form", ""), form, event.submitter);
 });
 
-document.addEventListener("htmx:afterRequest", (event) => {
-  const { requestConfig, xhr } = event.detail;
-  const elt = requestConfig?.elt ?? event.detail.elt;
-  if (elt.id === "verdicts") {
-    if (!xhr.status) return;
-    const kept = xhr.status === 204;
-    if (kept) document.getElementById("signed-out")?.remove();
-    signedOut(xhr);
-    tell(kept ? "Choice kept" : "Choice not kept yet", { loud: false, bad: !kept });
-    if (xhr.status === 409 && document.contains(elt)) say(xhr.responseText.trim(), "warning");
-    return;
-  }
-  if (!["judge", "skip-form"].includes(elt.id)) return;
-  delete elt.dataset.sending;
-  task()?.removeAttribute("aria-busy");
-  if (stored(xhr)) {
-    restart();
-    tell(elt.id === "judge" ? "Saved" : "Skipped");
-    document.getElementById("task-title")?.focus({ preventScroll: true });
-    window.scrollTo(0, 0);
-  } else if (xhr.status) {
-    tell("Not saved", { bad: true });
-    signedOut(xhr);
-    if ([409, 422].includes(xhr.status)) document.querySelector(".task-notices .warn")?.focus();
-  }
+document.addEventListener("click", (event) => {
+  const tool = event.target.closest?.("[data-tool]")?.dataset.tool;
+  if (tool) (views[tool] ?? kindNow().acts[tool])?.();
+  const link = event.target.closest?.("#undo, #leave");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey || !task().contains(link)) return;
+  event.preventDefault();
+  if (link.id === "undo") undo();
+  else goOn();
 });
 
-// A refused draft is not a lost draft: the choice stays on the page and goes with the next submit.
-document.addEventListener("htmx:sendError", (event) => {
-  const form = event.detail.elt;
-  delete form.dataset.sending;
-  task()?.removeAttribute("aria-busy");
-  if (form.id === "judge") tell("Not saved", { bad: true });
+document.addEventListener("change", touch);
+document.addEventListener("input", (event) => {
+  if (event.target.matches?.("textarea, input[type=number]")) touch(event);
+});
+document.addEventListener("rank:shown", () => {
+  Object.assign(seen, { at: performance.now(), touched: false });
+  dress();
 });
 
-window.addEventListener("pageshow", (event) => {
-  if (!event.persisted) return;
-  document.querySelectorAll("#task form").forEach((form) => delete form.dataset.sending);
-  say("This page was kept by the browser; what you see may already be judged. Reload to be sure.", "warning");
+const keys = document.querySelector("#keys .keys");
+keys?.replaceChildren(document.getElementById("rank-help").content.cloneNode(true));
+startClock();
+startView();
+dress();
+startDrafts();
+startQueue();
+startBeating();
+startKeys({
+  kindNow,
+  send,
+  waits: isWaiting,
+  acts: {
+    submit: send,
+    skip: toggleSkip,
+    later: () => press("#later-form button"),
+    undo: () => press("#undo"),
+    why: reasonWhy,
+    ...views,
+  },
 });

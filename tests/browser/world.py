@@ -7,8 +7,11 @@ import io
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import django
+
+from tests.browser import kinds
 
 PASSWORD = "correct horse battery"
 PEOPLE = {
@@ -18,9 +21,16 @@ PEOPLE = {
     "cleo": "reviewer",
     "emma": "engineer",
     "leo": "lead",
+    "nia": "annotator",
+    "noa": "annotator",
+    "oli": "annotator",
+    "pia": "annotator",
+    "quin": "annotator",
+    "rio": "annotator",
 }
 SLUG = "support-answers"
 ITEMS = 60
+SESSIONS = "sessions.json"
 
 
 def rows() -> list[dict[str, object]]:
@@ -59,6 +69,22 @@ def build(model: Path) -> None:
     _judge(project, people["bea"], 40)
     freeze(project=project, recipe=PreferenceRecipe(), person=people["emma"])
     register_base(name="tiny", location=str(model))
+    kinds.build(people, PEOPLE)
+    _open_doors(people)
+
+
+def _open_doors(people: dict[str, Any]) -> None:
+    """A session for everyone, so that not every test has to type a password."""
+    from django.conf import settings
+    from django.test import Client
+
+    sessions = {}
+    for name, person in people.items():
+        client = Client()
+        client.force_login(person)
+        sessions[name] = client.cookies["sessionid"].value
+    beside_the_database = Path(settings.DATABASES["default"]["NAME"]).with_name(SESSIONS)
+    beside_the_database.write_text(json.dumps(sessions))
 
 
 def _judge(project: object, person: object, count: int) -> None:

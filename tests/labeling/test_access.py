@@ -12,6 +12,7 @@ from evaluation.planning import create_suite, plan_evaluation
 from labeling import urls as labeling_urls
 from labeling.access import BY_ROLE, Can, open_from_shell, open_project, visible_projects
 from labeling.errors import Refused
+from labeling.guidelines import save_guideline
 from labeling.models import Membership, Project, User
 from labeling.projects import set_role
 from labeling.queue import claim_next
@@ -33,11 +34,30 @@ PAGES: dict[str, dict[str, str]] = {
     "labeling:submit": {"post": "annotate"},
     "labeling:skip": {"post": "annotate"},
     "labeling:draft": {"post": "annotate"},
+    "labeling:undo": {"get": "annotate"},
+    "labeling:again": {"get": "annotate"},
+    "labeling:ahead": {"get": "annotate"},
+    "labeling:later": {"post": "annotate"},
+    "labeling:beat": {"post": "annotate"},
+    "labeling:preview": {"post": "annotate"},
+    "labeling:read": {"post": "annotate"},
     "labeling:items": {"get": "review"},
-    "labeling:item": {"get": "review"},
+    "labeling:item": {"get": "review", "post": "review"},
+    "labeling:review": {"get": "review", "post": "review"},
+    "labeling:review_item": {"get": "review", "post": "review"},
+    "labeling:disagreements": {"get": "review"},
+    "labeling:quality": {"get": "review"},
+    "labeling:my_quality": {"get": "annotate"},
     "labeling:imports": {"get": "curate", "post": "curate"},
     "labeling:import": {"get": "curate"},
     "labeling:people": {"get": "manage", "post": "manage"},
+    "labeling:import_cancel": {"post": "curate"},
+    "labeling:work": {"get": "review"},
+    "labeling:setup": {"get": "manage", "post": "manage"},
+    "labeling:pause": {"post": "manage"},
+    "labeling:project_preview": {"get": "curate"},
+    "labeling:guidelines": {"get": "review", "post": "manage"},
+    "labeling:guideline": {"get": "review"},
     "labeling:agreement": {"get": "review"},
     "labeling:datasets": {"get": "view_results", "post": "curate"},
     "labeling:dataset": {"get": "view_results"},
@@ -62,7 +82,14 @@ API: dict[str, dict[str, str]] = {
     "api-evaluations": {"get": "view_results", "post": "train"},
     "api-evaluation": {"get": "view_results"},
 }
-OUTSIDE_PROJECTS = {"labeling:projects", "labeling:tokens"}
+OUTSIDE_PROJECTS = {
+    "labeling:projects",
+    "labeling:project_new",
+    "labeling:invitation",
+    "labeling:tokens",
+    "labeling:keys",
+    "labeling:prefer",
+}
 
 
 @pytest.fixture
@@ -71,11 +98,15 @@ def addresses(project: Project) -> dict[str, str]:
     version = judged_version(project)
     slot = claim_next(project=project, person=world.person("ben")) or project.assignments.first()
     batch = world.import_file(project, world.json_lines(world.good_row(1)))
+    save_guideline(project=project, text="Prefer what is true.", person=None)
     run = launched(project, version)
     suite = create_suite(version=version)
     evaluation = plan_evaluation(project=project, suite=suite, checkpoints=[root_checkpoint()], person=None)
     numbers: dict[str, list[Any]] = {
         "submit": [slot.pk], "skip": [slot.pk], "draft": [slot.pk], "item": [slot.item_id], "import": [batch.pk],
+        "review_item": [slot.item_id],
+        "import_cancel": [batch.pk], "guideline": [1],
+        "again": [slot.pk], "ahead": [slot.pk], "later": [slot.pk], "beat": [slot.pk],
         "dataset": [version.number], "export": [version.number, "jsonl"], "training:run": [run.pk],
         "training:cancel": [run.pk], "evaluation:evaluation": [evaluation.pk], "evaluation:cancel": [evaluation.pk],
         "api-import": [batch.pk], "api-submit": [slot.pk], "api-run": [run.pk], "api-evaluation": [evaluation.pk],

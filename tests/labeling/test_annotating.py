@@ -318,7 +318,9 @@ def test_over_many_items_both_orders_are_about_as_frequent() -> None:
     shown = [display_order(key="key", item_hash=f"{n:032x}", turn=0, responses=2) for n in range(2000)]
     counts = Counter(map(tuple, shown))
     assert set(counts) == {(0, 1), (1, 0)}
-    assert 900 <= counts[0, 1] <= 1100  # binomial, 4.5 standard deviations; the key is fixed: it never flickers
+    assert (
+        900 <= counts[0, 1] <= 1100
+    )  # binomial, 4.5 standard deviations; the key is fixed: it never flickers
 
 
 def test_what_the_task_holds_can_be_sent_as_json_without_a_name_in_it(project: Project, ben: User) -> None:

@@ -110,7 +110,9 @@ def test_an_export_that_is_imported_elsewhere_is_exported_byte_for_byte_again(db
     assert b"".join(stream_judgments(project=second)) == content
 
 
-def test_what_people_judged_here_is_exported_byte_for_byte_again_elsewhere(project: Project, ben: User) -> None:
+def test_what_people_judged_here_is_exported_byte_for_byte_again_elsewhere(
+    project: Project, ben: User
+) -> None:
     world.put(project, *(world.draft(number, source_ref=f"quiz:{number}") for number in range(6)))
     world.judge_all(project, ben, ["0", "1", "tie", "both_bad"])
     other = world.make_project("Other")

@@ -1,0 +1,57 @@
+"""Text that people judge, as HTML that is safe to show: Markdown, code and mathematics, on the server.
+
+Two fences stand one behind the other. Raw HTML in a text is shown as text, never obeyed (`markdown`); and what was made
+of it is parsed again and rebuilt from what is allowed (`sanitising`). Nothing that comes out loads, runs, styles or
+sends anything; links leave only for http, https and mailto, in a window of their own.
+"""
+
+import hashlib
+import logging
+import re
+from html import escape
+
+from django.utils.safestring import SafeString, mark_safe
+
+from labeling.rendering.caching import Cache
+from labeling.rendering.markdown import TooMuch, to_html
+from labeling.rendering.sanitising import sanitised
+
+MAX_CHARS = 250_000
+CACHE_BYTES = 16 * 2**20
+
+cache = Cache(limit=CACHE_BYTES)
+logger = logging.getLogger(__name__)
+
+_UNWRITABLE = re.compile("[\x00\ud800-\udfff]")  # what HTML and UTF-8 have no way to write
+
+
+def render(text: str) -> SafeString:
+    """A `<div class="prose">` that shows `text`; the same text gives the same element, from memory while it lasts.
+
+    A text beyond MAX_CHARS, or one built to be slow (`markdown.TooMuch`), comes as `<div class="prose prose-plain">`
+    with its source, escaped and complete. Never raises.
+    """
+    key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    shown = cache.get(key)
+    if shown is None:
+        # Safe: sanitised or escaped in the line above each return of _shown.
+        shown = mark_safe(_shown(_UNWRITABLE.sub("\ufffd", text)))  # noqa: S308
+        cache.put(key, shown)
+    return shown
+
+
+def _shown(text: str) -> str:
+    if len(text) > MAX_CHARS:
+        return _plain(text)
+    try:
+        return f'<div class="prose">{sanitised(to_html(text))}</div>'
+    except TooMuch:
+        return _plain(text)
+    except Exception:
+        # One odd text must not keep a person from the rest of the queue.
+        logger.exception("A text could not be rendered and is shown as it is.")
+        return _plain(text)
+
+
+def _plain(text: str) -> str:
+    return f'<div class="prose prose-plain" dir="auto">{escape(text)}</div>'

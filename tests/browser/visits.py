@@ -1,0 +1,80 @@
+"""Ways into the site that many journeys share, and what its database says afterwards."""
+
+import json
+import os
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.browser import world
+
+AHEAD = re.compile(r"/rank/\d+/ahead/$")
+SUBMIT = re.compile(r"/rank/\d+/$")
+
+
+def let_in(context: BrowserContext, site: str, who: str) -> None:
+    """Sign in by the session that the site opened for everyone."""
+    sessions = json.loads(database_file().with_name(world.SESSIONS).read_text())
+    context.add_cookies([{"name": "sessionid", "value": sessions[who], "url": site}])
+
+
+def database_file() -> Path:
+    return Path(os.environ["DATABASE_URL"].removeprefix("sqlite:///"))
+
+
+def judging(page: Page, site: str, who: str, project: str) -> Page:
+    """Open the annotating page, and wait until the item after the first one is there."""
+    let_in(page.context, site, who)
+    with page.expect_response(AHEAD):
+        page.goto(f"{site}/p/{project}/rank/")
+    return page
+
+
+def without_scripts(browser: Any, site: str, who: str, project: str) -> Page:
+    context = browser.new_context(java_script_enabled=False)
+    let_in(context, site, who)
+    page: Page = context.new_page()
+    page.goto(f"{site}/p/{project}/rank/")
+    return page
+
+
+def prompt(page: Page) -> str:
+    return page.locator(".prompt").inner_text()
+
+
+def moved_on(page: Page, before: str, *, saved: str = "Saved") -> None:
+    expect(page.locator(".prompt")).not_to_have_text(before, use_inner_text=True)
+    expect(page.locator("#saved")).to_have_text(saved)
+
+
+def press(page: Page, *keys: str) -> None:
+    for key in keys:
+        page.keyboard.press(key)
+
+
+def answers(who: str, project: str) -> list[dict[str, Any]]:
+    """What is stored of this person's answers, oldest first."""
+    with closing(sqlite3.connect(database_file())) as database:
+        database.row_factory = sqlite3.Row
+        rows = database.execute(
+            "SELECT j.answer, j.revision, j.layout, j.strength, j.active_ms, j.item_id FROM labeling_judgment j "
+            "JOIN labeling_user u ON u.id = j.person_id JOIN labeling_project p ON p.id = j.project_id "
+            "WHERE u.username = ? AND p.slug = ? ORDER BY j.id",
+            (who, project),
+        ).fetchall()
+    return [{**dict(row), "answer": json.loads(row["answer"])} for row in rows]
+
+
+def publish(project: str, number: int, text: str) -> None:
+    """Give a project newer guidelines, as an owner would in another window."""
+    with closing(sqlite3.connect(database_file())) as database, database:
+        (key,) = database.execute("SELECT id FROM labeling_project WHERE slug = ?", (project,)).fetchone()
+        made = database.execute(
+            "INSERT INTO labeling_guideline (project_id, number, text, created_at) VALUES (?, ?, ?, datetime('now'))",
+            (key, number, text),
+        )
+        database.execute("UPDATE labeling_project SET guideline_id = ? WHERE id = ?", (made.lastrowid, key))
