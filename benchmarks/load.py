@@ -21,6 +21,7 @@ from typing import Any
 from benchmarks.servers import Server, steal_ticks
 
 STEAL_LIMIT = 0.02
+PATIENCE_SECONDS = 300
 
 
 class Failed(Exception):
@@ -69,7 +70,7 @@ class Line:
         if self.socket is not None and select.select([self.socket], [], [], 0)[0]:
             self.close()  # the server ended a connection that had been idle for long
         if self.socket is None:
-            self.socket = socket.create_connection(self.target, timeout=300)
+            self.socket = socket.create_connection(self.target, timeout=PATIENCE_SECONDS)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._acknowledge_at_once()
         return self.socket
@@ -217,9 +218,9 @@ def measure(server: Server, shift: Shift) -> Figures:
     clients = [context.Process(target=run_shift, args=(shift, share, gate, results)) for share in shares]
     for client in clients:
         client.start()
-    gate.wait(60)
+    gate.wait(PATIENCE_SECONDS)
     began, cpu, stolen = time.monotonic(), server.cpu_seconds(), steal_ticks()
-    works = [results.get(timeout=shift.seconds + 600) for _ in clients]
+    works = [results.get(timeout=shift.seconds + PATIENCE_SECONDS) for _ in clients]
     cpu, after = server.cpu_seconds() - cpu, steal_ticks()
     for client in clients:
         client.join()

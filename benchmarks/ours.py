@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,14 +28,19 @@ class Inside:
 
     def __call__(self, verb: Callable[..., Any], **arguments: Any) -> Any:
         """Call a function there; returns what it returns. Raises RuntimeError with its traceback."""
-        self._connection.send((verb, arguments))
-        done, answer = self._connection.recv()
+        try:
+            self._connection.send((verb, arguments))
+            done, answer = self._connection.recv()
+        except (EOFError, OSError) as error:
+            self._process.join()
+            raise RuntimeError(f"{verb.__name__} ended its process with {self._process.exitcode}") from error
         if not done:
             raise RuntimeError(answer)
         return answer
 
     def close(self) -> None:
-        self._connection.send(None)
+        with suppress(BrokenPipeError):
+            self._connection.send(None)
         self._process.join()
 
 

@@ -25,8 +25,11 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class DisagreementLine:
-    """An item on which people differ, and each answer with those who gave it. `said` is empty where the reader may still be given the item (`hidden`);
-    `settled` is the settled answer in words, or empty."""
+    """An item on which people differ, and each answer with those who gave it.
+
+    `said` is empty where the reader may still be given the item (`hidden`); `settled` is the settled answer in words,
+    or empty.
+    """
 
     item_id: int
     preview: str

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, time
 from statistics import median
 
+from django.core.cache import cache
 from django.utils import timezone
 
 from labeling import quality
@@ -19,6 +20,7 @@ from labeling.repeats import repeated_by_person
 
 NEWEST = 2_000
 FEWEST_OTHERS = 3
+DAY = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +34,32 @@ class Own:
 
 
 def own_quality(*, project: Project, person: User, until: datetime | None = None) -> Own:
-    """Their own numbers, from their newest NEWEST items before `until`; where none is given, the last midnight."""
-    until = until or last_midnight()
+    """Their own numbers, from their newest NEWEST items before `until`; where none is given, the last midnight, and
+    then they are worked out once a day."""
+    day = until or last_midnight()
+    line = _line(project, person, day) if until else _line_of_the_day(project, person, day)
     seat = Seat.objects.filter(project=project, person=person).first()
-    line = PersonLine(
-        person.pk, person.username, seat.judged if seat else 0, skipped=seat.skipped if seat else 0
-    )
-    if seat is not None and seat.judged and seat.active_ms:
-        line.mean_ms = seat.active_ms / seat.judged
+    if seat is not None:
+        line.judgments, line.skipped = seat.judged, seat.skipped
+        line.mean_ms = seat.active_ms / seat.judged if seat.judged and seat.active_ms else None
+    return Own(line, _others(project, person), day)
+
+
+def _line_of_the_day(project: Project, person: User, day: datetime) -> PersonLine:
+    key = f"own-quality:{project.pk}:{person.pk}:{day.isoformat()}"
+    found: PersonLine | None = cache.get(key)
+    if found is None:
+        found = _line(project, person, day)
+        cache.set(key, found, DAY)
+    return found
+
+
+def _line(project: Project, person: User, until: datetime) -> PersonLine:
+    line = PersonLine(person.pk, person.username, 0)
     if project.task in COMPARING:
         _lean(project, person, line, until)
         _check(project, person, line, until)
-    return Own(line, _others(project, person), until)
+    return line
 
 
 def last_midnight() -> datetime:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from html import escape
 
 from markdown_it import MarkdownIt
+from markdown_it.parser_block import ParserBlock
 from markdown_it.parser_inline import ParserInline
 from markdown_it.renderer import RendererHTML
 from markdown_it.rules_block import StateBlock
@@ -19,7 +20,7 @@ from markdown_it.utils import EnvType, OptionsDict
 from labeling.rendering.code import Clock, highlighted
 from labeling.rendering.formulas import MAX_TEX, mathml
 
-MAX_WORK = 60_000
+MAX_WORK = 100_000
 MAX_TOKENS = 150_000
 MAX_NESTING = 40
 MARKDOWN_CLASSES = frozenset(
@@ -45,6 +46,7 @@ _CLOSERS = {"$$": "$$", r"\[": r"\]", r"\(": r"\)"}
 _OPENS_BLOCK = re.compile(r"\$\$|\\\[|\\begin\{((?:align|equation|gather|multline)\*?)\}")
 _DOLLARS = re.compile(r"\$((?:[^$\\]|\\.)+)\$(?![0-9A-Z_])", re.DOTALL)
 _AMOUNT = re.compile(r"[\d.,]+\s+[A-Za-z]{2,}")
+# \[1\] and \[a link\](x) are brackets that someone escaped.
 _IN_BRACKETS = re.compile(r"\s.*\s|.*[\\^_=+<>{}].*", re.DOTALL)
 
 
@@ -58,6 +60,16 @@ class _Inline(ParserInline):
     def skipToken(self, state: StateInline) -> None:  # noqa: N802
         _work(state.env, 1)
         super().skipToken(state)
+
+
+class _Blocks(ParserBlock):
+    """Counts containers too, which may be empty and many."""
+
+    def tokenize(self, state: StateBlock, startLine: int, endLine: int) -> None:  # noqa: N803
+        _work(state.env, 2)
+        if state.level > MAX_NESTING:
+            raise TooMuch
+        super().tokenize(state, startLine, endLine)
 
 
 class _Markdown(MarkdownIt):
@@ -83,8 +95,6 @@ def _count_inline(state: StateInline, silent: bool) -> bool:
 
 def _count_block(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     _work(state.env, 2)
-    if state.level > MAX_NESTING:
-        raise TooMuch
     return False
 
 
@@ -114,7 +124,6 @@ def _delimited(state: StateInline, opener: str) -> tuple[str, int] | None:
     tex = state.src[start:end]
     if end < 0 or not tex.strip():
         return None
-    # \[1\] and \[a link\](x) are brackets that someone escaped.
     if opener == r"\[" and (not _IN_BRACKETS.fullmatch(tex) or state.src[end + 2 : end + 3] == "("):
         return None
     return tex, end + 2
@@ -140,9 +149,11 @@ def _block_math(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     found = _block_lines(state, start, min(end, start + _MATH_LINES), opener[0], closer)
     if found is None:
         return False
+    source, last = found
+    tex = source if opener[1] else source[2:].replace(closer, "", 1)
+    if opener[0] == r"\[" and not _IN_BRACKETS.fullmatch(tex):
+        return False
     if not silent:
-        source, last = found
-        tex = source if opener[1] else source[2:].replace(closer, "", 1)
         token = state.push("math_block", "", 0)
         token.content, token.markup, token.map = tex, source, [start, last + 1]
         state.line = last + 1
@@ -264,7 +275,7 @@ class _Renderer(RendererHTML):
 
 def _made() -> MarkdownIt:
     parser = _Markdown(renderer_cls=_Renderer)
-    parser.inline = _Inline()
+    parser.inline, parser.block = _Inline(), _Blocks()
     parser.configure("commonmark", {"html": False, "breaks": True, "maxNesting": MAX_NESTING + 10})
     parser.enable(["table", "strikethrough"])
     parser.inline.ruler.before("text", "count", _count_inline)

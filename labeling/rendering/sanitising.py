@@ -13,7 +13,8 @@ _MATHML = (
 )
 TAGS = frozenset(f"{_HTML} {_MATHML}".split(" "))
 # With any value, since none of these can load, run, style or name anything; everything else is a choice from a few.
-ATTRIBUTES = {
+ATTRIBUTES: dict[str, set[str]] = {
+    "*": set(),
     "a": {"href"},
     "ol": {"start"},
     "mspace": {"width"},

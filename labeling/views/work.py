@@ -9,6 +9,7 @@ from django.urls import reverse
 from labeling import quality
 from labeling.access import Access, guarded
 from labeling.charts import SCHEMA
+from labeling.models import Project
 from labeling.pages import page
 from labeling.work import PACE_DAYS, Pace, Work, work_of
 
@@ -18,8 +19,7 @@ def work(request: HttpRequest, access: Access) -> HttpResponse:
     """The whole page; agreement, which takes longest to work out, is asked for by the page itself."""
     project = access.project
     if request.GET.get("part") == "agreement":
-        alpha: dict[str, Any] = {"alpha": quality.agreement(project).alpha, "asked": True, "section": "work"}
-        return page(request, "labeling/work.html", alpha, fragment="agreement")
+        return page(request, "labeling/work.html", _agreement(project), fragment="agreement")
     found = work_of(project)
     too_few = found.amount.left > 0 and found.annotators < project.overlap
     context = {
@@ -36,6 +36,13 @@ def work(request: HttpRequest, access: Access) -> HttpResponse:
         "section": "work",
     }
     return page(request, "labeling/work.html", context)
+
+
+def _agreement(project: Project) -> dict[str, Any]:
+    """What is known of it; a large project is measured by a worker, and the page asks again until it is."""
+    found = quality.latest(project)
+    alpha = found.measure.estimate("alpha") if found.measure else None
+    return {"alpha": alpha, "asked": True, "measuring": found.measure is None, "section": "work"}
 
 
 def duration(seconds: float) -> str:

@@ -14,6 +14,7 @@ from labeling.queue import claim_next
 from labeling.repeats import repeated_by_person
 from labeling.values import DemonstrationAnswer, PairwiseAnswer, RankingAnswer, RatingAnswer
 from tests import world
+from tests.labeling.sure import sure
 
 pytestmark = pytest.mark.data_layer
 ATTRIBUTES = [{"key": "help", "words": "Helpfulness", "low": 1, "high": 5}]
@@ -93,7 +94,7 @@ def test_repeats_leave_no_slot_behind_when_they_are_put_down(ben: User) -> None:
     world.fill(project, 120)
     while (slot := claim_next(project=project, person=ben)) is not None:
         if slot.purpose == Purpose.REPEAT:
-            skip(project=project, assignment_id=slot.pk, person=ben, token=slot.token, reason="unclear")
+            skip(project=project, assignment_id=slot.pk, person=ben, token=sure(slot.token), reason="unclear")
             break
         world.send(slot, ben, PairwiseAnswer(verdict="tie"))
     assert slot is not None
@@ -165,7 +166,7 @@ def test_reloading_does_not_change_what_is_due(ben: User, ada: User) -> None:
     for item in items[:10]:
         mark_gold(project=project, item_id=item.pk, person=ada, label="0")
     for _ in range(10):
-        first, second = (claim_next(project=project, person=ben) for _ in range(2))
+        first, second = (sure(claim_next(project=project, person=ben)) for _ in range(2))
         assert first.pk == second.pk
         world.send(first, ben, PairwiseAnswer(verdict="tie"))
 

@@ -22,6 +22,7 @@ from labeling.reviewing import return_with_comment
 from labeling.tasks import shown_order
 from labeling.values import Answer, DemonstrationAnswer, PairwiseAnswer, RankingAnswer, RatingAnswer
 from tests import world
+from tests.labeling.sure import sure
 
 ATTRIBUTES = [
     {"key": "help", "words": "Helpfulness", "low": 1, "high": 5},
@@ -34,7 +35,7 @@ def give(project: Project, name: str, answers: list[Answer]) -> None:
     """Let somebody answer what they are given, with these in terms of the stored responses."""
     who = world.person(name)
     for answer in answers:
-        slot = claim_next(project=project, person=who)
+        slot = sure(claim_next(project=project, person=who))
         assert slot is not None
         world.send(slot, who, answer)
 
@@ -42,7 +43,7 @@ def give(project: Project, name: str, answers: list[Answer]) -> None:
 def rankings(project: Project, name: str, orders: list[list[int]]) -> None:
     who = world.person(name)
     for order in orders:
-        slot = claim_next(project=project, person=who)
+        slot = sure(claim_next(project=project, person=who))
         shown = shown_order(slot, slot.turn)
         text = ">".join(str(shown.index(position) + 1) for position in order)
         world.send(slot, who, RankingAnswer(order=text))
@@ -77,15 +78,15 @@ def test_the_page_shows_what_the_statistics_say_of_the_answers(compared: Project
     assert found.estimate("alpha") == alpha_estimate(labels)
     assert (found.judgments, found.items, found.shared) == (120, 40, 40)
     assert found.differing == sum(len(set(given.values())) > 1 for given in labels.values())
-    kappas = sorted(pair.kappa.value for pair in pairwise_kappas(labels))
-    assert [line.values["kappa"].value for line in found.pairs] == pytest.approx(kappas)
+    kappas = sorted(sure(pair.kappa).value for pair in pairwise_kappas(labels))
+    assert [sure(line.values["kappa"]).value for line in found.pairs] == pytest.approx(kappas)
     assert {s.key for s in found.statistics} == {"alpha", "fleiss", "agrees", "left", "longer", "consistent"}
 
 
 def test_everybody_together_agrees_as_often_as_the_pairs_do(compared: Project) -> None:
     found = quality.measured(compared)
-    raw = [line.values["raw"].value for line in found.pairs]
-    assert found.estimate("agrees").value == pytest.approx(np.mean(raw))
+    raw = [sure(line.values["raw"]).value for line in found.pairs]
+    assert sure(found.estimate("agrees")).value == pytest.approx(np.mean(raw))
     people = by_name(compared)
     assert np.mean([people[name].agrees.value for name in TRIO]) == pytest.approx(np.mean(raw))
 
@@ -97,16 +98,16 @@ def test_how_much_better_counts_where_the_project_asks_for_it(db: None) -> None:
     for name, more in (("ben", 0), ("bea", 1)):
         who = world.person(name)
         for n, strength in enumerate(strengths):
-            slot = claim_next(project=project, person=who)
+            slot = sure(claim_next(project=project, person=who))
             verdict = world.verdict_for(str(n % 2), slot)
             graded = min(3, int(strength) + more)
             world.send(slot, who, PairwiseAnswer.model_validate({"verdict": verdict, "strength": graded}))
     found = quality.measured(project)
-    assert found.estimate("alpha").value == 1.0
-    assert 0.7 < found.estimate("alpha_strength").value < 1.0
+    assert sure(found.estimate("alpha")).value == 1.0
+    assert 0.7 < sure(found.estimate("alpha_strength")).value < 1.0
     (pair,) = found.pairs
-    assert pair.values["kappa"].value == 1.0
-    assert 0.5 < pair.values["weighted"].value < 1.0
+    assert sure(pair.values["kappa"]).value == 1.0
+    assert 0.5 < sure(pair.values["weighted"]).value < 1.0
 
 
 def test_rankings_are_compared_by_tau_and_w(db: None) -> None:
@@ -121,11 +122,11 @@ def test_rankings_are_compared_by_tau_and_w(db: None) -> None:
     rankings(project, "ben", [[2, 1, 0]] * 14)
     rankings(project, "bea", [[2, 1, 0]] * 10 + [[0, 1, 2]] * 4)
     found = quality.measured(project)
-    assert found.estimate("tau").value == pytest.approx((10 - 4) / 14)
-    assert found.estimate("w").value == pytest.approx(10 / 14)
-    assert found.pairs[0].values["tau"].value == pytest.approx(6 / 14)
-    assert (found.differing, by_name(project)["ben"].longer_share.value) == (4, 1.0)
-    assert by_name(project)["bea"].agrees.value == pytest.approx(10 / 14)
+    assert sure(found.estimate("tau")).value == pytest.approx((10 - 4) / 14)
+    assert sure(found.estimate("w")).value == pytest.approx(10 / 14)
+    assert sure(found.pairs[0].values["tau"]).value == pytest.approx(6 / 14)
+    assert (found.differing, sure(by_name(project)["ben"].longer_share).value) == (4, 1.0)
+    assert sure(by_name(project)["bea"].agrees).value == pytest.approx(10 / 14)
 
 
 def test_ratings_have_an_alpha_for_each_attribute_and_agree_within_a_step(db: None) -> None:
@@ -143,9 +144,9 @@ def test_ratings_have_an_alpha_for_each_attribute_and_agree_within_a_step(db: No
     assert {s.key for s in found.statistics if s.key.startswith("alpha")} == {
         "alpha_ordinal.help", "alpha_interval.help", "alpha_ordinal.truth", "alpha_interval.truth",
     }  # fmt: skip
-    assert found.estimate("alpha_ordinal.truth").value == 1.0
-    assert 0 < found.estimate("alpha_interval.help").value < 1.0
-    assert found.estimate("agrees").value == 1.0
+    assert sure(found.estimate("alpha_ordinal.truth")).value == 1.0
+    assert 0 < sure(found.estimate("alpha_interval.help")).value < 1.0
+    assert sure(found.estimate("agrees")).value == 1.0
     assert found.pairs == []
 
 
@@ -155,9 +156,9 @@ def test_clicking_always_the_left_one_shows_and_is_no_preference(db: None) -> No
     give(project, "ben", [PairwiseAnswer(verdict="first")] * 60)
     give(project, "bea", [PairwiseAnswer(verdict="first"), PairwiseAnswer(verdict="second")] * 30)
     people = by_name(project)
-    assert people["ben"].left_share.value == 1.0
-    assert people["ben"].left_share.low > 0.9
-    assert people["bea"].left_share.low < 0.5 < people["bea"].left_share.high
+    assert sure(people["ben"].left_share).value == 1.0
+    assert sure(people["ben"].left_share).low > 0.9
+    assert sure(people["bea"].left_share).low < 0.5 < sure(people["bea"].left_share).high
     page = world.sign_in(world.person("ada")).get(reverse("labeling:quality", args=[project.slug]))
     assert page.text.count("leans to the first") == 1
 
@@ -166,7 +167,7 @@ def test_the_longer_response_is_told_from_the_stored_texts(db: None) -> None:
     project = world.make_project()
     world.put(project, *(world.draft(n, first="short", second=f"a longer answer {n}") for n in range(12)))
     world.judge_all(project, world.person("ben"), ["1"] * 12)
-    assert by_name(project)["ben"].longer_share.value == 1.0
+    assert sure(by_name(project)["ben"].longer_share).value == 1.0
 
 
 def test_who_judges_at_random_is_told_from_the_others(db: None) -> None:
@@ -177,7 +178,7 @@ def test_who_judges_at_random_is_told_from_the_others(db: None) -> None:
         world.judge_all(project, world.person(name), labels)
     world.judge_all(project, world.person("emma"), list(rng.choice(["0", "1"], 120)))
     people = by_name(project)
-    assert people["emma"].reliability.high < min(people[name].reliability.low for name in TRIO)
+    assert sure(people["emma"].reliability).high < min(people[name].reliability.low for name in TRIO)
 
 
 def test_checks_count_for_people_and_never_for_agreement(ada: User, ben: User) -> None:
@@ -224,7 +225,7 @@ def test_whatever_a_number_rests_on_makes_it_be_measured_anew(
     compared: Project, ada: User, leo: User
 ) -> None:
     states = [quality.state_of(compared)]
-    judgment = compared.judgments.first()
+    judgment = sure(compared.judgments.first())
     return_with_comment(project=compared, assignment_id=judgment.assignment_id, reviewer=leo, comment="Again")
     states.append(quality.state_of(compared))
     mark_gold(project=compared, item_id=judgment.item_id, person=leo, label="0")
@@ -249,7 +250,9 @@ def test_a_large_project_is_measured_by_a_worker_and_the_page_asks_until_it_is_d
 ) -> None:
     sent: list[Any] = []
     monkeypatch.setattr(quality, "SMALL", 100)
-    monkeypatch.setattr(quality.current_app, "send_task", lambda name, args: sent.append((name, args)))
+    monkeypatch.setattr(
+        "labeling.quality.current_app.send_task", lambda name, args: sent.append((name, args))
+    )
     client, url = world.sign_in(ada), reverse("labeling:agreement", args=[compared.slug])
     for _ in range(2):
         page = client.get(url).text
@@ -268,7 +271,7 @@ def test_a_large_project_that_was_measured_just_now_is_not_measured_for_every_an
     compared: Project, bea: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[Any] = []
-    monkeypatch.setattr(quality.current_app, "send_task", lambda name, args: sent.append(args))
+    monkeypatch.setattr("labeling.quality.current_app.send_task", lambda name, args: sent.append(args))
     monkeypatch.setattr(quality, "SMALL", 100)
     before = quality.measured(compared)
     world.fill(compared, 1, start=40)
@@ -277,7 +280,7 @@ def test_a_large_project_that_was_measured_just_now_is_not_measured_for_every_an
     assert (found.measure, found.stale, found.waiting, sent) == (before, True, False, [])
     monkeypatch.setattr(quality, "REST", 0)
     later = timezone.now() + timedelta(minutes=2)
-    monkeypatch.setattr(quality.timezone, "now", lambda: later)
+    monkeypatch.setattr("labeling.quality.timezone.now", lambda: later)
     found = quality.latest(compared)
     assert (found.measure, found.waiting, len(sent)) == (before, True, 1)
 
@@ -289,7 +292,7 @@ def test_a_broker_that_is_away_costs_nobody_the_page(
         raise OSError("no broker")
 
     monkeypatch.setattr(quality, "SMALL", 100)
-    monkeypatch.setattr(quality.current_app, "send_task", away)
+    monkeypatch.setattr("labeling.quality.current_app.send_task", away)
     reply = world.sign_in(ada).get(reverse("labeling:quality", args=[compared.slug]))
     assert (reply.status_code, "A worker is counting" in reply.text) == (200, True)
 

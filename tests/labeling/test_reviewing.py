@@ -1,10 +1,14 @@
 """Review and adjudication: one reviewer at a time, nobody their own, and no judgment is ever changed."""
 
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 import pytest
 from django.db import DatabaseError, transaction
+from django.db.models import QuerySet
 
 from labeling import reviewing
 from labeling.annotating import reopen
@@ -17,6 +21,7 @@ from labeling.reviewing import accept, accept_many, resolve, return_with_comment
 from labeling.tasks import show
 from labeling.values import PairwiseAnswer, RankingAnswer
 from tests import world
+from tests.labeling.sure import sure
 
 pytestmark = pytest.mark.data_layer
 
@@ -25,16 +30,14 @@ pytestmark = pytest.mark.data_layer
 def mine(project: Project, ben: User) -> Judgment:
     """Ben's answer to the only item."""
     world.fill(project, 1)
-    judged = world.judge_next(project, ben)
-    assert judged is not None
-    return judged
+    return sure(world.judge_next(project, ben))
 
 
 def state(judgment: Judgment) -> str:
     return Assignment.objects.values_list("review", flat=True).get(pk=judgment.assignment_id)
 
 
-def act(verb, judgment: Judgment, who: User, **more):
+def act(verb: Callable[..., Review], judgment: Judgment, who: User, **more: Any) -> Review:
     return verb(project=judgment.project, assignment_id=judgment.assignment_id, reviewer=who, **more)
 
 
@@ -70,7 +73,7 @@ def test_ben_does_not_review_his_own_answer(ben: User) -> None:
     project = world.make_project()
     Membership.objects.filter(user=ben).update(role="reviewer")
     world.fill(project, 1)
-    judged = world.judge_next(project, ben)
+    judged = sure(world.judge_next(project, ben))
     for verb in (take_up, accept, take_back):
         with pytest.raises(Refused, match="your own"):
             act(verb, judged, ben)
@@ -92,7 +95,7 @@ def test_emma_may_take_over_what_cleo_has_left_lying(
     act(take_up, mine, cleo)
     monkeypatch.setattr(reviewing, "HELD", timedelta(0))
     act(accept, mine, emma)
-    assert Review.objects.last().reviewer == emma
+    assert sure(Review.objects.last()).reviewer == emma
 
 
 def test_an_accepted_answer_cannot_be_changed_by_ben(mine: Judgment, ben: User, cleo: User) -> None:
@@ -112,20 +115,20 @@ def test_cleo_does_not_accept_an_answer_that_ben_changed_under_her_eyes(
     with pytest.raises(Refused, match="changed while you were reading it"):
         act(accept, mine, cleo, judgment_id=mine.pk)
     act(accept, mine, cleo, judgment_id=again.pk)
-    assert Review.objects.last().judgment == again
+    assert sure(Review.objects.last()).judgment == again
 
 
 def test_a_returned_answer_comes_back_first_to_ben_with_the_comment_and_his_new_one_replaces_it(
     project: Project, ben: User, bea: User, cleo: User
 ) -> None:
     world.fill(project, 3)
-    judged = world.judge_next(project, ben)
+    judged = sure(world.judge_next(project, ben))
     claim_next(project=project, person=ben)
     act(return_with_comment, judged, cleo, comment="Read the second one to its end.")
     assert not current_judgments(project).exists()
 
-    assert claim_next(project=project, person=bea).item_id != judged.item_id
-    slot = claim_next(project=project, person=ben)
+    assert sure(claim_next(project=project, person=bea)).item_id != judged.item_id
+    slot = sure(claim_next(project=project, person=ben))
     task = show(assignment=slot, person=ben)
     assert (slot.item_id, task.revises) == (judged.item_id, 1)
     assert task.comment == "Read the second one to its end."
@@ -133,7 +136,7 @@ def test_a_returned_answer_comes_back_first_to_ben_with_the_comment_and_his_new_
     again = world.send(slot, ben, PairwiseAnswer(verdict="tie"), revises=1)
     assert (again.revision, state(again)) == (2, "submitted")
     assert list(current_judgments(project)) == [again]
-    assert claim_next(project=project, person=ben).item_id != judged.item_id
+    assert sure(claim_next(project=project, person=ben)).item_id != judged.item_id
     assert Judgment.objects.filter(pk=judged.pk, label=judged.label).exists()
 
 
@@ -178,7 +181,7 @@ def test_many_answers_are_accepted_at_once_and_each_refusal_says_why(
     project: Project, ben: User, cleo: User
 ) -> None:
     world.fill(project, 4)
-    slots = [world.judge_next(project, who).assignment_id for who in (ben, ben, cleo, ben)]
+    slots = [sure(world.judge_next(project, who)).assignment_id for who in (ben, ben, cleo, ben)]
     done = accept_many(project=project, assignment_ids=[*slots, 10**9], reviewer=cleo)
     assert [review.assignment_id for review in done.reviews] == [slots[0], slots[1], slots[3]]
     assert ["your own" in done.refused[0], "no such answer" in done.refused[1]] == [True, True]
@@ -191,7 +194,7 @@ def test_cleo_reads_no_answer_to_an_item_that_she_may_still_be_given(
 ) -> None:
     project = world.make_project(overlap=2)
     (item,) = world.fill(project, 1)
-    judged = world.judge_next(project, bea)
+    judged = sure(world.judge_next(project, bea))
     assert hidden_items(project=project, person=cleo, items=[item.pk]) == {item.pk}
     assert hidden_items(project=project, person=leo, items=[item.pk]) == set()
     with pytest.raises(Refused, match="still be given item"):
@@ -244,7 +247,7 @@ def test_a_settled_answer_must_fit_the_task(project: Project, ben: User, cleo: U
 def test_a_ranking_is_settled_by_letters(ben: User, cleo: User) -> None:
     project = world.make_project(task="ranking")
     (item,) = world.fill(project, 1)
-    world.send(claim_next(project=project, person=ben), ben, RankingAnswer(order="1>2"))
+    world.send(sure(claim_next(project=project, person=ben)), ben, RankingAnswer(order="1>2"))
     settled = resolve(project=project, item_id=item.pk, person=cleo, label="b > a")
     assert settled.label == "1>0"
     for label in ("A", "A > C", "A > B > A", ""):
@@ -257,14 +260,14 @@ def test_the_database_refuses_to_change_a_review_or_a_settled_answer(mine: Judgm
     resolve(project=mine.project, item_id=mine.item_id, person=cleo, label="0")
     for model in (Review, Resolution):
         with pytest.raises(DatabaseError), transaction.atomic():
-            model._base_manager.all()._update([(model._meta.get_field("comment"), None, "changed")])
+            QuerySet(model).update(comment="changed")
 
 
 @pytest.mark.django_db(transaction=True)
 def test_of_six_reviewers_who_take_up_one_answer_at_once_exactly_one_has_it() -> None:
     project = world.make_project()
     world.fill(project, 1)
-    judged = world.judge_next(project, world.person("ben"))
+    judged = sure(world.judge_next(project, world.person("ben")))
     crowd = [world.person(f"reviewer{n}") for n in range(6)]
     Membership.objects.bulk_create(Membership(project=project, user=who, role="lead") for who in crowd)
 
@@ -275,7 +278,7 @@ def test_of_six_reviewers_who_take_up_one_answer_at_once_exactly_one_has_it() ->
             return False
         return True
 
-    won = world.together([lambda who=who: attempt(who) for who in crowd])
+    won = world.together([partial(attempt, who) for who in crowd])
     assert won.count(True) == 1
     assert Review.objects.get().reviewer == crowd[won.index(True)]
 
@@ -285,7 +288,7 @@ def test_an_answer_accepted_and_changed_at_once_ends_as_one_of_the_two() -> None
     project, ben, cleo = world.make_project(), world.person("ben"), world.person("cleo")
     world.fill(project, 5)
     for _ in range(5):
-        judged = world.judge_next(project, ben)
+        judged = sure(world.judge_next(project, ben))
 
         def accepts(judged: Judgment = judged) -> bool:
             try:
@@ -321,7 +324,7 @@ def test_four_people_who_settle_an_item_at_once_write_four_revisions_or_are_told
             return False
         return True
 
-    done = world.together([lambda who=who: settle(who) for who in crowd])
+    done = world.together([partial(settle, who) for who in crowd])
     found = list(Resolution.objects.order_by("revision").values_list("revision", flat=True))
     assert found == list(range(1, done.count(True) + 1))
     assert found

@@ -20,6 +20,7 @@ from labeling.reviewing import accept, resolve, return_with_comment, take_up
 from labeling.reviewlist import ALL, SKIPPED, Wanted, answers, counts, judging_people, read_place
 from labeling.values import PairwiseAnswer
 from tests import world
+from tests.labeling.sure import sure
 
 pytestmark = pytest.mark.data_layer
 PAYLOAD = re.compile(r'"labeling_item"\."(messages|extra)"|"labeling_response"|"labeling_judgment"\."answer"')
@@ -49,7 +50,9 @@ def found(project: Project, **wanted: object) -> list[tuple[int, str]]:
 
 def walk(project: Project, **wanted: object) -> list[tuple[int, str]]:
     """All lines of all pages, forwards, checked against the way back."""
-    ahead, back, place = [], [], None
+    ahead: list[tuple[int, str]] = []
+    back: list[tuple[int, str]] = []
+    place = None
     while True:
         page = answers(project=project, wanted=Wanted(**wanted, place=place), reader=None)  # type: ignore[arg-type]
         ahead += [(line.item_id, line.person) for line in page.lines]
@@ -74,7 +77,7 @@ def test_pages_hold_every_answer_once_forwards_and_backwards(
     if state == ALL:
         accept(project=judged, assignment_id=slots[0].pk, reviewer=leo)
         take_up(project=judged, assignment_id=slots[5].pk, reviewer=leo)
-    expected = [(slot.item_id, slot.person.username) for slot in slots]
+    expected = [(slot.item_id, sure(slot.person).username) for slot in slots]
     assert walk(judged, state=state, newest=newest) == (expected[::-1] if newest else expected)
 
 
@@ -110,8 +113,8 @@ def test_answers_are_found_by_the_day_on_which_they_came(judged: Project) -> Non
 def test_skips_are_found_by_their_kind(project: Project, ben: User) -> None:
     world.fill(project, 3)
     for reason in ("unclear", "broken"):
-        slot = claim_next(project=project, person=ben)
-        skip(project=project, assignment_id=slot.pk, person=ben, token=slot.token, reason=reason)
+        slot = sure(claim_next(project=project, person=ben))
+        skip(project=project, assignment_id=slot.pk, person=ben, token=sure(slot.token), reason=reason)
     assert len(found(project, state=SKIPPED)) == 2
     (line,) = answers(project=project, wanted=Wanted(state=SKIPPED, skip="broken"), reader=None).lines
     assert (line.state, line.state_words, line.words) == ("skipped", "Broken text", "")

@@ -17,6 +17,7 @@ from labeling.gold import mark_gold
 from labeling.intake import VerdictDraft
 from labeling.models import Assignment, Judgment, Membership, Project, Seat, User
 from labeling.progress import sent_back
+from labeling.quality import Latest
 from labeling.queue import claim_next
 from labeling.views.work import duration, pace_chart
 from labeling.work import Pace, finish_of, pace_of, usual_day, work_of
@@ -234,6 +235,15 @@ def test_agreement_is_asked_for_by_the_page_itself(project: Project, ada: User) 
     assert part.text.lstrip().startswith('<dd id="agreement"')
     assert "not enough data" in part.text
     assert "hx-trigger" not in part.text
+
+
+def test_a_large_project_says_that_a_worker_is_measuring_and_asks_again(project: Project, ada: User) -> None:
+    world.fill(project, 1)
+    nothing_yet = Latest(measure=None, at=None, stale=False, waiting=True)
+    with patch("labeling.quality.latest", return_value=nothing_yet):
+        part = world.sign_in(ada).get(url(project) + "?part=agreement", headers={"HX-Request": "true"})
+    assert "a worker is measuring it" in part.text
+    assert 'hx-trigger="every 5s"' in part.text
 
 
 def test_an_empty_a_paused_and_a_finished_project_say_so(project: Project, ada: User, ben: User) -> None:

@@ -21,7 +21,8 @@ _EM = {"em": 1.0, "ex": 0.43, "mu": 1 / 18, "pt": 0.1, "mm": 0.285, "cm": 2.85, 
 
 def one(items: Sequence[str]) -> str:
     """Several elements as one, since a script or a fraction takes exactly one."""
-    return items[0] if len(items) == 1 else f"<mrow>{''.join(items)}</mrow>"
+    drawn = [item for item in items if item]
+    return drawn[0] if len(drawn) == 1 else f"<mrow>{''.join(drawn)}</mrow>"
 
 
 def space(em: float) -> str:
