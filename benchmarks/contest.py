@@ -18,7 +18,7 @@ from tests.postgres import server as postgres
 PEER, ONE, TWO, BARE = "label_studio", "ours", "ours_two_requests", "bare_django"
 SQLITE, POSTGRES = "sqlite", "postgres"
 CROWDS = (1, 8, 32)
-PROJECTS_A_PHASE = 4
+PROJECTS_A_PHASE = 2
 WARM_PEERS = 8  # at 32 Label Studio's default set-up would take half a minute to come to rest
 
 
@@ -32,7 +32,7 @@ class Size:
     seconds: float
 
 
-FULL, QUICK = Size(1000, 3, 8, 4), Size(1000, 1, 5, 2)
+FULL, QUICK = Size(1000, 3, 6, 3), Size(1000, 1, 4, 2)
 
 
 @dataclass(slots=True)

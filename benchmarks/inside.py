@@ -9,6 +9,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +171,7 @@ def _peak_mb() -> float:
 
 
 def query_counts(*, slug: str, pages: dict[str, str], loops: int = 9) -> dict[str, float]:
-    """How many statements each page runs, and the judgments (submit one, claim the next) of a labeler at the median."""
+    """How many statements each page runs, and one judgment (its submit, and the next claim) at the median."""
     import statistics
 
     from django.test import Client
@@ -181,7 +182,7 @@ def query_counts(*, slug: str, pages: dict[str, str], loops: int = 9) -> dict[st
     browser = Client(SERVER_NAME="127.0.0.1")
     browser.force_login(User.objects.get(username=OWNER))
     found: dict[str, float] = {
-        name: _statements(lambda page=page: browser.get(page), 200)[0] for name, page in pages.items()
+        name: _statements(partial(browser.get, page), 200)[0] for name, page in pages.items()
     }
     token = AuthToken.objects.create(user=User.objects.get(username="labeler0"))[1]
     api = Client(SERVER_NAME="127.0.0.1", headers={"Authorization": f"Token {token}"})
@@ -189,9 +190,8 @@ def query_counts(*, slug: str, pages: dict[str, str], loops: int = 9) -> dict[st
     for _ in range(loops):
         path = f"/api/v1/projects/{slug}/assignments/{task['assignment_id']}/submit/"
         answer = {"token": task["token"], "client_key": task["client_key"], "verdict": "first", "next": True}
-        count, reply = _statements(
-            lambda path=path, answer=answer: api.post(path, answer, content_type="application/json"), 201
-        )
+        send = partial(api.post, path, answer, content_type="application/json")
+        count, reply = _statements(send, 201)
         task = reply.json()["next"]
         counts.append(count)
     return found | {"judgment": statistics.median(counts)}

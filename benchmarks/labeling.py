@@ -15,13 +15,16 @@ JSON object as its last line:
   p95_vs_label_studio                   of a whole loop, the highest of all
   import_vs_label_studio                10,000 pairs, from sending the file to the last item stored, by a worker
   import_vs_bare_insert                 our verb against bulk inserts of the same rows
-  export_vs_label_studio                rate of an export of 10,000 judgments
+  export_vs_label_studio                rate of an export of 10,000 judgments: our verb, their API
   doubled                               items that two people judged where one judgment was wanted, by us
   claim_p95_growth_100k                 submit and claim with 100,000 items and 500,000 judgments over 1,000 and 5,000
   list_p95_growth_100k                  of all list pages, the highest
   export_memory_growth                  peak memory of exporting all judgments of the large project over the small one
   query_counts                          the numbers of statements at both sizes
   loop, transfers, growth               all figures behind these
+
+Client processes use little: client_cpu in the details is the cores that they took beside the server. Phases in which
+the host took more than 2 % of the machine away (steal) count only where a cell has no others.
 
 Our loop comes in two forms, one request a judgment (`next: true`) and two; the headline takes the first, which our
 page and API offer, the details show both. Label Studio and the bare pair need two.

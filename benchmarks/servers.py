@@ -36,7 +36,7 @@ class Server:
         return total
 
     def resident_mb(self) -> float:
-        return sum(process.memory_info().rss for process in self.processes()) / 1e6
+        return float(sum(process.memory_info().rss for process in self.processes()) / 1e6)
 
 
 def free_address() -> str:

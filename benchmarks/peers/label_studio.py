@@ -127,7 +127,7 @@ def environment(var: Path) -> Path:
     if not mark.exists() or mark.read_text() != VERSION:
         folder.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        pip = [folder / "bin" / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
         subprocess.run([*pip, *PACKAGES], check=True, stdout=sys.stderr)
         mark.write_text(VERSION)
     return folder

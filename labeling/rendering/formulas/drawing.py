@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 from html import escape
 
 from labeling.rendering.formulas import names
@@ -136,7 +136,7 @@ def _is_operand(element: str) -> bool:
     return bool(element) and (not element.startswith("<mo") or element[-6] in names.CLOSING + "|‖!")
 
 
-@cache
+@lru_cache(maxsize=4096)
 def _in_font(char: str, font: str) -> str:
     """The letter or digit as Unicode has it in that font; itself where it has none."""
     stem = re.sub(r"\b(?:LATIN|GREEK|LETTER) ", "", unicodedata.name(char[0], ""))
