@@ -16,7 +16,7 @@ from labeling.reliability import dawid_skene
 from labeling.values import TIE
 
 MOST_COMPARED = 20
-MOST_FITTED = 20_000
+MOST_FITTED = {Task.PAIRWISE: 20_000, Task.RANKING: 5_000}
 BEYOND, SHARE = "beyond chance", "share"
 DECIDED = ("0", "1")
 SIGNED = {"0": -1, "1": 1, TIE: 0}
@@ -53,24 +53,24 @@ def pair_lines(project: Project, judged: Judged, names: dict[int, str]) -> list[
 
 
 def reliability(project: Project, judged: Judged) -> dict[int, Estimate | None]:
-    """How often each person is right, by Dawid and Skene or, for rankings, Crowd-BT; from the newest MOST_FITTED items
-    that two or more have judged. Empty for ratings.
+    """How often each person is right, by Dawid and Skene or, for rankings, Crowd-BT; from the newest items, as many as
+    MOST_FITTED says, that two or more have judged. Empty for ratings.
 
     Of comparisons only those that decide count: given "tie" and "both bad" as classes, the model makes them those of
     hard items, on which people differ, and everybody seems wrong there.
     """
-    sizes = Counter(judged.item)
-    newest = set(sorted((item for item, n in sizes.items() if n > 1), reverse=True)[:MOST_FITTED])
+    if project.task not in MOST_FITTED:
+        return {}
+    shared = sorted((item for item, n in Counter(judged.item).items() if n > 1), reverse=True)
+    newest = set(shared[: MOST_FITTED[Task(project.task)]])
     if project.task == Task.PAIRWISE:
         rows = zip(judged.item, judged.person, judged.label, strict=True)
         decided = (row for row in rows if row[0] in newest and row[2] in DECIDED)
         fitted = dawid_skene(decided, clusters=judged.prompts)
         return {} if fitted is None else _by_person(fitted.accuracy)
-    if project.task == Task.RANKING:
-        ranks = {item: given for item, given in _ranks(judged).items() if item in newest}
-        model = crowd_bt(comparisons_of(ranks, clusters=judged.prompts))
-        return {} if model is None else _by_person(model.eta)
-    return {}
+    ranks = {item: given for item, given in _ranks(judged).items() if item in newest}
+    model = crowd_bt(comparisons_of(ranks, clusters=judged.prompts))
+    return {} if model is None else _by_person(model.eta)
 
 
 def ceiling(project: Project, judged: Judged, consistent: Estimate | None) -> Estimate | None:

@@ -103,6 +103,8 @@ def add_items(
     for _ in range(3):
         try:
             with transaction.atomic():
+                # Read anew for each call: the overlap may change while a long import runs.
+                project.overlap = Project.objects.values_list("overlap", flat=True).get(pk=project.pk)
                 known = _known(project, list(unique))
                 fresh = {key: draft for key, draft in unique.items() if key not in known}
                 _store(project, fresh, source_kind, batch)

@@ -58,7 +58,7 @@ def why_nothing(*, project: Project, person: User) -> str:
     if project.paused_at:
         return "This project is paused. Work goes on when an owner resumes it."
     if _over_cap(project, seat_of(project=project, person=person), 0):
-        return f"You have judged {project.daily_cap} items today, the most that this project allows in a day."
+        return f"You have judged all you may today: {project.daily_cap}, the most that this project allows in a day."
     return ""
 
 
@@ -177,20 +177,27 @@ def _open_leases(project: Project | None = None) -> QuerySet[Assignment]:
 
 def _give_back(leases: QuerySet[Assignment]) -> int:
     """Free these leased slots. One that its item does not want any more, because the overlap was lowered, goes; so do
-    known answers and repeats, which were made for one person."""
-    rows = list(leases.values_list("pk", "item", "purpose", "token"))
-    if not rows:
-        return 0
-    now, count = timezone.now(), 0
-    crowded = _crowded({item for _, item, _, _ in rows})
-    for pk, item, purpose, token in rows:
-        slot = Assignment.objects.filter(pk=pk, token=token, submitted_at=None, skipped_at=None)
-        if purpose != Purpose.WORK or crowded.get(item, 0) > 0:
-            crowded[item] = crowded.get(item, 0) - 1
-            count += slot.delete()[0]
-        else:
-            count += slot.update(**FREE, freed_at=now)
-    return count
+    known answers and repeats, which were made for one person. The items are locked: their overlap may be changing."""
+    with transaction.atomic():
+        items = set(leases.values_list("item_id", flat=True))
+        if not items:
+            return 0
+        rows = Item.objects.select_for_update(no_key=True).filter(pk__in=items).order_by("pk")
+        locked = set(rows.values_list("pk", flat=True))
+        crowded, now, count = _crowded(locked), timezone.now(), 0
+        for pk, item, purpose, token in leases.values_list("pk", "item_id", "purpose", "token"):
+            slot = Assignment.objects.filter(pk=pk, token=token, submitted_at=None, skipped_at=None)
+            if item not in locked:
+                continue  # it ran out a moment ago: the next sweep has it
+            if purpose != Purpose.WORK:
+                count += slot.delete()[0]
+            elif crowded.get(item, 0) > 0:
+                gone = slot.delete()[0]
+                crowded[item] -= gone
+                count += gone
+            else:
+                count += slot.update(**FREE, freed_at=now)
+        return count
 
 
 def _crowded(items: Collection[int]) -> dict[int, int]:

@@ -93,7 +93,7 @@ document.addEventListener("change", (event) => {
 // An edit is shown as what changed, word by word.
 function showChanges() {
   for (const box of document.querySelectorAll("[data-diff]")) {
-    const before = document.getElementById(box.dataset.diff)?.textContent ?? "";
+    const before = document.getElementById(box.dataset.diff)?.content.textContent ?? "";
     const parts = wordDiff(before, box.textContent).map(({ kind, text }) => {
       const part = kind === "same" ? document.createTextNode(text) : document.createElement(kind);
       if (kind !== "same") part.textContent = text;

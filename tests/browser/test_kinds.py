@@ -188,7 +188,7 @@ def test_oli_writes_without_scripts_and_loses_nothing_when_the_reason_is_missing
 def test_nia_improves_a_response_by_keyboard_alone_and_sees_what_she_changed(page: Page, site: str) -> None:
     judging(page, site, "nia", kinds.EDITING)
     said = prompt(page)
-    originals = [page.locator(f"#response-{n} .text").inner_text() for n in (1, 2)]
+    originals = [page.locator(f"#response-{n} [data-shown]").inner_text() for n in (1, 2)]
 
     press(page, "1", "Control+Enter")
     expect(page.locator("#saved")).to_contain_text("The text is as it was")
@@ -209,7 +209,7 @@ def test_nia_improves_a_response_by_keyboard_alone_and_sees_what_she_changed(pag
 
 def test_oli_improves_a_response_without_scripts(site: str, chromium: Browser) -> None:
     page = without_scripts(chromium, site, "oli", kinds.EDITING)
-    original = page.locator("#response-2 .text").inner_text()
+    original = page.locator("#response-2 [data-shown]").inner_text()
 
     page.click("#response-2 a")
     expect(page.locator("[name=text]")).to_have_value(original)
