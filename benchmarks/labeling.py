@@ -33,6 +33,7 @@ page and API offer, the details show both. Label Studio and the bare pair need t
 import argparse
 import json
 import multiprocessing
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -53,6 +54,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="1,000 items and short phases, once each")
     parser.add_argument("--only", default=",".join(PARTS), help=f"some of {', '.join(PARTS)}")
     options = parser.parse_args()
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(143)
+    )  # so that servers and folders are put away then, too
     parts = options.only.split(",")
     if unknown := set(parts) - set(PARTS):
         parser.error(f"--only names {', '.join(sorted(unknown))}; choose of {', '.join(PARTS)}")

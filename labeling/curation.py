@@ -192,7 +192,7 @@ def _sources(decided: list[list[tuple[Choice | str, list[Vote]]]]) -> dict[int, 
     edits = [choice.edit for choice in chosen if choice.edit is not None]
     written = Judgment.objects.filter(pk__in=edits).values_list("item_id", "pk", "answer")
     texts: dict[int, list[str]] = {}
-    rows = Response.objects.filter(item__in=wanted).order_by("item", "position")
+    rows = Response.objects.filter(item__in=wanted).order_by("item_id", "position")
     for item_id, text in rows.values_list("item_id", "text"):
         texts.setdefault(item_id, []).append(text)
     edited: dict[int, dict[int, str]] = {}

@@ -106,7 +106,7 @@ def _items(judgments: dict[int, list[tuple[Any, ...]]]) -> list[Judged]:
         pk, content_hash, source_ref, licence, synthetic, messages, extra = row
         texts = orjson.loads(messages), orjson.loads(extra)
         items[pk] = Judged(content_hash, source_ref, licence, synthetic, *texts)
-    responses = Response.objects.filter(item__in=list(judgments)).order_by("item", "position")
+    responses = Response.objects.filter(item__in=list(judgments)).order_by("item_id", "position")
     for item, text, origin in responses.values_list("item_id", "text", "origin"):
         items[item].responses.append({"text": text, "origin": origin} if origin else {"text": text})
     for item, said in judgments.items():

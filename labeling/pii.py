@@ -135,7 +135,7 @@ def pii_report(project: Project) -> PiiReport:
             item: [(f"message {n}", message["content"]) for n, message in enumerate(messages, start=1)]
             for item, messages in chunk
         }
-        responses = Response.objects.filter(item__in=list(texts)).order_by("item", "position")
+        responses = Response.objects.filter(item__in=list(texts)).order_by("item_id", "position")
         for item, position, text in responses.values_list("item_id", "position", "text"):
             texts[item].append((f"response {position + 1}", text))
         for item, places in texts.items():
