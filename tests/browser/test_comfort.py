@@ -7,7 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Dialog, Page, Route, expect
 
 from tests.browser import kinds
-from tests.browser.visits import SUBMIT, answers, judging, let_in, moved_on, press, prompt, publish
+from tests.browser.visits import AHEAD, SUBMIT, answers, judging, let_in, moved_on, press, prompt, publish
 
 pytestmark = [pytest.mark.browser]
 PROJECTS = [
@@ -220,7 +220,8 @@ def test_quin_gives_actions_other_keys_but_no_key_twice(page: Page, site: str) -
     page.get_by_role("button", name="Save these keys").click()
     expect(page.locator(".toast")).to_contain_text("Your keys are saved.")
 
-    page.get_by_role("link", name="Back to judging").click()
+    with page.expect_response(AHEAD):  # the scripts are there, and listen
+        page.get_by_role("link", name="Back to judging").click()
     expect(page.locator("#skip summary kbd")).to_have_text("x")
     press(page, "s")
     expect(page.locator("#skip")).not_to_have_attribute("open", "")
