@@ -183,7 +183,8 @@ def _judged_and_trained(
         "items": items,
         "judgments": Judgment.objects.filter(project=project).count(),
         "cohen_kappa": {
-            f"{p.rater_a}-{p.rater_b}": p.kappa.as_dict() if p.kappa else None for p in agreement.pairs
+            "-".join(sorted((p.rater_a, p.rater_b))): p.kappa.as_dict() if p.kappa else None
+            for p in agreement.pairs
         },
         "dataset_hash": version.content_hash,
         "rows": version.splits,
