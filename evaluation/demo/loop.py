@@ -183,7 +183,7 @@ def _judged_and_trained(
         "items": items,
         "judgments": Judgment.objects.filter(project=project).count(),
         "cohen_kappa": {
-            "-".join(sorted((p.rater_a, p.rater_b))): p.kappa.as_dict() if p.kappa else None
+            "-".join(sorted((str(p.rater_a), str(p.rater_b)))): p.kappa.as_dict() if p.kappa else None
             for p in agreement.pairs
         },
         "dataset_hash": version.content_hash,
