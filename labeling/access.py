@@ -60,7 +60,7 @@ WORDS = {
     "view_results": "see results",
     "curate": "import items and freeze datasets",
     "train": "start training and evaluation",
-    "manage": "manage people",
+    "manage": "change its rules or its people",
 }
 
 

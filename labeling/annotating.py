@@ -20,12 +20,13 @@ from labeling.models import (
     Judgment,
     Project,
     Purpose,
+    Response,
     ReviewState,
     User,
 )
 from labeling.queue import take_slot, turn_shown
 from labeling.tasks import VERDICTS, shown_order
-from labeling.values import Answer
+from labeling.values import Answer, EditAnswer
 
 SKIP_REASONS = {
     "unclear": "The prompt is unclear",
@@ -64,7 +65,7 @@ def submit(*, project: Project, assignment_id: int, person: User, answer: Answer
     """Store an answer. Sent twice, it is stored once. Raises StaleLease, with the answer kept as a draft, when the
     slot has gone to somebody else; Refused when the item is not this person's at all, or the answer does not fit."""
     assignment = _assignment(project, person, assignment_id)
-    _check(assignment, answer)
+    _check(assignment, person, answer, sent.token)
     with suppress(IntegrityError), transaction.atomic():
         made = _first(assignment, person, answer, sent) if sent.revises is None else None
         made = made or _again(assignment, person, answer, sent)
@@ -139,17 +140,28 @@ def save_draft(
         raise StaleLease("Your time for this item ran out. Your choice was kept as a draft; reload the page.")
 
 
-def _check(assignment: Assignment, answer: Answer) -> None:
+def _check(assignment: Assignment, person: User, answer: Answer, token: uuid.UUID) -> None:
     project = assignment.project
     if answer.kind != project.task:
         raise Refused(f"The answer is a {answer.kind}; this project asks for a {project.task}.")
     answer.check(responses=assignment.item.n_responses, attributes=project.attributes)
+    if isinstance(answer, EditAnswer) and _unchanged(assignment, person, answer, token):
+        raise Refused(f"The text is still that of response {answer.number}; change it, or skip the item.")
     if project.rationale == "required" and not answer.rationale.strip():
         raise Refused("The reason is empty; this project asks for one in words with each answer.")
     if project.ask_strength and getattr(answer, "verdict", "") in VERDICTS and answer.graded is None:
         raise Refused(
             "The strength is missing; say whether it is slightly (1), clearly (2) or much (3) better."
         )
+
+
+def _unchanged(assignment: Assignment, person: User, answer: EditAnswer, token: uuid.UUID) -> bool:
+    turn = turn_shown(assignment=assignment, person=person, token=token)
+    if turn is None:
+        return False  # it was never theirs: they are told that
+    position = int(answer.label(shown_order(assignment, turn)))
+    texts = Response.objects.filter(item=assignment.item_id, position=position).values_list("text", flat=True)
+    return answer.text.strip() == (texts.first() or "").strip()
 
 
 def _first(assignment: Assignment, person: User, answer: Answer, sent: Sent) -> Judgment | None:

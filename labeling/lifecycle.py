@@ -94,12 +94,11 @@ class Lifecycle(models.Model):
             self.refresh_from_db()
         return won
 
-    def heartbeat(self, progress: float | None = None) -> bool:
-        """Say that the job goes on. False when the claim was lost: stop working at once."""
-        values: dict[str, Any] = {"heartbeat_at": timezone.now()}
+    def heartbeat(self, progress: float | None = None, **values: Any) -> bool:
+        """Say that the job goes on, and how far it is. False when the claim was lost: stop working at once."""
         if progress is not None:
             values["progress"] = progress
-        return self._set(self._mine(), **values)
+        return self._set(self._mine(), heartbeat_at=timezone.now(), **values)
 
     def cancel_requested(self) -> bool:
         return type(self)._base_manager.filter(pk=self.pk, cancel_requested_at__isnull=False).exists()

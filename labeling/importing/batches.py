@@ -15,7 +15,7 @@ from labeling.errors import ImportRefused, Refused, RowRefused
 from labeling.importing.folders import forget
 from labeling.importing.mapping import FORMATS, to_drafts
 from labeling.importing.oasst import joined
-from labeling.importing.readers import Row, read_rows
+from labeling.importing.readers import Meter, Row, read_rows
 from labeling.intake import ItemDraft, add_items
 from labeling.lifecycle import Status
 from labeling.models import ImportBatch, Project, RowError, User
@@ -137,11 +137,12 @@ def _import(batch: ImportBatch) -> None:
     _keep_indexes_in_memory()
     batch.row_errors.all().delete()
     batch.new, batch.refused = batch.items.count(), 0  # an earlier try may have stored some
-    accepted = 0
+    accepted, meter = 0, Meter()
     try:
-        for chunk in _chunks(batch):
+        for chunk in _chunks(batch, meter):
             accepted += sum(isinstance(row, ItemDraft) for _, row in chunk)
-            if not _store(batch, chunk, accepted):
+            _store(batch, chunk, accepted)
+            if not batch.heartbeat(meter.share, **_counts(batch)):
                 return
             if batch.cancel_requested():
                 batch.finish(Status.CANCELLED, **_counts(batch))
@@ -153,14 +154,14 @@ def _import(batch: ImportBatch) -> None:
     forget(Path(batch.path), uploads=_uploads())
 
 
-def _chunks(batch: ImportBatch) -> Iterator[list[Outcome]]:
-    rows = _together(_drafts(batch))
+def _chunks(batch: ImportBatch, meter: Meter) -> Iterator[list[Outcome]]:
+    rows = _together(_drafts(batch, meter))
     while chunk := list(islice(rows, CHUNK)):
         yield chunk
 
 
-def _drafts(batch: ImportBatch) -> Iterator[Outcome]:
-    for number, row in _rows(batch):
+def _drafts(batch: ImportBatch, meter: Meter) -> Iterator[Outcome]:
+    for number, row in _rows(batch, meter):
         if isinstance(row, RowRefused):
             yield number, row
             continue
@@ -173,8 +174,8 @@ def _drafts(batch: ImportBatch) -> Iterator[Outcome]:
                 yield number, _with_source(draft, batch, number)
 
 
-def _rows(batch: ImportBatch) -> Iterator[Row]:
-    rows = read_rows(Path(batch.path), name=batch.filename)
+def _rows(batch: ImportBatch, meter: Meter) -> Iterator[Row]:
+    rows = read_rows(Path(batch.path), name=batch.filename, meter=meter)
     return joined(rows) if batch.format in ("auto", "oasst") else rows
 
 
@@ -220,7 +221,7 @@ def _added(first: ItemDraft, second: ItemDraft) -> ItemDraft:
     return replace(first, verdicts=[*first.verdicts, *new]) if new else first
 
 
-def _store(batch: ImportBatch, chunk: list[Outcome], accepted: int) -> bool:
+def _store(batch: ImportBatch, chunk: list[Outcome], accepted: int) -> None:
     """Store a chunk. `accepted` rows of the file could be read so far: those that are not new are duplicates."""
     drafts = [row for _, row in chunk if isinstance(row, ItemDraft)]
     errors = [(number, row) for number, row in chunk if isinstance(row, RowRefused)]
@@ -233,7 +234,6 @@ def _store(batch: ImportBatch, chunk: list[Outcome], accepted: int) -> bool:
     batch.new += intake.new
     batch.duplicate = max(0, accepted - batch.new)
     batch.refused += len(errors)
-    return batch.heartbeat() and bool(ImportBatch.objects.filter(pk=batch.pk).update(**_counts(batch)))
 
 
 def _storable(sentence: str) -> str:

@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
@@ -21,8 +22,24 @@ JSON_NAMES = (".json", ".jsonl", ".ndjson")
 TAR = slice(257, 262)
 
 
-def read_rows(path: Path, *, name: str = "") -> Iterator[Row]:
-    """Yield (line or row number from 1, value or RowRefused). `name` is what the person calls the file or folder.
+@dataclass(slots=True)
+class Meter:
+    """How far into a file its reading has come."""
+
+    file: IO[bytes] | None = None
+    size: int = 0
+
+    @property
+    def share(self) -> float | None:
+        """From 0 to 1; None where it cannot be told: before the first row and after the last, for folders and columnar files."""
+        if self.file is None or self.file.closed:
+            return None
+        return min(1.0, self.file.tell() / self.size)
+
+
+def read_rows(path: Path, *, name: str = "", meter: Meter | None = None) -> Iterator[Row]:
+    """Yield (line or row number from 1, value or RowRefused). `name` is what the person calls the file or folder;
+    `meter` is told how far the reading has come.
 
     Raises ImportRefused where the file as a whole, or one file of a folder, is of no use.
     """
@@ -35,7 +52,7 @@ def read_rows(path: Path, *, name: str = "") -> Iterator[Row]:
         with folders.unpacked(path, name) as folder:
             yield from folders.folder_rows(folder, name, _file_rows)
         return
-    yield from _file_rows(path, name)
+    yield from _file_rows(path, name, meter)
 
 
 def _head(path: Path, name: str) -> bytes:
@@ -61,7 +78,7 @@ def _is_packed_tar(path: Path, head: bytes) -> bool:
         return False
 
 
-def _file_rows(path: Path, name: str) -> Iterator[Row]:
+def _file_rows(path: Path, name: str, meter: Meter | None = None) -> Iterator[Row]:
     """The rows of one file that is no archive."""
     head = _head(path, name)
     for signature, words in SIGNATURES.items():
@@ -72,9 +89,12 @@ def _file_rows(path: Path, name: str) -> Iterator[Row]:
     elif head.startswith((b"ARROW1", b"\xff\xff\xff\xff")):
         yield from columnar.arrow(path, name)
     else:
-        packed = head.startswith(b"\x1f\x8b")
-        with cast(IO[bytes], gzip.open(path, "rb")) if packed else path.open("rb") as stream:
-            yield from _text_rows(stream, name)
+        with path.open("rb") as file:
+            if meter is not None:
+                meter.file, meter.size = file, path.stat().st_size
+            packed = head.startswith(b"\x1f\x8b")
+            with cast(IO[bytes], gzip.open(file, "rb")) if packed else file as stream:
+                yield from _text_rows(stream, name)
 
 
 def _text_rows(stream: IO[bytes], name: str) -> Iterator[Row]:

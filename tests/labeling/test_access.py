@@ -188,7 +188,9 @@ def test_each_role_is_let_in_where_it_may_and_told_why_not_elsewhere(
 def test_the_refusal_names_the_role_and_what_to_do(project: Project, ben: User) -> None:
     page = world.sign_in(ben).get(reverse("labeling:people", args=[project.slug]))
     assert page.status_code == 403
-    assert "Your role here is Annotator, which may not manage people; ask an owner" in page.text
+    assert (
+        "Your role here is Annotator, which may not change its rules or its people; ask an owner" in page.text
+    )
 
 
 def test_a_method_that_an_api_address_does_not_have_is_405_and_not_an_error(
@@ -228,7 +230,7 @@ def test_mallory_sees_no_project_in_her_list_and_an_administrator_sees_all(
 def test_the_shell_may_do_everything_and_a_named_person_what_their_role_allows(project: Project) -> None:
     assert open_from_shell(project.slug).can.manage is True
     assert open_from_shell(project.slug, "ben", "annotate").person == world.person("ben")
-    with pytest.raises(Refused, match="Annotator, which may not manage people"):
+    with pytest.raises(Refused, match="Annotator, which may not change its rules or its people"):
         open_from_shell(project.slug, "ben", "manage")
     with pytest.raises(Refused, match="no such project"):
         world.person("mallory") and open_from_shell(project.slug, "mallory")

@@ -272,6 +272,28 @@ def test_emma_can_stop_an_import_between_two_chunks(
     assert Item.objects.count() == 500
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_emma_sees_which_share_of_the_file_has_been_read(
+    project: Project, monkeypatch: pytest.MonkeyPatch, packed: bool
+) -> None:
+    content = json_lines(*[good_row(n) for n in range(3000)])
+    content = gzipped(content) if packed else content
+    batch = start_import(project=project, file=io.BytesIO(content), filename="f", person=None)
+    store, seen = batches.add_items, []
+
+    def look(**values: Any) -> Any:
+        seen.append(ImportBatch.objects.get().progress)
+        return store(**values)
+
+    monkeypatch.setattr(batches, "CHUNK", 500)
+    monkeypatch.setattr(batches, "add_items", look)
+    run_import(batch)
+    shares = [share for share in seen if share is not None]
+    assert len(shares) == 5
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < 0.6 < shares[-1] <= 1
+
+
 def test_only_the_first_errors_are_kept_but_all_are_counted(project: Project) -> None:
     batch = import_file(project, b'{"no": 1}\n' * 1203)
     assert batch.refused == 1203

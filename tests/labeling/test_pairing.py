@@ -3,6 +3,7 @@
 import pytest
 
 from labeling.curation import preview
+from labeling.errors import Refused
 from labeling.models import Project, Resolution, User
 from labeling.pairing import Row
 from labeling.queue import claim_next
@@ -76,12 +77,14 @@ def test_an_edit_is_preferred_to_its_original(ben: User) -> None:
     assert pairs(project) == {("much better", original)}
 
 
-def test_an_edit_that_changes_nothing_gives_no_pair(ben: User) -> None:
+def test_an_edit_that_changes_nothing_is_refused_with_a_sentence_and_can_be_sent_again(ben: User) -> None:
     project = world.make_project(task="edit")
     world.put(project, many(1, 1))
     slot = claim_next(project=project, person=ben)
-    world.send(slot, ben, EditAnswer(number=1, text="text 0"))
-    assert preview(project=project, recipe=PreferenceRecipe()).dropped == {"identical": 1}
+    with pytest.raises(Refused, match="still that of response 1"):
+        world.send(slot, ben, EditAnswer(number=1, text="text 0 \n"))
+    world.send(slot, ben, EditAnswer(number=1, text="text one"))
+    assert pairs(project) == {("text one", "text 0")}
 
 
 def test_a_settled_answer_counts_for_more_than_the_votes_and_its_newest_revision_most(
