@@ -31,7 +31,8 @@ class Meter:
 
     @property
     def share(self) -> float | None:
-        """From 0 to 1; None where it cannot be told: before the first row and after the last, for folders and columnar files."""
+        """From 0 to 1; None where it cannot be told: before the first row, after the last, and for folders and columnar
+        files."""
         if self.file is None or self.file.closed:
             return None
         return min(1.0, self.file.tell() / self.size)
