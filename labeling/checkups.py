@@ -1,6 +1,5 @@
 """Items mixed into a person's queue unseen: some with a known answer, some that they judged before, now swapped."""
 
-import hashlib
 import hmac
 
 from django.db.models import Exists, OuterRef
@@ -30,7 +29,7 @@ def due(*, project: Project, person: User, seat: Seat, ahead: int = 0) -> Assign
 def chance(project: Project, what: str, person: User, number: int) -> float:
     """A number from 0 to 1, the same whenever it is asked for again."""
     text = f"{what}:{person.pk}:{number}".encode()
-    return int.from_bytes(hmac.new(project.order_key.encode(), text, hashlib.sha256).digest()[:7]) / 2**56
+    return int.from_bytes(hmac.digest(project.order_key.encode(), text, "sha256")[:7]) / 2**56
 
 
 def _gold(project: Project, person: User, had: int) -> Assignment | None:

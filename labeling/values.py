@@ -4,7 +4,6 @@ On the screen responses have numbers from 1, in the order in which this person s
 positions from 0. An answer is kept as it was given; its label says the same in terms of positions.
 """
 
-import hashlib
 import hmac
 import json
 import re
@@ -229,7 +228,7 @@ def display_order(*, key: str, item_hash: str, turn: int, responses: int) -> lis
     """
 
     def rank(position: int) -> bytes:
-        return hmac.new(key.encode(), f"{item_hash}:{position}".encode(), hashlib.sha256).digest()
+        return hmac.digest(key.encode(), f"{item_hash}:{position}".encode(), "sha256")
 
     base = sorted(range(responses), key=rank)
     if responses < 2:

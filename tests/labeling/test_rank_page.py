@@ -332,7 +332,7 @@ def test_the_progress_line_tells_the_cap_the_pace_and_that_there_is_more(
 def test_nothing_left_says_why(filled: Project, ben: User) -> None:
     Project.objects.update(daily_cap=1)
     world.judge_next(filled, ben)
-    assert "You have judged 1 items today, the most that this project allows in a day." in page_of(
+    assert "You have judged all you may today: 1, the most that this project allows in a day." in page_of(
         filled, ben
     )
 
