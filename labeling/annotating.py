@@ -22,9 +22,10 @@ from labeling.models import (
     Purpose,
     Response,
     ReviewState,
+    Seat,
     User,
 )
-from labeling.queue import take_slot, turn_shown
+from labeling.queue import TakenMeanwhile, claim_at, claim_next, seat_of, take_slot, turn_shown
 from labeling.tasks import VERDICTS, shown_order
 from labeling.values import Answer, EditAnswer
 
@@ -49,6 +50,10 @@ SUBMIT = Update(
 )
 
 
+class _Late(Exception):
+    """The slot is not this person's any more, or the answer that they change is not the newest."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
     """What comes with an answer: the proof of the lease, the key that makes sending twice harmless, and how it was
@@ -66,11 +71,12 @@ def submit(*, project: Project, assignment_id: int, person: User, answer: Answer
     slot has gone to somebody else; Refused when the item is not this person's at all, or the answer does not fit."""
     assignment = _assignment(project, person, assignment_id)
     _check(assignment, person, answer, sent.token)
-    with suppress(IntegrityError), transaction.atomic():
-        made = _first(assignment, person, answer, sent) if sent.revises is None else None
-        made = made or _again(assignment, person, answer, sent)
-        if made is not None:
-            return made
+    with suppress(IntegrityError, _Late), transaction.atomic():
+        if sent.revises is not None:
+            return _again(assignment, person, answer, sent)
+        made, seat = _first(assignment, person, answer, sent)
+        slots.save(seat)
+        return made
     # Where the same answer arrived twice, at the same moment or later, the other one was stored by now.
     earlier = Judgment.objects.filter(person=person, client_key=sent.client_key).first()
     if earlier is not None:
@@ -83,6 +89,22 @@ def submit(*, project: Project, assignment_id: int, person: User, answer: Answer
         "Your time for this item had run out and somebody else took it. "
         "Your answer was kept as a draft; go on with the next item."
     )
+
+
+def submit_and_claim(
+    *, project: Project, assignment_id: int, person: User, answer: Answer, sent: Sent
+) -> tuple[Judgment, Assignment | None]:
+    """Submit, then claim the next item, in one transaction where nothing comes between. Raises what `submit` raises;
+    the answer is stored whatever becomes of the claim."""
+    assignment = _assignment(project, person, assignment_id)
+    _check(assignment, person, answer, sent.token)
+    with suppress(IntegrityError, TakenMeanwhile, _Late), transaction.atomic():
+        made, seat = _first(assignment, person, answer, sent)
+        following = claim_at(seat, project=project, person=person)
+        slots.save(seat)
+        return made, following
+    made = submit(project=project, assignment_id=assignment_id, person=person, answer=answer, sent=sent)
+    return made, claim_next(project=project, person=person)
 
 
 def reopen(*, project: Project, person: User, assignment_id: int | None = None) -> Assignment:
@@ -105,6 +127,7 @@ def skip(*, project: Project, assignment_id: int, person: User, token: uuid.UUID
         raise Refused(f"The reason given is {reason!r}; choose one of {', '.join(SKIP_REASONS)}.")
     assignment = _assignment(project, person, assignment_id)
     with transaction.atomic():
+        seat_of(project=project, person=person, lock=True)  # before the slot, as in _first
         # People who skip the same item at once take turns, so that each opens a slot of their own.
         item = Item.objects.select_for_update(no_key=True).get(pk=assignment.item_id)
         if _close(assignment, person, token, skipped_at=timezone.now(), skip_reason=reason, expires_at=None):
@@ -164,42 +187,56 @@ def _unchanged(assignment: Assignment, person: User, answer: EditAnswer, token: 
     return answer.text.strip() == (texts.first() or "").strip()
 
 
-def _first(assignment: Assignment, person: User, answer: Answer, sent: Sent) -> Judgment | None:
-    """The first answer of this person to this item; None where the slot is not theirs any more."""
-    now = timezone.now()
+def _first(assignment: Assignment, person: User, answer: Answer, sent: Sent) -> tuple[Judgment, Seat]:
+    """The first answer of this person to this item, and their seat, locked and still to be saved. Raises _Late where
+    the slot is not theirs any more, or they change an earlier answer.
+
+    The seat is locked before the slot, as by whoever claims: two tabs of one person wait for each other, never both.
+    """
+    if sent.revises is not None:
+        raise _Late
+    seat = seat_of(project=assignment.project, person=person, lock=True)
     turn = assignment.turn if assignment.person_id == person.pk else None
-    end = {"submitted_at": now, "review": ReviewState.SUBMITTED}
+    active_ms = _believable(assignment, sent.active_ms)
+    end = {"submitted_at": timezone.now(), "review": ReviewState.SUBMITTED}
     if SUBMIT.run(id=assignment.pk, token=sent.token, person=person.pk, **end):
         held: Assignment | None = assignment
     else:
         held = _retake(assignment, person, sent.token, **end)
     if held is None:
-        return None
+        raise _Late
     if turn is None or held is not assignment:
         turn = turn_shown(assignment=assignment, person=person, token=sent.token)
     assert turn is not None
-    made = _record(held, person, answer, sent, turn=turn, revision=1)
-    progress.judged(project=assignment.project, person=person, active_ms=made.active_ms or 0)
-    return made
+    progress.judged(seat, active_ms=active_ms or 0)
+    return _record(held, person, answer, sent, turn=turn, revision=1, active_ms=active_ms), seat
 
 
-def _again(assignment: Assignment, person: User, answer: Answer, sent: Sent) -> Judgment | None:
-    """Another revision of an answer of this person; None where it is not the newest that they change."""
-    if sent.revises is None:
-        return None
+def _again(assignment: Assignment, person: User, answer: Answer, sent: Sent) -> Judgment:
+    """Another revision of an answer of this person. Raises _Late where it is not the newest that they change."""
     mine = Assignment.objects.filter(pk=assignment.pk, person=person, token=sent.token)
     mine = mine.filter(submitted_at__isnull=False).exclude(review=ReviewState.ACCEPTED)
     returned = assignment.review == ReviewState.RETURNED
     newest = assignment.judgments.aggregate(newest=Max("revision"))["newest"]
     if newest != sent.revises or not mine.update(review=ReviewState.SUBMITTED):
-        return None
+        raise _Late
     if returned:
         progress.mended(project=assignment.project, person=person)
-    return _record(assignment, person, answer, sent, turn=assignment.turn, revision=newest + 1)
+    active_ms = _believable(assignment, sent.active_ms)
+    return _record(
+        assignment, person, answer, sent, turn=assignment.turn, revision=newest + 1, active_ms=active_ms
+    )
 
 
 def _record(
-    assignment: Assignment, person: User, answer: Answer, sent: Sent, *, turn: int, revision: int
+    assignment: Assignment,
+    person: User,
+    answer: Answer,
+    sent: Sent,
+    *,
+    turn: int,
+    revision: int,
+    active_ms: int | None,
 ) -> Judgment:
     order = shown_order(assignment, turn)
     values = {
@@ -217,7 +254,7 @@ def _record(
         "answer": answer.model_dump(exclude_defaults=True),
         "layout": sent.layout if sent.layout in LAYOUTS else "",
         "guideline_id": assignment.project.guideline_id,
-        "active_ms": _believable(assignment, sent.active_ms),
+        "active_ms": active_ms,
         "created_at": timezone.now(),
     }
     key = STORE.run(**values)

@@ -12,10 +12,10 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response as ApiResponse
 
-from labeling.annotating import LAYOUTS, SKIP_REASONS, Sent, save_draft, skip, submit
+from labeling.annotating import LAYOUTS, SKIP_REASONS, Sent, save_draft, skip, submit, submit_and_claim
 from labeling.api import ProjectView
 from labeling.errors import StaleLease
-from labeling.models import Project, User
+from labeling.models import Assignment, Project, User
 from labeling.queue import claim_next, heartbeat, postpone
 from labeling.tasks import Task, show
 from labeling.values import LONGEST_TEXT, read_answer, read_draft
@@ -111,17 +111,21 @@ class Submit(AnnotatingView):
     def post(self, request: Request, slug: str, assignment_id: int) -> ApiResponse:
         project, person = self.place()
         sent, values, go_on = _submission(request)
-        judgment = submit(
-            project=project,
-            assignment_id=assignment_id,
-            person=person,
-            answer=read_answer(values, task=project.task),
-            sent=sent,
-        )
-        answer: dict[str, Any] = {"id": judgment.pk, "created_at": judgment.created_at}
+        answer = read_answer(values, task=project.task)
+        given: Any = {
+            "project": project,
+            "assignment_id": assignment_id,
+            "person": person,
+            "answer": answer,
+            "sent": sent,
+        }
         if go_on:
-            answer["next"] = _next(project, person)
-        return ApiResponse(answer, status=status.HTTP_201_CREATED)
+            judgment, following = submit_and_claim(**given)
+            more = {"next": _shown(following, person)}
+        else:
+            judgment, more = submit(**given), {}
+        stored = {"id": judgment.pk, "created_at": judgment.created_at, **more}
+        return ApiResponse(stored, status=status.HTTP_201_CREATED)
 
 
 class Skip(AnnotatingView):
@@ -209,7 +213,10 @@ def _held(still: bool) -> None:
 
 
 def _next(project: Project, person: User) -> dict[str, Any] | None:
-    assignment = claim_next(project=project, person=person)
+    return _shown(claim_next(project=project, person=person), person)
+
+
+def _shown(assignment: Assignment | None, person: User) -> dict[str, Any] | None:
     return None if assignment is None else _task(show(assignment=assignment, person=person))
 
 

@@ -2,17 +2,19 @@
 
 Building SQL costs the ORM ten times what the database needs for a look-up by index. The statements of the annotators'
 loop run thousands of times an hour and differ in their values only: they are written as querysets with `Param` in the
-place of values, compiled at first use for each kind of database, and executed with the values of the moment.
+place of values, compiled at first use for each kind of database, and executed by the cursor of the driver.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.models import Expression, Field, Model, QuerySet
+from django.db.models.base import ModelState
 from django.db.models.sql import InsertQuery, UpdateQuery
 
 AS_IT_IS = {"AutoField", "BigAutoField", "BigIntegerField", "CharField", "SlugField", "TextField"}
+T = TypeVar("T")
 Built = tuple[str, tuple[Any, ...], Any]
 
 
@@ -42,7 +44,7 @@ def param(name: str, model: type[Model], field: str = "") -> Param:
 
 
 class Statement:
-    """What all compiled statements share: the SQL for each kind of database, and its parameters."""
+    """What all compiled statements share: the SQL for each kind of database, and the way to run it."""
 
     def __init__(self) -> None:
         self._built: dict[str, Built] = {}
@@ -50,13 +52,42 @@ class Statement:
     def _compile(self, connection: Any) -> Built:
         raise NotImplementedError
 
-    def _execute(self, connection: Any, cursor: Any, values: dict[str, Any]) -> Any:
+    def _run(self, values: dict[str, Any], take: Callable[[Any], T]) -> tuple[T, Any]:
+        """Execute it. Returns what `take` takes from the cursor, and what was compiled beside the SQL."""
+        connection = connections[DEFAULT_DB_ALIAS]
         built = self._built.get(connection.vendor)
         if built is None:
             built = self._built[connection.vendor] = self._compile(connection)
         sql, params, rest = built
-        cursor.execute(sql, [p.prepared(values, connection) if isinstance(p, Param) else p for p in params])
-        return rest
+        given = [p.prepared(values, connection) if isinstance(p, Param) else p for p in params]
+        if connection.queries_logged or connection.execute_wrappers or connection.vendor not in DIRECT:
+            with connection.cursor() as cursor:
+                cursor.execute(sql, given)
+                return take(cursor), rest
+        connection.close_if_health_check_failed()
+        connection.ensure_connection()
+        connection.validate_no_broken_transaction()
+        with connection.wrap_database_errors:
+            return take(DIRECT[connection.vendor](connection, sql, given)), rest
+
+
+def _on_sqlite(connection: Any, sql: str, params: list[Any]) -> Any:
+    return connection.connection.execute(sql % (("?",) * len(params)), params)
+
+
+def _on_postgresql(connection: Any, sql: str, params: list[Any]) -> Any:
+    """Prepared on the server, which then plans it once; not behind a pooler that hands connections round."""
+    from psycopg import Cursor
+
+    pooled = connection.settings_dict["DISABLE_SERVER_SIDE_CURSORS"]
+    return Cursor(connection.connection).execute(sql, params, prepare=not pooled)
+
+
+DIRECT: dict[str, Callable[[Any, str, list[Any]], Any]] = {
+    "sqlite": _on_sqlite,
+    "postgresql": _on_postgresql,
+}
+"""The drivers' own cursors: those of Django translate the SQL at each execution, and plan it anew on PostgreSQL."""
 
 
 class Select(Statement):
@@ -74,13 +105,8 @@ class Select(Statement):
 
     def rows(self, **values: Any) -> list[tuple[Any, ...]]:
         """All rows, with the types that the ORM would give."""
-        connection = connections[DEFAULT_DB_ALIAS]
-        with connection.cursor() as cursor:
-            compiler, converters = self._execute(connection, cursor, values)
-            found: Iterable[Any] = cursor.fetchall()
-        if converters:
-            found = compiler.apply_converters(found, converters)
-        return [tuple(row) for row in found]
+        found, (compiler, converters) = self._run(values, _all)
+        return [tuple(row) for row in compiler.apply_converters(found, converters)] if converters else found
 
     def first(self, **values: Any) -> tuple[Any, ...] | None:
         """The first row, or None."""
@@ -104,11 +130,7 @@ class Update(Statement):
 
     def run(self, **values: Any) -> int:
         """Run it. Returns how many rows it changed."""
-        connection = connections[DEFAULT_DB_ALIAS]
-        with connection.cursor() as cursor:
-            self._execute(connection, cursor, values)
-            count: int = cursor.rowcount
-        return count
+        return self._run(values, _count)[0]
 
 
 class Insert(Statement):
@@ -132,15 +154,26 @@ class Insert(Statement):
 
     def run(self, **values: Any) -> int:
         """Insert it. Returns the key."""
-        connection = connections[DEFAULT_DB_ALIAS]
-        with connection.cursor() as cursor:
-            self._execute(connection, cursor, values)
-            key: int = cursor.fetchone()[0]
-        return key
+        ((key,),), _ = self._run(values, _all)
+        return int(key)
+
+
+def _all(cursor: Any) -> list[Any]:
+    found: list[Any] = cursor.fetchall()
+    return found
+
+
+def _count(cursor: Any) -> int:
+    return int(cursor.rowcount)
 
 
 def instance(model: type[models.Model], names: Sequence[str], row: Sequence[Any]) -> Any:
-    """A model instance from the values of these fields; the others are deferred."""
-    given = dict(zip(names, row, strict=True))
-    ordered = [field.attname for field in model._meta.concrete_fields if field.attname in given]
-    return model.from_db(DEFAULT_DB_ALIAS, ordered, [given[name] for name in ordered])
+    """A model instance from the values of these fields; the others are read when they are asked for.
+
+    As `Model.from_db` makes it, without its signals and its look at every field.
+    """
+    made = model.__new__(model)
+    made._state = ModelState()
+    made._state.adding, made._state.db = False, DEFAULT_DB_ALIAS
+    made.__dict__.update(zip(names, row, strict=True))
+    return made

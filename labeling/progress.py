@@ -1,37 +1,14 @@
 """How far each person is: counters that move with each answer, so that no page has to count judgments."""
 
 from dataclasses import dataclass
-from typing import Any
 
-from django.db.models import BigIntegerField, Case, F, QuerySet, Value, When
+from django.db.models import F
 from django.utils import timezone
 
-from labeling.compiled import Param, Update, param
 from labeling.models import Project, Seat, User
 from labeling.queue import MOST_COUNTED, left_for, seat_of
 
 ENOUGH_MS = 60_000
-
-
-def _counted() -> tuple[QuerySet[Seat], dict[str, Any]]:
-    day, spent = param("day", Seat), param("active_ms", Seat)
-
-    def today(name: str, more: Value | Param) -> Case:
-        """The day's count and this; on another day than the last answer's, this alone."""
-        return Case(When(day=day, then=F(name) + more), default=more, output_field=BigIntegerField())
-
-    changes = {
-        "judged": F("judged") + 1,
-        "active_ms": F("active_ms") + spent,
-        "judged_today": today("judged_today", Value(1)),
-        "active_today_ms": today("active_today_ms", spent),
-        "day": day,
-        "last_at": param("last_at", Seat),
-    }
-    return Seat.objects.filter(project=param("project", Seat), person=param("person", Seat)), changes
-
-
-COUNT = Update(_counted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +46,16 @@ def own_progress(*, project: Project, person: User) -> Progress:
     )
 
 
-def judged(*, project: Project, person: User, active_ms: int) -> None:
-    """Count an answer of this person."""
-    now, day = timezone.now(), timezone.localdate()
-    COUNT.run(project=project.pk, person=person.pk, active_ms=active_ms, day=day, last_at=now)
+def judged(seat: Seat, *, active_ms: int) -> None:
+    """Count an answer on this person's seat, which the caller has locked and will save."""
+    now, today = timezone.now(), timezone.localdate()
+    if seat.day != today:
+        seat.day, seat.judged_today, seat.active_today_ms = today, 0, 0
+    seat.judged += 1
+    seat.judged_today += 1
+    seat.active_ms += active_ms
+    seat.active_today_ms += active_ms
+    seat.last_at = now
 
 
 def skipped(*, project: Project, person: User) -> None:

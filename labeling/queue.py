@@ -6,6 +6,7 @@ the one that is shown next.
 
 import uuid
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from django.db import IntegrityError, transaction
@@ -24,6 +25,10 @@ UNSEEN_YET = timedelta(minutes=1)
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 
 
+class TakenMeanwhile(Exception):
+    """The slot that was found went to somebody else before it was leased."""
+
+
 def claim_next(*, project: Project, person: User, besides: Collection[int] = ()) -> Assignment | None:
     """Give this person the item they hold, or lease them the next one; None when nothing is left for them.
 
@@ -31,26 +36,35 @@ def claim_next(*, project: Project, person: User, besides: Collection[int] = ())
     says `why_nothing`.
     """
     for _ in range(20):
-        try:
-            with transaction.atomic():
-                seat = seat_of(project=project, person=person, lock=True)
-                held = _returned(project, person, seat, besides) or _held(project, person, besides)
-                if held is not None:
-                    return held
-                if project.paused_at or _over_cap(project, seat, len(besides)):
-                    return None
-                slot = checkups.due(project=project, person=person, seat=seat, ahead=len(besides))
-                slot = slot or _in_order(project, person, seat)
-                if slot is None and release_expired(project=project):
-                    slot = _in_order(project, person, seat)
-                if slot is None:
-                    return None
-                if _lease(slot, project, person):
-                    _move_on(seat, slot, project)
-                    return slot
-        except IntegrityError:
-            continue  # the same person took a slot of this item in another tab at this moment
+        with suppress(IntegrityError, TakenMeanwhile), transaction.atomic():
+            seat = seat_of(project=project, person=person, lock=True)
+            found = claim_at(seat, project=project, person=person, besides=besides)
+            slots.save(seat)
+            return found
     return None
+
+
+def claim_at(
+    seat: Seat, *, project: Project, person: User, besides: Collection[int] = ()
+) -> Assignment | None:
+    """What `claim_next` does, inside a transaction that has locked this person's seat and will save it.
+
+    Raises TakenMeanwhile, or IntegrityError where it was this person in another tab: roll back, and try again.
+    """
+    held = _returned(project, person, seat, besides) or _held(project, person, besides)
+    if held is not None:
+        return held
+    if project.paused_at or _over_cap(project, seat, len(besides)):
+        return None
+    slot = checkups.due(project=project, person=person, seat=seat, ahead=len(besides))
+    slot = slot or _in_order(project, person, seat)
+    if slot is None and release_expired(project=project):
+        slot = _in_order(project, person, seat)
+    if slot is not None:
+        if not _lease(slot, project, person):
+            raise TakenMeanwhile
+        _move_on(seat, slot, project)
+    return slot
 
 
 def why_nothing(*, project: Project, person: User) -> str:
@@ -242,18 +256,11 @@ def _move_on(seat: Seat, slot: Assignment, project: Project) -> None:
     """Remember the place. A known answer or a repeat does not move it, nor does a slot that came back."""
     if slot.purpose != Purpose.WORK:
         return
-    values = {
-        "id": seat.pk,
-        "freed_seen": slot.freed_at or seat.freed_seen,
-        "cursor_priority": seat.cursor_priority,
-        "cursor_item": seat.cursor_item,
-        "epoch": seat.epoch,
-    }
+    seat.freed_seen = slot.freed_at or seat.freed_seen
     started = seat.cursor_priority is not None and seat.epoch == project.epoch
     further = (-slot.priority, slot.item_id) > (-(seat.cursor_priority or 0), seat.cursor_item)
     if not started or (slot.freed_at is None and further):
-        values |= {"cursor_priority": slot.priority, "cursor_item": slot.item_id, "epoch": project.epoch}
-    slots.MOVE.run(**values)
+        seat.cursor_priority, seat.cursor_item, seat.epoch = slot.priority, slot.item_id, project.epoch
 
 
 def _lease(slot: Assignment, project: Project, person: User) -> bool:

@@ -10,6 +10,10 @@ from labeling.models import Assignment, Deferral, Draft, Item, Project, Seat, Us
 SLOT = [field.attname for field in Assignment._meta.concrete_fields]
 ITEM = ["id", "content_hash", "n_responses", "overlap", "priority", "messages"]
 SEAT = [field.attname for field in Seat._meta.concrete_fields]
+SAVED = [
+    *("judged", "active_ms", "day", "judged_today", "active_today_ms", "last_at"),
+    *("cursor_priority", "cursor_item", "epoch", "freed_seen"),
+]
 
 
 def first(statement: Select, project: Project, person: User, **values: Any) -> Assignment | None:
@@ -27,6 +31,11 @@ def seat(project: Project, person: User, *, lock: bool) -> Seat | None:
     """The person's seat, if they have one. SQLite's transactions take turns by themselves; others lock the row."""
     row = (LOCKED_SEAT if lock else OWN_SEAT).first(project=project.pk, person=person.pk)
     return None if row is None else instance(Seat, SEAT, row)
+
+
+def save(changed: Seat) -> None:
+    """Write the counters and the place of a locked seat."""
+    SAVE.run(**changed.__dict__)
 
 
 def _slot(row: tuple[Any, ...], project: Project) -> Assignment:
@@ -113,9 +122,4 @@ LEASE = Update(
     )
 )
 RENEW = Update(lambda: (_open(token=param("token", Assignment)), _given(Assignment, "expires_at")))
-MOVE = Update(
-    lambda: (
-        Seat.objects.filter(id=param("id", Seat)),
-        _given(Seat, "cursor_priority", "cursor_item", "epoch", "freed_seen"),
-    )
-)
+SAVE = Update(lambda: (Seat.objects.filter(id=param("id", Seat)), _given(Seat, *SAVED)))
