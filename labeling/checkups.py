@@ -2,8 +2,9 @@
 
 import hmac
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 
+from labeling.compiled import Select, param
 from labeling.models import Assignment, Gold, Project, Purpose, Seat, Task, User
 
 LOOKED_AT = 100
@@ -33,12 +34,12 @@ def chance(project: Project, what: str, person: User, number: int) -> float:
 
 
 def _gold(project: Project, person: User, had: int) -> Assignment | None:
-    seen = Assignment.objects.filter(item=OuterRef("item"), person=person)
-    gold = Gold.objects.filter(~Exists(seen), project=project).select_related("item").first()
-    if gold is None:
+    found = NEVER_SEEN.first(project=project.pk, person=person.pk)
+    if found is None:
         return None
     turn = int(chance(project, "turn", person, had) * 2)
-    return Assignment.objects.create(project=project, item=gold.item, slot=0, turn=turn, purpose=Purpose.GOLD)
+    (item,) = found
+    return Assignment.objects.create(project=project, item_id=item, slot=0, turn=turn, purpose=Purpose.GOLD)
 
 
 def _repeat(project: Project, person: User, had: int) -> Assignment | None:
@@ -47,11 +48,20 @@ def _repeat(project: Project, person: User, had: int) -> Assignment | None:
         return None
     again = Assignment.objects.filter(item=OuterRef("item"), person=person, purpose=Purpose.REPEAT)
     own = Assignment.objects.filter(project=project, person=person, submitted_at__isnull=False)
-    own = own.filter(~Exists(again), purpose=Purpose.WORK).select_related("item").order_by("-submitted_at")
-    candidates = own[project.repeat_after : project.repeat_after + LOOKED_AT]
+    own = own.filter(~Exists(again), purpose=Purpose.WORK).order_by("-submitted_at")
+    candidates = own.values_list("item_id", "turn")[project.repeat_after : project.repeat_after + LOOKED_AT]
     if not candidates:
         return None
-    first = candidates[int(chance(project, "which", person, had) * len(candidates))]
+    item, turn = candidates[int(chance(project, "which", person, had) * len(candidates))]
     return Assignment.objects.create(
-        project=project, item=first.item, slot=0, turn=first.turn ^ 1, purpose=Purpose.REPEAT
+        project=project, item_id=item, slot=0, turn=turn ^ 1, purpose=Purpose.REPEAT
     )
+
+
+def _never_seen() -> QuerySet[Gold, tuple[int]]:
+    seen = Assignment.objects.filter(item=OuterRef("item"), person=param("person", Assignment))
+    rows = Gold.objects.filter(~Exists(seen), project=param("project", Gold))
+    return rows.order_by("pk").values_list("item_id")[:1]
+
+
+NEVER_SEEN = Select(_never_seen)

@@ -12,8 +12,8 @@ from knox.models import AuthToken
 from labeling.compiled import Select, instance, param
 from labeling.models import User
 
-TOKEN = [field.attname for field in AuthToken._meta.concrete_fields]
-USER = [field.attname for field in User._meta.concrete_fields]
+TOKEN = ["digest", "token_key", "user_id", "expiry"]
+USER = ["id", "username", "is_active", "is_staff", "is_superuser"]
 HOLDER = Select(
     lambda: AuthToken.objects.filter(digest=param("digest", AuthToken)).values_list(
         *TOKEN, *(f"user__{name}" for name in USER)
