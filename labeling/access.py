@@ -35,10 +35,11 @@ class Can:
 
 
 PROJECT = [field.attname for field in Project._meta.concrete_fields]
+MEMBERSHIP = ["role", *(f"project__{name}" for name in PROJECT)]
 MEMBER = Select(
     lambda: Membership.objects.filter(
         user=param("user", Membership), project__slug=param("slug", Project)
-    ).values_list("role", *(f"project__{name}" for name in PROJECT))
+    ).values_list(*MEMBERSHIP)
 )
 EVERYTHING = Can(**{field.name: True for field in fields(Can)})
 BY_ROLE: dict[str, Can] = {
@@ -109,8 +110,11 @@ def _as_administrator(user: User, slug: str) -> Access | None:
 
 def _as_member(user: User, slug: str) -> Access | None:
     row = MEMBER.first(user=user.pk, slug=slug)
-    if row is None:
-        return None
+    return None if row is None else as_member(user, row)
+
+
+def as_member(user: User, row: tuple[Any, ...]) -> Access:
+    """The way in of a member, from the columns of MEMBERSHIP."""
     role, project = Role(row[0]), instance(Project, PROJECT, row[1:])
     return Access(project, user, role.label, BY_ROLE[role])
 

@@ -100,7 +100,7 @@ def submit_and_claim(
     _check(assignment, person, answer, sent.token)
     with suppress(IntegrityError, TakenMeanwhile, _Late), transaction.atomic():
         made, seat = _first(assignment, person, answer, sent)
-        following = claim_at(seat, project=project, person=person)
+        following = claim_at(seat, project=project, person=person, holds=assignment.more)  # type: ignore[attr-defined]
         slots.save(seat)
         return made, following
     made = submit(project=project, assignment_id=assignment_id, person=person, answer=answer, sent=sent)
@@ -302,7 +302,7 @@ def _refuse_late(
 
 
 def _assignment(project: Project, person: User, assignment_id: int) -> Assignment:
-    found = slots.first(slots.BY_ID, project, person, id=assignment_id)
+    found = slots.by_id(project, person, assignment_id)
     if found is None:
         raise Refused("There is no such item in this project; reload the page to get the next one.")
     return found

@@ -76,11 +76,10 @@ def _on_sqlite(connection: Any, sql: str, params: list[Any]) -> Any:
 
 
 def _on_postgresql(connection: Any, sql: str, params: list[Any]) -> Any:
-    """Prepared on the server, which then plans it once; not behind a pooler that hands connections round."""
+    """With a cursor that binds on the server, so that `prepare_threshold` of the connection applies to it."""
     from psycopg import Cursor
 
-    pooled = connection.settings_dict["DISABLE_SERVER_SIDE_CURSORS"]
-    return Cursor(connection.connection).execute(sql, params, prepare=not pooled)
+    return Cursor(connection.connection).execute(sql, params)
 
 
 DIRECT: dict[str, Callable[[Any, str, list[Any]], Any]] = {

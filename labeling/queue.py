@@ -22,6 +22,7 @@ FREE = {"person": None, "token": None, "leased_at": None, "expires_at": None}
 MOST_COUNTED = 1000
 TURNS = 200
 UNSEEN_YET = timedelta(minutes=1)
+LOOK_AGAIN = timedelta(seconds=5)
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -45,13 +46,16 @@ def claim_next(*, project: Project, person: User, besides: Collection[int] = ())
 
 
 def claim_at(
-    seat: Seat, *, project: Project, person: User, besides: Collection[int] = ()
+    seat: Seat, *, project: Project, person: User, besides: Collection[int] = (), holds: bool = True
 ) -> Assignment | None:
-    """What `claim_next` does, inside a transaction that has locked this person's seat and will save it.
+    """What `claim_next` does, inside a transaction that has locked this person's seat and will save it. `holds` says
+    that they may hold an item already.
 
     Raises TakenMeanwhile, or IntegrityError where it was this person in another tab: roll back, and try again.
     """
-    held = _returned(project, person, seat, besides) or _held(project, person, besides)
+    held = _returned(project, person, seat, besides)
+    if held is None and holds:
+        held = _held(project, person, besides)
     if held is not None:
         return held
     if project.paused_at or _over_cap(project, seat, len(besides)):
@@ -228,15 +232,17 @@ def _in_order(project: Project, person: User, seat: Seat) -> Assignment | None:
     """The first free slot, by priority and then by id, of an item that this person neither had nor put off.
 
     What follows the person's last item is one step away in the index, however much they have judged. Slots that came
-    back since then are looked at by the time at which they came. Only when neither is left is everything searched.
+    back since then are looked for every few seconds, by the time at which they came. Only when neither is left is
+    everything searched.
     """
     ahead = _ahead(project, person, seat)
+    if ahead is not None and seat.freed_seen and seat.freed_seen > timezone.now() - UNSEEN_YET - LOOK_AGAIN:
+        return ahead
     freed = slots.first(slots.FREED, project, person, freed_at=seat.freed_seen or BEGINNING)
-    if (
-        freed is None
-    ):  # what is there now will never fit; a slot that is being freed at this moment may still appear
+    if freed is None:
+        # What is there now will never fit; a slot that is being freed at this moment may still appear.
         seat.freed_seen = max(seat.freed_seen or BEGINNING, timezone.now() - UNSEEN_YET)
-    if freed is not None and (ahead is None or freed.priority >= ahead.priority):
+    elif ahead is None or freed.priority >= ahead.priority:
         return freed
     if ahead is not None:
         return ahead
@@ -256,7 +262,8 @@ def _move_on(seat: Seat, slot: Assignment, project: Project) -> None:
     """Remember the place. A known answer or a repeat does not move it, nor does a slot that came back."""
     if slot.purpose != Purpose.WORK:
         return
-    seat.freed_seen = slot.freed_at or seat.freed_seen
+    if slot.freed_at is not None:
+        seat.freed_seen = max(seat.freed_seen or BEGINNING, slot.freed_at - UNSEEN_YET)
     started = seat.cursor_priority is not None and seat.epoch == project.epoch
     further = (-slot.priority, slot.item_id) > (-(seat.cursor_priority or 0), seat.cursor_item)
     if not started or (slot.freed_at is None and further):

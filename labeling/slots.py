@@ -2,13 +2,15 @@
 
 from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet, Subquery
+from django.db.models import Aggregate, Exists, JSONField, OuterRef, QuerySet, Subquery
+from django.db.models.functions import JSONArray
 
 from labeling.compiled import Param, Select, Update, instance, param
-from labeling.models import Assignment, Deferral, Draft, Item, Project, Seat, User
+from labeling.models import Assignment, Deferral, Draft, Item, Project, Response, Seat, User
 
 SLOT = [field.attname for field in Assignment._meta.concrete_fields]
 ITEM = ["id", "content_hash", "n_responses", "overlap", "priority", "messages"]
+COLUMNS = [*SLOT, *(f"item__{name}" for name in ITEM)]
 SEAT = [field.attname for field in Seat._meta.concrete_fields]
 SAVED = [
     *("judged", "active_ms", "day", "judged_today", "active_today_ms", "last_at"),
@@ -20,6 +22,16 @@ def first(statement: Select, project: Project, person: User, **values: Any) -> A
     """The first slot that the statement finds, with its item and what `begun` says of a draft."""
     row = statement.first(project=project.pk, person=person.pk, **values)
     return None if row is None else _slot(row, project)
+
+
+def by_id(project: Project, person: User, assignment_id: int) -> Assignment | None:
+    """A slot of the project. Its `more` says whether this person holds another one."""
+    row = BY_ID.first(project=project.pk, person=person.pk, id=assignment_id)
+    if row is None:
+        return None
+    slot = _slot((*row[:-2], None, row[-2]), project)
+    slot.more = row[-1]  # type: ignore[attr-defined]
+    return slot
 
 
 def read(statement: Select, project: Project, person: User) -> list[Assignment]:
@@ -39,17 +51,36 @@ def save(changed: Seat) -> None:
 
 
 def _slot(row: tuple[Any, ...], project: Project) -> Assignment:
-    slot: Assignment = instance(Assignment, SLOT, row[: len(SLOT)])
-    slot.project, slot.item = project, instance(Item, ITEM, row[len(SLOT) : -1])
-    slot.begun = row[-1]  # type: ignore[attr-defined]
+    *columns, texts, begun = row
+    slot: Assignment = instance(Assignment, SLOT, columns[: len(SLOT)])
+    slot.project, slot.item = project, instance(Item, ITEM, columns[len(SLOT) :])
+    if texts is not None:
+        slot.item.texts = [text for _, text in sorted(texts)]  # type: ignore[attr-defined]
+    slot.begun = begun  # type: ignore[attr-defined]
     return slot
 
 
+class Collected(Aggregate):
+    """All values of a group as a JSON array."""
+
+    function = "json_group_array"
+    output_field = JSONField()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **more: Any) -> Any:
+        return self.as_sql(compiler, connection, function="jsonb_agg", **more)
+
+
 def _with_item(rows: QuerySet[Assignment]) -> QuerySet[Any, Any]:
-    """The columns of a slot and its item, and the turn on which this person began an answer that is still a draft."""
+    """The columns of a slot and its item, the texts of its responses, and the turn on which this person began an
+    answer that is still a draft."""
+    grouped = Response.objects.filter(item=OuterRef("item")).order_by().values("item")
+    texts = grouped.annotate(all=Collected(JSONArray("position", "text"))).values("all")
+    return rows.annotate(texts=Subquery(texts), begun=_begun()).values_list(*COLUMNS, "texts", "begun")
+
+
+def _begun() -> Subquery:
     draft = Draft.objects.filter(person=_person(), item=OuterRef("item")).values("turn")
-    columns = [*SLOT, *(f"item__{name}" for name in ITEM)]
-    return rows.annotate(begun=Subquery(draft[:1])).values_list(*columns, "begun")
+    return Subquery(draft[:1])
 
 
 def _person() -> Param:
@@ -90,6 +121,13 @@ def _held() -> QuerySet[Assignment]:
     return mine.order_by("leased_at", "id")
 
 
+def _by_id() -> QuerySet[Any, Any]:
+    found = Assignment.objects.filter(project=param("project", Assignment), id=param("id", Assignment))
+    others = Assignment.objects.filter(project=OuterRef("project"), person=_person())
+    others = others.filter(submitted_at=None, skipped_at=None).exclude(id=OuterRef("id"))
+    return found.annotate(begun=_begun(), more=Exists(others)).values_list(*COLUMNS, "begun", "more")
+
+
 def _open(**more: Any) -> QuerySet[Assignment]:
     return Assignment.objects.filter(id=param("id", Assignment), submitted_at=None, skipped_at=None, **more)
 
@@ -108,11 +146,7 @@ BELOW = Select(lambda: _with_item(_now().filter(priority__lt=param("priority", A
 FREED = Select(lambda: _with_item(_freed())[:1])
 PUT_OFF = Select(lambda: _with_item(_put_off())[:1])
 HELD = Select(lambda: _with_item(_held()))
-BY_ID = Select(
-    lambda: _with_item(
-        Assignment.objects.filter(project=param("project", Assignment), id=param("id", Assignment))
-    )
-)
+BY_ID = Select(_by_id)
 OWN_SEAT = Select(lambda: _seats().values_list(*SEAT))
 LOCKED_SEAT = Select(lambda: _seats().select_for_update(no_key=True).values_list(*SEAT))
 LEASE = Update(

@@ -4,14 +4,10 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from labeling.compiled import Select, param
 from labeling.models import Assignment, Draft, Response, Review, ReviewState, User
 from labeling.values import display_order
 
 VERDICTS = ("first", "second")
-TEXTS = Select(
-    lambda: Response.objects.filter(item=param("item", Response)).order_by("position").values_list("text")
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +43,9 @@ class Task:
 def show(*, assignment: Assignment, person: User) -> Task:
     """What this person sees of the item they hold, or of the one they judged and have opened again."""
     item, project = assignment.item, assignment.project
-    texts = [text for (text,) in TEXTS.rows(item=item.pk)]
+    texts = getattr(item, "texts", None)  # a claim has read them already
+    if texts is None:
+        texts = list(Response.objects.filter(item=item).order_by("position").values_list("text", flat=True))
     order = shown_order(assignment, assignment.turn)
     assert assignment.token is not None
     shown = [texts[position] for position in order]

@@ -1,4 +1,4 @@
-"""API tokens: knox's, looked up by one statement."""
+"""API tokens: knox's, looked up together with what their holder may do."""
 
 from typing import Any
 
@@ -9,8 +9,9 @@ from knox.auth import TokenAuthentication as KnoxAuthentication
 from knox.crypto import hash_token
 from knox.models import AuthToken
 
+from labeling.access import MEMBERSHIP, as_member
 from labeling.compiled import Select, instance, param
-from labeling.models import User
+from labeling.models import Membership, Project, User
 
 TOKEN = ["digest", "token_key", "user_id", "expiry"]
 USER = ["id", "username", "is_active", "is_staff", "is_superuser"]
@@ -19,24 +20,44 @@ HOLDER = Select(
         *TOKEN, *(f"user__{name}" for name in USER)
     )
 )
+HOLDER_IN_PROJECT = Select(
+    lambda: Membership.objects.filter(
+        project__slug=param("slug", Project), user__auth_token_set__digest=param("digest", AuthToken)
+    ).values_list(
+        *(f"user__auth_token_set__{name}" for name in TOKEN),
+        *(f"user__{name}" for name in USER),
+        *MEMBERSHIP,
+    )
+)
 
 
 class TokenAuthentication(KnoxAuthentication):  # type: ignore[misc]
-    """Who holds this token. What is not plainly valid, an expired one for example, is left to knox to refuse."""
+    """Who holds this token, and at an address inside a project also what they are there, by one statement.
+
+    What is not plainly valid, an expired token for example, is left to knox to refuse.
+    """
+
+    def authenticate(self, request: Any) -> tuple[User, Any] | None:
+        self._slug = request.parser_context["kwargs"].get("slug")
+        found: tuple[User, Any] | None = super().authenticate(request)
+        return found
 
     def authenticate_credentials(self, token: bytes) -> tuple[User, Any]:
         try:
             digest = hash_token(token.decode())
         except (TypeError, ValueError):
             digest = ""
-        row = HOLDER.first(digest=digest) if digest else None
+        row = None
+        if digest and self._slug:
+            row = HOLDER_IN_PROJECT.first(digest=digest, slug=self._slug)
+        if digest and row is None:
+            row = HOLDER.first(digest=digest)
         if row is not None:
-            held, user = (
-                instance(AuthToken, TOKEN, row[: len(TOKEN)]),
-                instance(User, USER, row[len(TOKEN) :]),
-            )
-            held.user = user
+            held = instance(AuthToken, TOKEN, row[: len(TOKEN)])
+            user = held.user = instance(User, USER, row[len(TOKEN) : len(TOKEN) + len(USER)])
+            membership = row[len(TOKEN) + len(USER) :]
             if user.is_active and (held.expiry is None or held.expiry > timezone.now()):
+                held.access = as_member(user, membership) if membership else None
                 return user, held
         found: tuple[User, Any] = super().authenticate_credentials(token)
         return found

@@ -1,15 +1,12 @@
 """Behind a proxy, with PostgreSQL and Redis named by the environment. Refuses to start with demo secrets."""
 
-import dj_database_url
-
 from config import env
 from config.settings.base import *
 from config.settings.base import DATABASES
 
 SECRET_KEY = env.text("SECRET_KEY")
-DATABASES["default"] = dj_database_url.parse(
-    env.text("DATABASE_URL"), conn_max_age=60, conn_health_checks=True
-)
+env.text("DATABASE_URL")  # a file of SQLite is for trying things out
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL")
 CELERY_BROKER_TRANSPORT_OPTIONS = {}
 STORAGES = {

@@ -8,6 +8,7 @@ import pytest
 from django.db.models import F
 from django.utils import timezone
 
+from labeling import queue
 from labeling.annotating import reopen, skip
 from labeling.errors import Refused, StaleLease
 from labeling.models import Assignment, Item, Judgment, Project, Seat, User
@@ -86,12 +87,15 @@ def test_an_item_that_is_not_bens_any_more_cannot_be_put_off(ben: User, bea: Use
     assert not put_off(slot, ben)
 
 
-def test_a_slot_that_bea_gave_back_goes_to_the_next_person_before_new_items(ben: User, bea: User) -> None:
+def test_a_slot_that_bea_gave_back_goes_to_the_next_person_before_new_items(
+    ben: User, bea: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project = world.make_project()
     items = world.fill(project, 5)
     mine = claim_next(project=project, person=bea)
     judged(project, ben, 2)
     put_aside(mine, bea)
+    monkeypatch.setattr(queue, "LOOK_AGAIN", timedelta(0))  # some seconds later
     assert judged(project, ben, 1) == [items[0].pk]
 
 
