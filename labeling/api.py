@@ -9,6 +9,7 @@ from knox.models import AuthToken
 from knox.views import LogoutView
 from rest_framework import generics, serializers, status
 from rest_framework.authentication import BasicAuthentication
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response as ApiResponse
@@ -36,9 +37,17 @@ def refusals_as_sentences(error: Exception, context: dict[str, Any]) -> ApiRespo
     return exception_handler(error, context)
 
 
+class OnlyJson(DefaultContentNegotiation):
+    """Everybody gets JSON, whatever they accept: there is nothing else."""
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:
+        return renderers[0], renderers[0].media_type
+
+
 class ProjectView(APIView):
     """A view inside a project; `capability` maps the HTTP method to what the role must allow."""
 
+    content_negotiation_class = OnlyJson
     capability: dict[str, str]
     guard = "project"
 
