@@ -11,7 +11,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from labeling import progress, slots
-from labeling.compiled import Insert, Update, instance, param
+from labeling.compiled import Insert, Update, instance, param, together
 from labeling.errors import Refused, StaleLease
 from labeling.models import (
     Assignment,
@@ -72,11 +72,12 @@ def submit(*, project: Project, assignment_id: int, person: User, answer: Answer
     assignment = _assignment(project, person, assignment_id)
     _check(assignment, person, answer, sent.token)
     with suppress(IntegrityError, _Late), transaction.atomic():
-        if sent.revises is not None:
-            return _again(assignment, person, answer, sent)
-        made, seat = _first(assignment, person, answer, sent)
+        made, seat = _at_once(assignment, person, answer, sent)
         slots.save(seat)
         return made
+    with suppress(IntegrityError, _Late), transaction.atomic():
+        late = _retaken if sent.revises is None else _again
+        return late(assignment, person, answer, sent)
     # Where the same answer arrived twice, at the same moment or later, the other one was stored by now.
     earlier = Judgment.objects.filter(person=person, client_key=sent.client_key).first()
     if earlier is not None:
@@ -99,10 +100,8 @@ def submit_and_claim(
     assignment = _assignment(project, person, assignment_id)
     _check(assignment, person, answer, sent.token)
     with suppress(IntegrityError, TakenMeanwhile, _Late), transaction.atomic():
-        made, seat = _first(assignment, person, answer, sent)
-        following = claim_at(seat, project=project, person=person, holds=assignment.more)  # type: ignore[attr-defined]
-        slots.save(seat)
-        return made, following
+        made, seat = _at_once(assignment, person, answer, sent)
+        return made, claim_at(seat, project=project, person=person, holds=assignment.more)  # type: ignore[attr-defined]
     made = submit(project=project, assignment_id=assignment_id, person=person, answer=answer, sent=sent)
     return made, claim_next(project=project, person=person)
 
@@ -127,7 +126,7 @@ def skip(*, project: Project, assignment_id: int, person: User, token: uuid.UUID
         raise Refused(f"The reason given is {reason!r}; choose one of {', '.join(SKIP_REASONS)}.")
     assignment = _assignment(project, person, assignment_id)
     with transaction.atomic():
-        seat_of(project=project, person=person, lock=True)  # before the slot, as in _first
+        seat_of(project=project, person=person, lock=True)  # before the slot, as in _at_once
         # People who skip the same item at once take turns, so that each opens a slot of their own.
         item = Item.objects.select_for_update(no_key=True).get(pk=assignment.item_id)
         if _close(assignment, person, token, skipped_at=timezone.now(), skip_reason=reason, expires_at=None):
@@ -187,29 +186,40 @@ def _unchanged(assignment: Assignment, person: User, answer: EditAnswer, token: 
     return answer.text.strip() == (texts.first() or "").strip()
 
 
-def _first(assignment: Assignment, person: User, answer: Answer, sent: Sent) -> tuple[Judgment, Seat]:
-    """The first answer of this person to this item, and their seat, locked and still to be saved. Raises _Late where
-    the slot is not theirs any more, or they change an earlier answer.
+def _at_once(assignment: Assignment, person: User, answer: Answer, sent: Sent) -> tuple[Judgment, Seat]:
+    """The first answer of a person who still holds the slot, and their seat, locked and still to be saved. Raises
+    _Late where they do not hold it, or change an earlier answer.
 
     The seat is locked before the slot, as by whoever claims: two tabs of one person wait for each other, never both.
     """
-    if sent.revises is not None:
+    if sent.revises is not None or assignment.person_id != person.pk:
         raise _Late
+    values = _values(assignment, person, answer, sent, turn=assignment.turn, revision=1)
+    with together():
+        seats = slots.LOCKED_SEAT.send(project=assignment.project_id, person=person.pk)
+        closed = SUBMIT.send(id=assignment.pk, token=sent.token, person=person.pk, **_ended())
+        stored = STORE.send(**values)
+    seat = slots.as_seat(seats())
+    if seat is None or not closed():
+        raise _Late
+    _forget_draft(assignment, person)
+    progress.judged(seat, active_ms=values["active_ms"] or 0)
+    return _judgment(stored(), values), seat
+
+
+def _retaken(assignment: Assignment, person: User, answer: Answer, sent: Sent) -> Judgment:
+    """The first answer of a person whose time ran out, in any free slot of the item. Raises _Late where none is."""
     seat = seat_of(project=assignment.project, person=person, lock=True)
-    turn = assignment.turn if assignment.person_id == person.pk else None
-    active_ms = _believable(assignment, sent.active_ms)
-    end = {"submitted_at": timezone.now(), "review": ReviewState.SUBMITTED}
-    if SUBMIT.run(id=assignment.pk, token=sent.token, person=person.pk, **end):
-        held: Assignment | None = assignment
-    else:
-        held = _retake(assignment, person, sent.token, **end)
-    if held is None:
+    held = _retake(assignment, person, sent.token, **_ended())
+    turn = turn_shown(assignment=assignment, person=person, token=sent.token)
+    if held is None or turn is None:
         raise _Late
-    if turn is None or held is not assignment:
-        turn = turn_shown(assignment=assignment, person=person, token=sent.token)
-    assert turn is not None
-    progress.judged(seat, active_ms=active_ms or 0)
-    return _record(held, person, answer, sent, turn=turn, revision=1, active_ms=active_ms), seat
+    values = _values(held, person, answer, sent, turn=turn, revision=1)
+    values["active_ms"] = _believable(assignment, sent.active_ms)
+    progress.judged(seat, active_ms=values["active_ms"] or 0)
+    slots.save(seat)
+    _forget_draft(assignment, person)
+    return _judgment(STORE.run(**values), values)
 
 
 def _again(assignment: Assignment, person: User, answer: Answer, sent: Sent) -> Judgment:
@@ -222,24 +232,17 @@ def _again(assignment: Assignment, person: User, answer: Answer, sent: Sent) -> 
         raise _Late
     if returned:
         progress.mended(project=assignment.project, person=person)
-    active_ms = _believable(assignment, sent.active_ms)
-    return _record(
-        assignment, person, answer, sent, turn=assignment.turn, revision=newest + 1, active_ms=active_ms
-    )
+    values = _values(assignment, person, answer, sent, turn=assignment.turn, revision=newest + 1)
+    _forget_draft(assignment, person)
+    return _judgment(STORE.run(**values), values)
 
 
-def _record(
-    assignment: Assignment,
-    person: User,
-    answer: Answer,
-    sent: Sent,
-    *,
-    turn: int,
-    revision: int,
-    active_ms: int | None,
-) -> Judgment:
+def _values(
+    assignment: Assignment, person: User, answer: Answer, sent: Sent, *, turn: int, revision: int
+) -> dict[str, Any]:
+    """The row of a judgment, but for its key."""
     order = shown_order(assignment, turn)
-    values = {
+    return {
         "assignment_id": assignment.pk,
         "project_id": assignment.project_id,
         "item_id": assignment.item_id,
@@ -254,14 +257,23 @@ def _record(
         "answer": answer.model_dump(exclude_defaults=True),
         "layout": sent.layout if sent.layout in LAYOUTS else "",
         "guideline_id": assignment.project.guideline_id,
-        "active_ms": active_ms,
+        "active_ms": _believable(assignment, sent.active_ms),
         "created_at": timezone.now(),
     }
-    key = STORE.run(**values)
-    if assignment.begun is not None:  # type: ignore[attr-defined]
-        Draft.objects.filter(person=person, item=assignment.item_id).delete()
+
+
+def _judgment(key: int, values: dict[str, Any]) -> Judgment:
     judgment: Judgment = instance(Judgment, ["id", *values], [key, *values.values()])
     return judgment
+
+
+def _ended() -> dict[str, Any]:
+    return {"submitted_at": timezone.now(), "review": ReviewState.SUBMITTED}
+
+
+def _forget_draft(assignment: Assignment, person: User) -> None:
+    if assignment.begun is not None:  # type: ignore[attr-defined]
+        Draft.objects.filter(person=person, item=assignment.item_id).delete()
 
 
 def _believable(assignment: Assignment, active_ms: int | None) -> int | None:

@@ -5,8 +5,9 @@ loop run thousands of times an hour and differ in their values only: they are wr
 place of values, compiled at first use for each kind of database, and executed by the cursor of the driver.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.models import Expression, Field, Model, QuerySet
@@ -14,7 +15,6 @@ from django.db.models.base import ModelState
 from django.db.models.sql import InsertQuery, UpdateQuery
 
 AS_IT_IS = {"AutoField", "BigAutoField", "BigIntegerField", "CharField", "SlugField", "TextField"}
-T = TypeVar("T")
 Built = tuple[str, tuple[Any, ...], Any]
 
 
@@ -52,23 +52,63 @@ class Statement:
     def _compile(self, connection: Any) -> Built:
         raise NotImplementedError
 
-    def _run(self, values: dict[str, Any], take: Callable[[Any], T]) -> tuple[T, Any]:
-        """Execute it. Returns what `take` takes from the cursor, and what was compiled beside the SQL."""
+    def _start(self, values: dict[str, Any]) -> tuple[Any, Any]:
+        """Execute it. Returns the cursor, and what was compiled beside the SQL."""
         connection = connections[DEFAULT_DB_ALIAS]
         built = self._built.get(connection.vendor)
         if built is None:
             built = self._built[connection.vendor] = self._compile(connection)
         sql, params, rest = built
         given = [p.prepared(values, connection) if isinstance(p, Param) else p for p in params]
-        if connection.queries_logged or connection.execute_wrappers or connection.vendor not in DIRECT:
-            with connection.cursor() as cursor:
-                cursor.execute(sql, given)
-                return take(cursor), rest
+        if _is_watched(connection):
+            cursor = connection.cursor()
+            cursor.execute(sql, given)
+            return cursor, rest
         connection.close_if_health_check_failed()
         connection.ensure_connection()
         connection.validate_no_broken_transaction()
         with connection.wrap_database_errors:
-            return take(DIRECT[connection.vendor](connection, sql, given)), rest
+            return DIRECT[connection.vendor](connection, sql, given), rest
+
+    def _result(self, cursor: Any, rest: Any) -> Any:
+        raise NotImplementedError
+
+    def run(self, **values: Any) -> Any:
+        """Run it. Returns its result: all rows, how many rows it changed, or the key of the new row."""
+        with connections[DEFAULT_DB_ALIAS].wrap_database_errors:
+            return self._result(*self._start(values))
+
+    def send(self, **values: Any) -> Callable[[], Any]:
+        """Run it inside `together`. Returns what gives the result once that has ended."""
+        if _are_together(connections[DEFAULT_DB_ALIAS]):
+            started = self._start(values)
+            return lambda: self._result(*started)
+        found = self.run(**values)
+        return lambda: found
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Statements that are sent in here do not wait for each other: one journey to PostgreSQL for all of them. Raises
+    at its end what any of them raised."""
+    connection = connections[DEFAULT_DB_ALIAS]
+    if connection.vendor != "postgresql" or _is_watched(connection):
+        yield
+        return
+    connection.ensure_connection()
+    raw: Any = connection.connection
+    with connection.wrap_database_errors, raw.pipeline():
+        yield
+
+
+def _is_watched(connection: Any) -> bool:
+    """Whether Django has to see each statement: somebody counts or forbids them, or the driver is none of ours."""
+    return bool(connection.queries_logged or connection.execute_wrappers or connection.vendor not in DIRECT)
+
+
+def _are_together(connection: Any) -> bool:
+    raw = connection.connection
+    return connection.vendor == "postgresql" and raw is not None and bool(raw.pgconn.pipeline_status)
 
 
 def _on_sqlite(connection: Any, sql: str, params: list[Any]) -> Any:
@@ -102,14 +142,15 @@ class Select(Statement):
         columns = [column[0] for column in compiler.select[: compiler.col_count]]
         return sql, tuple(params), (compiler, compiler.get_converters(columns))
 
-    def rows(self, **values: Any) -> list[tuple[Any, ...]]:
+    def _result(self, cursor: Any, rest: Any) -> list[tuple[Any, ...]]:
         """All rows, with the types that the ORM would give."""
-        found, (compiler, converters) = self._run(values, _all)
+        compiler, converters = rest
+        found: list[Any] = cursor.fetchall()
         return [tuple(row) for row in compiler.apply_converters(found, converters)] if converters else found
 
     def first(self, **values: Any) -> tuple[Any, ...] | None:
         """The first row, or None."""
-        found = self.rows(**values)
+        found = self.run(**values)
         return found[0] if found else None
 
 
@@ -127,9 +168,9 @@ class Update(Statement):
         sql, params = query.get_compiler(connection=connection).as_sql()
         return sql, tuple(params), None
 
-    def run(self, **values: Any) -> int:
-        """Run it. Returns how many rows it changed."""
-        return self._run(values, _count)[0]
+    def _result(self, cursor: Any, rest: Any) -> int:
+        """How many rows it changed."""
+        return int(cursor.rowcount)
 
 
 class Insert(Statement):
@@ -151,19 +192,10 @@ class Insert(Statement):
         ((sql, params),) = compiler.as_sql()
         return sql, tuple(params), None
 
-    def run(self, **values: Any) -> int:
-        """Insert it. Returns the key."""
-        ((key,),), _ = self._run(values, _all)
+    def _result(self, cursor: Any, rest: Any) -> int:
+        """The key."""
+        ((key,),) = cursor.fetchall()
         return int(key)
-
-
-def _all(cursor: Any) -> list[Any]:
-    found: list[Any] = cursor.fetchall()
-    return found
-
-
-def _count(cursor: Any) -> int:
-    return int(cursor.rowcount)
 
 
 def instance(model: type[models.Model], names: Sequence[str], row: Sequence[Any]) -> Any:

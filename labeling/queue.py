@@ -5,7 +5,7 @@ the one that is shown next.
 """
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from labeling import checkups, slots
+from labeling.compiled import together
 from labeling.models import Assignment, Deferral, Item, Project, Purpose, ReviewState, Seat, User
 
 LEASE_SALT = "labeling.queue.lease"
@@ -39,16 +40,14 @@ def claim_next(*, project: Project, person: User, besides: Collection[int] = ())
     for _ in range(20):
         with suppress(IntegrityError, TakenMeanwhile), transaction.atomic():
             seat = seat_of(project=project, person=person, lock=True)
-            found = claim_at(seat, project=project, person=person, besides=besides)
-            slots.save(seat)
-            return found
+            return claim_at(seat, project=project, person=person, besides=besides)
     return None
 
 
 def claim_at(
     seat: Seat, *, project: Project, person: User, besides: Collection[int] = (), holds: bool = True
 ) -> Assignment | None:
-    """What `claim_next` does, inside a transaction that has locked this person's seat and will save it. `holds` says
+    """What `claim_next` does, inside a transaction that has locked this person's seat, which is saved. `holds` says
     that they may hold an item already.
 
     Raises TakenMeanwhile, or IntegrityError where it was this person in another tab: roll back, and try again.
@@ -56,18 +55,21 @@ def claim_at(
     held = _returned(project, person, seat, besides)
     if held is None and holds:
         held = _held(project, person, besides)
-    if held is not None:
+    slot = None
+    if held is None and not project.paused_at and not _over_cap(project, seat, len(besides)):
+        slot = checkups.due(project=project, person=person, seat=seat, ahead=len(besides))
+        slot = slot or _in_order(project, person, seat)
+        if slot is None and release_expired(project=project):
+            slot = _in_order(project, person, seat)
+    if slot is None:
+        slots.save(seat)
         return held
-    if project.paused_at or _over_cap(project, seat, len(besides)):
-        return None
-    slot = checkups.due(project=project, person=person, seat=seat, ahead=len(besides))
-    slot = slot or _in_order(project, person, seat)
-    if slot is None and release_expired(project=project):
-        slot = _in_order(project, person, seat)
-    if slot is not None:
-        if not _lease(slot, project, person):
-            raise TakenMeanwhile
-        _move_on(seat, slot, project)
+    _move_on(seat, slot, project)
+    with together():
+        leased = _lease(slot, project, person)
+        slots.save(seat)
+    if not leased():
+        raise TakenMeanwhile
     return slot
 
 
@@ -135,7 +137,7 @@ def take_slot(*, assignment: Assignment, person: User) -> Assignment | None:
     if siblings.filter(person=person).exists():
         return None
     for slot in siblings.filter(person=None).order_by("slot"):
-        if _lease(slot, assignment.project, person):
+        if _lease(slot, assignment.project, person)():
             return slot
     return None
 
@@ -270,21 +272,21 @@ def _move_on(seat: Seat, slot: Assignment, project: Project) -> None:
         seat.cursor_priority, seat.cursor_item, seat.epoch = slot.priority, slot.item_id, project.epoch
 
 
-def _lease(slot: Assignment, project: Project, person: User) -> bool:
-    """Take the slot if it still is free. Who has a draft of the item sees it in the order in which they began."""
+def _lease(slot: Assignment, project: Project, person: User) -> Callable[[], int]:
+    """Take the slot if it still is free; what is returned says, once it is known, whether it was. Who has a draft of
+    the item sees it in the order in which they began."""
     now = timezone.now()
     begun = getattr(slot, "begun", None)
     slot.turn = slot.turn if begun is None else begun
     slot.project, slot.person, slot.leased_at = project, person, now
     slot.token = lease_token(assignment_id=slot.pk, person=person, turn=slot.turn)
     slot.expires_at = now + timedelta(seconds=project.lease_seconds)
-    return bool(
-        slots.LEASE.run(
-            id=slot.pk,
-            person=person.pk,
-            token=slot.token,
-            turn=slot.turn,
-            leased_at=now,
-            expires_at=slot.expires_at,
-        )
+    taken: Callable[[], int] = slots.LEASE.send(
+        id=slot.pk,
+        person=person.pk,
+        token=slot.token,
+        turn=slot.turn,
+        leased_at=now,
+        expires_at=slot.expires_at,
     )
+    return taken

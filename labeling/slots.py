@@ -36,18 +36,22 @@ def by_id(project: Project, person: User, assignment_id: int) -> Assignment | No
 
 def read(statement: Select, project: Project, person: User) -> list[Assignment]:
     """All slots that the statement finds."""
-    return [_slot(row, project) for row in statement.rows(project=project.pk, person=person.pk)]
+    return [_slot(row, project) for row in statement.run(project=project.pk, person=person.pk)]
 
 
 def seat(project: Project, person: User, *, lock: bool) -> Seat | None:
     """The person's seat, if they have one. SQLite's transactions take turns by themselves; others lock the row."""
-    row = (LOCKED_SEAT if lock else OWN_SEAT).first(project=project.pk, person=person.pk)
-    return None if row is None else instance(Seat, SEAT, row)
+    return as_seat((LOCKED_SEAT if lock else OWN_SEAT).run(project=project.pk, person=person.pk))
+
+
+def as_seat(rows: list[tuple[Any, ...]]) -> Seat | None:
+    """The seat of a row that was found, if one was."""
+    return instance(Seat, SEAT, rows[0]) if rows else None
 
 
 def save(changed: Seat) -> None:
     """Write the counters and the place of a locked seat."""
-    SAVE.run(**changed.__dict__)
+    SAVE.send(**changed.__dict__)
 
 
 def _slot(row: tuple[Any, ...], project: Project) -> Assignment:
