@@ -11,7 +11,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from labeling import progress, slots
-from labeling.compiled import Insert, Update, instance, param, together
+from labeling.compiled import Insert, Update, instance, param
 from labeling.errors import Refused, StaleLease
 from labeling.models import (
     Assignment,
@@ -194,17 +194,12 @@ def _at_once(assignment: Assignment, person: User, answer: Answer, sent: Sent) -
     """
     if sent.revises is not None or assignment.person_id != person.pk:
         raise _Late
-    values = _values(assignment, person, answer, sent, turn=assignment.turn, revision=1)
-    with together():
-        seats = slots.LOCKED_SEAT.send(project=assignment.project_id, person=person.pk)
-        closed = SUBMIT.send(id=assignment.pk, token=sent.token, person=person.pk, **_ended())
-        stored = STORE.send(**values)
-    seat = slots.as_seat(seats())
-    if seat is None or not closed():
+    seat = seat_of(project=assignment.project, person=person, lock=True)
+    if not SUBMIT.run(id=assignment.pk, token=sent.token, person=person.pk, **_ended()):
         raise _Late
-    _forget_draft(assignment, person)
+    values = _values(assignment, person, answer, sent, turn=assignment.turn, revision=1)
     progress.judged(seat, active_ms=values["active_ms"] or 0)
-    return _judgment(stored(), values), seat
+    return _stored(values, assignment, person), seat
 
 
 def _retaken(assignment: Assignment, person: User, answer: Answer, sent: Sent) -> Judgment:
@@ -218,8 +213,7 @@ def _retaken(assignment: Assignment, person: User, answer: Answer, sent: Sent) -
     values["active_ms"] = _believable(assignment, sent.active_ms)
     progress.judged(seat, active_ms=values["active_ms"] or 0)
     slots.save(seat)
-    _forget_draft(assignment, person)
-    return _judgment(STORE.run(**values), values)
+    return _stored(values, assignment, person)
 
 
 def _again(assignment: Assignment, person: User, answer: Answer, sent: Sent) -> Judgment:
@@ -233,8 +227,7 @@ def _again(assignment: Assignment, person: User, answer: Answer, sent: Sent) -> 
     if returned:
         progress.mended(project=assignment.project, person=person)
     values = _values(assignment, person, answer, sent, turn=assignment.turn, revision=newest + 1)
-    _forget_draft(assignment, person)
-    return _judgment(STORE.run(**values), values)
+    return _stored(values, assignment, person)
 
 
 def _values(
@@ -262,18 +255,15 @@ def _values(
     }
 
 
-def _judgment(key: int, values: dict[str, Any]) -> Judgment:
-    judgment: Judgment = instance(Judgment, ["id", *values], [key, *values.values()])
+def _stored(values: dict[str, Any], assignment: Assignment, person: User) -> Judgment:
+    judgment: Judgment = instance(Judgment, ["id", *values], [STORE.run(**values), *values.values()])
+    if assignment.begun is not None:  # type: ignore[attr-defined]
+        Draft.objects.filter(person=person, item=assignment.item_id).delete()
     return judgment
 
 
 def _ended() -> dict[str, Any]:
     return {"submitted_at": timezone.now(), "review": ReviewState.SUBMITTED}
-
-
-def _forget_draft(assignment: Assignment, person: User) -> None:
-    if assignment.begun is not None:  # type: ignore[attr-defined]
-        Draft.objects.filter(person=person, item=assignment.item_id).delete()
 
 
 def _believable(assignment: Assignment, active_ms: int | None) -> int | None:

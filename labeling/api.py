@@ -51,6 +51,10 @@ class ProjectView(APIView):
     capability: dict[str, str]
     guard = "project"
 
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        response._csp_exempt = True  # JSON is data: no browser runs it
+        return super().finalize_response(request, response, *args, **kwargs)
+
     def access(self) -> Access:
         """The way into the project, asked for once a request."""
         return self._access

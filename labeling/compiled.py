@@ -5,8 +5,7 @@ loop run thousands of times an hour and differ in their values only: they are wr
 place of values, compiled at first use for each kind of database, and executed by the cursor of the driver.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connections, models
@@ -52,8 +51,8 @@ class Statement:
     def _compile(self, connection: Any) -> Built:
         raise NotImplementedError
 
-    def _start(self, values: dict[str, Any]) -> tuple[Any, Any]:
-        """Execute it. Returns the cursor, and what was compiled beside the SQL."""
+    def run(self, **values: Any) -> Any:
+        """Run it. Returns its result: all rows, how many rows it changed, or the key of the new row."""
         connection = connections[DEFAULT_DB_ALIAS]
         built = self._built.get(connection.vendor)
         if built is None:
@@ -61,54 +60,22 @@ class Statement:
         sql, params, rest = built
         given = [p.prepared(values, connection) if isinstance(p, Param) else p for p in params]
         if _is_watched(connection):
-            cursor = connection.cursor()
-            cursor.execute(sql, given)
-            return cursor, rest
+            with connection.cursor() as cursor:
+                cursor.execute(sql, given)
+                return self._result(cursor, rest)
         connection.close_if_health_check_failed()
         connection.ensure_connection()
         connection.validate_no_broken_transaction()
         with connection.wrap_database_errors:
-            return DIRECT[connection.vendor](connection, sql, given), rest
+            return self._result(DIRECT[connection.vendor](connection, sql, given), rest)
 
     def _result(self, cursor: Any, rest: Any) -> Any:
         raise NotImplementedError
-
-    def run(self, **values: Any) -> Any:
-        """Run it. Returns its result: all rows, how many rows it changed, or the key of the new row."""
-        with connections[DEFAULT_DB_ALIAS].wrap_database_errors:
-            return self._result(*self._start(values))
-
-    def send(self, **values: Any) -> Callable[[], Any]:
-        """Run it inside `together`. Returns what gives the result once that has ended."""
-        if _are_together(connections[DEFAULT_DB_ALIAS]):
-            started = self._start(values)
-            return lambda: self._result(*started)
-        found = self.run(**values)
-        return lambda: found
-
-
-@contextmanager
-def together() -> Iterator[None]:
-    """Statements that are sent in here do not wait for each other: one journey to PostgreSQL for all of them. Raises
-    at its end what any of them raised."""
-    connection = connections[DEFAULT_DB_ALIAS]
-    if connection.vendor != "postgresql" or _is_watched(connection):
-        yield
-        return
-    connection.ensure_connection()
-    raw: Any = connection.connection
-    with connection.wrap_database_errors, raw.pipeline():
-        yield
 
 
 def _is_watched(connection: Any) -> bool:
     """Whether Django has to see each statement: somebody counts or forbids them, or the driver is none of ours."""
     return bool(connection.queries_logged or connection.execute_wrappers or connection.vendor not in DIRECT)
-
-
-def _are_together(connection: Any) -> bool:
-    raw = connection.connection
-    return connection.vendor == "postgresql" and raw is not None and bool(raw.pgconn.pipeline_status)
 
 
 def _on_sqlite(connection: Any, sql: str, params: list[Any]) -> Any:

@@ -5,7 +5,7 @@ the one that is shown next.
 """
 
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -15,7 +15,6 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from labeling import checkups, slots
-from labeling.compiled import together
 from labeling.models import Assignment, Deferral, Item, Project, Purpose, ReviewState, Seat, User
 
 LEASE_SALT = "labeling.queue.lease"
@@ -64,12 +63,10 @@ def claim_at(
     if slot is None:
         slots.save(seat)
         return held
-    _move_on(seat, slot, project)
-    with together():
-        leased = _lease(slot, project, person)
-        slots.save(seat)
-    if not leased():
+    if not _lease(slot, project, person):
         raise TakenMeanwhile
+    _move_on(seat, slot, project)
+    slots.save(seat)
     return slot
 
 
@@ -137,7 +134,7 @@ def take_slot(*, assignment: Assignment, person: User) -> Assignment | None:
     if siblings.filter(person=person).exists():
         return None
     for slot in siblings.filter(person=None).order_by("slot"):
-        if _lease(slot, assignment.project, person)():
+        if _lease(slot, assignment.project, person):
             return slot
     return None
 
@@ -272,21 +269,21 @@ def _move_on(seat: Seat, slot: Assignment, project: Project) -> None:
         seat.cursor_priority, seat.cursor_item, seat.epoch = slot.priority, slot.item_id, project.epoch
 
 
-def _lease(slot: Assignment, project: Project, person: User) -> Callable[[], int]:
-    """Take the slot if it still is free; what is returned says, once it is known, whether it was. Who has a draft of
-    the item sees it in the order in which they began."""
+def _lease(slot: Assignment, project: Project, person: User) -> bool:
+    """Take the slot if it still is free. Who has a draft of the item sees it in the order in which they began."""
     now = timezone.now()
     begun = getattr(slot, "begun", None)
     slot.turn = slot.turn if begun is None else begun
     slot.project, slot.person, slot.leased_at = project, person, now
     slot.token = lease_token(assignment_id=slot.pk, person=person, turn=slot.turn)
     slot.expires_at = now + timedelta(seconds=project.lease_seconds)
-    taken: Callable[[], int] = slots.LEASE.send(
-        id=slot.pk,
-        person=person.pk,
-        token=slot.token,
-        turn=slot.turn,
-        leased_at=now,
-        expires_at=slot.expires_at,
+    return bool(
+        slots.LEASE.run(
+            id=slot.pk,
+            person=person.pk,
+            token=slot.token,
+            turn=slot.turn,
+            leased_at=now,
+            expires_at=slot.expires_at,
+        )
     )
-    return taken

@@ -51,7 +51,7 @@ def as_seat(rows: list[tuple[Any, ...]]) -> Seat | None:
 
 def save(changed: Seat) -> None:
     """Write the counters and the place of a locked seat."""
-    SAVE.send(**changed.__dict__)
+    SAVE.run(**changed.__dict__)
 
 
 def _slot(row: tuple[Any, ...], project: Project) -> Assignment:
