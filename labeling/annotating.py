@@ -13,6 +13,7 @@ from django.utils import timezone
 from labeling import progress, slots
 from labeling.compiled import Insert, Update, instance, param
 from labeling.errors import Refused, StaleLease
+from labeling.holding import close, refuse_late, retake, slot_of
 from labeling.models import (
     Assignment,
     Draft,
@@ -25,7 +26,7 @@ from labeling.models import (
     Seat,
     User,
 )
-from labeling.queue import TakenMeanwhile, claim_at, claim_next, seat_of, take_slot, turn_shown
+from labeling.queue import TakenMeanwhile, claim_at, claim_next, seat_of, turn_shown
 from labeling.tasks import VERDICTS, shown_order
 from labeling.values import Answer, EditAnswer
 
@@ -69,7 +70,7 @@ class Sent:
 def submit(*, project: Project, assignment_id: int, person: User, answer: Answer, sent: Sent) -> Judgment:
     """Store an answer. Sent twice, it is stored once. Raises StaleLease, with the answer kept as a draft, when the
     slot has gone to somebody else; Refused when the item is not this person's at all, or the answer does not fit."""
-    assignment = _assignment(project, person, assignment_id)
+    assignment = slot_of(project, person, assignment_id)
     _check(assignment, person, answer, sent.token)
     with suppress(IntegrityError, _Late), transaction.atomic():
         made, seat = _at_once(assignment, person, answer, sent)
@@ -82,7 +83,7 @@ def submit(*, project: Project, assignment_id: int, person: User, answer: Answer
     earlier = Judgment.objects.filter(person=person, client_key=sent.client_key).first()
     if earlier is not None:
         return earlier
-    turn = _refuse_late(assignment, person, sent.token, revises=sent.revises)
+    turn = refuse_late(assignment, person, sent.token, revises=sent.revises)
     _keep(person, assignment.item, answer, turn)
     if sent.revises is not None:
         raise StaleLease("This answer was changed or accepted meanwhile. What you sent was kept as a draft.")
@@ -97,7 +98,7 @@ def submit_and_claim(
 ) -> tuple[Judgment, Assignment | None]:
     """Submit, then claim the next item, in one transaction where nothing comes between. Raises what `submit` raises;
     the answer is stored whatever becomes of the claim."""
-    assignment = _assignment(project, person, assignment_id)
+    assignment = slot_of(project, person, assignment_id)
     _check(assignment, person, answer, sent.token)
     with suppress(IntegrityError, TakenMeanwhile, _Late), transaction.atomic():
         made, seat = _at_once(assignment, person, answer, sent)
@@ -124,19 +125,19 @@ def skip(*, project: Project, assignment_id: int, person: User, token: uuid.UUID
     """Put an item aside for good; its slot goes to somebody else. Skipping twice is skipping once."""
     if reason not in SKIP_REASONS:
         raise Refused(f"The reason given is {reason!r}; choose one of {', '.join(SKIP_REASONS)}.")
-    assignment = _assignment(project, person, assignment_id)
+    assignment = slot_of(project, person, assignment_id)
     with transaction.atomic():
         seat_of(project=project, person=person, lock=True)  # before the slot, as in _at_once
         # People who skip the same item at once take turns, so that each opens a slot of their own.
         item = Item.objects.select_for_update(no_key=True).get(pk=assignment.item_id)
-        if _close(assignment, person, token, skipped_at=timezone.now(), skip_reason=reason, expires_at=None):
+        if close(assignment, person, token, skipped_at=timezone.now(), skip_reason=reason, expires_at=None):
             _replace(assignment, item)
             progress.skipped(project=project, person=person)
             return
     if not Assignment.objects.filter(
         item=assignment.item_id, person=person, skipped_at__isnull=False
     ).exists():
-        _refuse_late(assignment, person, token)
+        refuse_late(assignment, person, token)
         raise StaleLease("Your time for this item had run out; somebody else has it now.")
 
 
@@ -151,10 +152,10 @@ def save_draft(
 ) -> None:
     """Keep an unfinished answer on the server, for whoever holds the slot or held it; the latter get StaleLease.
     `revises` is the revision that it would replace, where this person opened a submitted answer again."""
-    assignment = _assignment(project, person, assignment_id)
+    assignment = slot_of(project, person, assignment_id)
     mine = assignment.person_id == person.pk and assignment.token == token
     mine = mine and (assignment.submitted_at is None or revises is not None)
-    turn = assignment.turn if mine else _refuse_late(assignment, person, token)
+    turn = assignment.turn if mine else refuse_late(assignment, person, token)
     Draft.objects.update_or_create(
         person=person, item=assignment.item, defaults={"answer": answer, "turn": turn}
     )
@@ -205,7 +206,7 @@ def _at_once(assignment: Assignment, person: User, answer: Answer, sent: Sent) -
 def _retaken(assignment: Assignment, person: User, answer: Answer, sent: Sent) -> Judgment:
     """The first answer of a person whose time ran out, in any free slot of the item. Raises _Late where none is."""
     seat = seat_of(project=assignment.project, person=person, lock=True)
-    held = _retake(assignment, person, sent.token, **_ended())
+    held = retake(assignment, person, sent.token, **_ended())
     turn = turn_shown(assignment=assignment, person=person, token=sent.token)
     if held is None or turn is None:
         raise _Late
@@ -288,46 +289,6 @@ def _replace(skipped: Assignment, item: Item) -> None:
         priority=item.priority,
         freed_at=timezone.now(),
     )
-
-
-def _refuse_late(
-    assignment: Assignment, person: User, token: uuid.UUID, *, revises: int | None = None
-) -> int:
-    """Refuse those who judged the item already, and those to whom it was never given; the others' turn."""
-    same = Assignment.objects.filter(item=assignment.item_id, person=person, purpose=assignment.purpose)
-    if revises is None and same.filter(submitted_at__isnull=False).exists():
-        raise StaleLease("You have already judged this item; your first answer stands.")
-    turn = turn_shown(assignment=assignment, person=person, token=token)
-    if turn is None:
-        raise Refused("This item was never open in your name; reload the page to get one that is.")
-    return turn
-
-
-def _assignment(project: Project, person: User, assignment_id: int) -> Assignment:
-    found = slots.by_id(project, person, assignment_id)
-    if found is None:
-        raise Refused("There is no such item in this project; reload the page to get the next one.")
-    return found
-
-
-def _close(assignment: Assignment, person: User, token: uuid.UUID, **end: Any) -> Assignment | None:
-    """End the lease if it is still this person's; after an expiry, any free slot of the item will do."""
-    mine = Assignment.objects.filter(pk=assignment.pk, token=token, person=person)
-    if mine.filter(submitted_at=None, skipped_at=None).update(**end):
-        return assignment
-    return _retake(assignment, person, token, **end)
-
-
-def _retake(assignment: Assignment, person: User, token: uuid.UUID, **end: Any) -> Assignment | None:
-    """End a free slot of the item in the name of a person who held one until their time ran out."""
-    if turn_shown(assignment=assignment, person=person, token=token) is None:
-        return None
-    retaken = take_slot(assignment=assignment, person=person)
-    if retaken and Assignment.objects.filter(pk=retaken.pk, submitted_at=None, skipped_at=None).update(**end):
-        retaken.item, retaken.project = assignment.item, assignment.project
-        retaken.begun = assignment.begun  # type: ignore[attr-defined]
-        return retaken
-    return None
 
 
 def _keep(person: User, item: Item, answer: Answer, turn: int) -> None:

@@ -3,7 +3,9 @@
 from typing import Any
 
 from django.db.models import QuerySet
+from django.http import StreamingHttpResponse
 from django.urls import path
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from knox.models import AuthToken
 from knox.views import LogoutView
@@ -18,6 +20,7 @@ from rest_framework.views import APIView, exception_handler
 from labeling.access import Access, open_project
 from labeling.curation import freeze
 from labeling.errors import Refused, StaleLease
+from labeling.exporting_judgments import judgments_file
 from labeling.importing.batches import refuse_large, start_import
 from labeling.importing.mapping import FORMATS
 from labeling.models import DatasetVersion, ImportBatch
@@ -110,6 +113,8 @@ class ImportSerializer(serializers.ModelSerializer[ImportBatch]):
             "filename",
             "format",
             "licence",
+            "scrub",
+            "progress",
             "status",
             "error",
             "new",
@@ -117,7 +122,7 @@ class ImportSerializer(serializers.ModelSerializer[ImportBatch]):
             "refused",
             "row_errors",
         ]
-        read_only_fields = ["filename", "status", "error", "new", "duplicate", "refused"]
+        read_only_fields = ["filename", "progress", "status", "error", "new", "duplicate", "refused"]
 
     def get_row_errors(self, batch: ImportBatch) -> list[dict[str, Any]]:
         return [{"line": e.line, "reason": e.reason} for e in batch.row_errors.all()[:500]]
@@ -142,6 +147,7 @@ class Imports(ProjectView):
             person=access.person,
             format=values["format"],
             licence=values.get("licence", ""),
+            scrub=values.get("scrub", False),
         )
         return ApiResponse(ImportSerializer(batch).data, status=status.HTTP_202_ACCEPTED)
 
@@ -155,6 +161,17 @@ class Import(ProjectView, generics.RetrieveAPIView[ImportBatch]):
 
     def get_queryset(self) -> QuerySet[ImportBatch]:
         return ImportBatch.objects.filter(project__slug=self.kwargs["slug"])
+
+
+class Judgments(ProjectView):
+    """Every judged item with what was said of it, one item (jsonl) or one judgment (csv) a line. Items that you may
+    still be given to judge are left out."""
+
+    capability = {"GET": "view_results"}
+
+    @extend_schema(responses={(200, "application/jsonl"): OpenApiTypes.BINARY})
+    def get(self, request: Request, slug: str, format: str) -> StreamingHttpResponse:
+        return judgments_file(self.access(), format)
 
 
 class RecipeSerializer(serializers.Serializer[Any]):
@@ -203,5 +220,6 @@ urlpatterns = [
     path("tokens/revoke/", RevokeToken.as_view(), name="api-token-revoke"),
     path("projects/<slug:slug>/imports/", Imports.as_view(), name="api-imports"),
     path("projects/<slug:slug>/imports/<int:import_id>/", Import.as_view(), name="api-import"),
+    path("projects/<slug:slug>/judgments.<str:format>", Judgments.as_view(), name="api-judgments"),
     path("projects/<slug:slug>/datasets/", DatasetVersions.as_view(), name="api-datasets"),
 ]

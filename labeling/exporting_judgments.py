@@ -17,11 +17,14 @@ from typing import Any
 import orjson
 from django.db.models import Max, TextField
 from django.db.models.functions import Cast
+from django.http import Http404, StreamingHttpResponse
 
+from labeling.access import Access
+from labeling.blind import hidden_items
 from labeling.curation import current_judgments
 from labeling.errors import Refused
 from labeling.imported import PREFIX
-from labeling.models import Item, Project, Response
+from labeling.models import Item, Project, Response, User
 
 FORMATS = ("jsonl", "csv")
 CHUNK, ROWS = 500, 2000
@@ -52,8 +55,12 @@ class Judged:
     verdicts: list[Verdict] = field(default_factory=list)
 
 
-def stream_judgments(*, project: Project, format: str = "jsonl") -> Iterator[bytes]:
+def stream_judgments(
+    *, project: Project, format: str = "jsonl", person: User | None = None
+) -> Iterator[bytes]:
     """The judged items of a project, oldest first, as bytes of a file. Raises Refused for an unknown format.
+
+    Items that `person` may still be given to judge are left out: they are judged blind.
 
     `jsonl` has one item a line with its verdicts: label, ratings and edited are in terms of the stored responses.
     `csv` has one judgment a line; label counts the responses from 0, the columns from response_1. Memory does not grow
@@ -61,8 +68,20 @@ def stream_judgments(*, project: Project, format: str = "jsonl") -> Iterator[byt
     """
     if format not in FORMATS:
         raise Refused(f"The format given is {format!r}; choose one of {', '.join(FORMATS)}.")
-    chunks = _chunks(project)
+    chunks = _chunks(project, person)
     return _csv(project, chunks) if format == "csv" else map(_lines, chunks)
+
+
+def judgments_file(access: Access, format: str) -> StreamingHttpResponse:
+    """The download of whoever came in. Raises Http404 for an unknown format."""
+    if format not in FORMATS:
+        raise Http404(f"Judgments come as {' or '.join(FORMATS)}.")
+    parts = stream_judgments(project=access.project, format=format, person=access.person)
+    kind = "text/csv; charset=utf-8" if format == "csv" else "application/jsonl"
+    name = f"{access.project.slug}-judgments.{format}"
+    return StreamingHttpResponse(
+        parts, content_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'}
+    )
 
 
 def export_judgments(*, project: Project, out: Path, format: str = "jsonl") -> tuple[str, int]:
@@ -85,13 +104,14 @@ def export_judgments(*, project: Project, out: Path, format: str = "jsonl") -> t
     return digest.hexdigest(), size
 
 
-def _chunks(project: Project) -> Iterator[list[Judged]]:
+def _chunks(project: Project, person: User | None) -> Iterator[list[Judged]]:
     rows = current_judgments(project).order_by("item_id", "id")
     columns = rows.values_list(*COLUMNS, _raw("answer"), _raw("display_order"))
     groups = itertools.groupby(columns.iterator(chunk_size=ROWS), key=operator.itemgetter(0))
     loaded = ((item, list(group)) for item, group in groups)
     while chunk := dict(itertools.islice(loaded, CHUNK)):
-        yield _items(chunk)
+        hidden = hidden_items(project=project, person=person, items=chunk)
+        yield _items({item: said for item, said in chunk.items() if item not in hidden})
 
 
 def _raw(name: str) -> Cast:

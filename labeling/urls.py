@@ -37,6 +37,7 @@ urlpatterns = [
     path("p/<slug:slug>/rank/<int:assignment_id>/draft/", rank.draft, name="draft"),
     path("p/<slug:slug>/items/", items.items, name="items"),
     path("p/<slug:slug>/items/<int:item_id>/", items.item, name="item"),
+    path("p/<slug:slug>/judgments.<str:format>", items.judgments, name="judgments"),
     path("p/<slug:slug>/review/", review.review, name="review"),
     path("p/<slug:slug>/review/<int:item_id>/", review.review_item, name="review_item"),
     path("p/<slug:slug>/disagreements/", review.disagreeing, name="disagreements"),

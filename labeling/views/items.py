@@ -1,11 +1,12 @@
 """Items: the list, and one item with what was said of it and what its right answer is."""
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 
 from labeling.access import Access, guarded
 from labeling.blind import read_without_judging
 from labeling.errors import Refused
+from labeling.exporting_judgments import judgments_file
 from labeling.gold import mark_gold, mark_resolved_gold, unmark_gold
 from labeling.itemlist import STATES, items_of
 from labeling.models import Item, User
@@ -80,3 +81,9 @@ def _act(request: HttpRequest, access: Access, person: User, item_id: int) -> st
 
 def _number(text: str | None) -> int | None:
     return int(text) if text and text.isdigit() and len(text) < 19 else None
+
+
+@guarded("view_results")
+def judgments(request: HttpRequest, access: Access, format: str) -> StreamingHttpResponse:
+    """Download: what everybody said, without the items that the reader may still be given."""
+    return judgments_file(access, format)

@@ -12,6 +12,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 
 from labeling import exporting_judgments
 from labeling.errors import Refused
@@ -245,3 +246,29 @@ def test_ben_who_only_judges_exports_nothing(project: Project, tmp_path: Path) -
     with pytest.raises(CommandError):
         call_command("export_judgments", project.slug, str(tmp_path / "out"), "--as", "ben")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["labeling:judgments", "api-judgments"])
+def test_emma_downloads_what_was_said_but_not_of_items_that_she_may_still_be_given(
+    project: Project, ben: User, bea: User, emma: User, name: str
+) -> None:
+    world.fill(project, 2)
+    for who in (ben, bea):
+        world.judge_next(project, who, "1")
+    world.judge_next(project, ben, "1")
+    client = world.sign_in(emma)
+    page = client.get(reverse(name, args=[project.slug, "csv"]))
+    assert page.status_code == 200
+    assert page["Content-Disposition"] == f'attachment; filename="{project.slug}-judgments.csv"'
+    found = list(csv.DictReader(io.StringIO(b"".join(page.streaming_content).decode(), newline="")))
+    assert sorted(row["person"] for row in found) == ["bea", "ben"]
+    assert client.get(reverse(name, args=[project.slug, "xml"])).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["labeling:judgments", "api-judgments"])
+def test_ben_and_strangers_cannot_download_what_was_said(
+    project: Project, ben: User, mallory: User, name: str
+) -> None:
+    here = reverse(name, args=[project.slug, "jsonl"])
+    assert world.sign_in(ben).get(here).status_code == 403
+    assert world.sign_in(mallory).get(here).status_code == 404
