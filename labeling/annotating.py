@@ -13,14 +13,13 @@ from django.utils import timezone
 from labeling import progress, slots
 from labeling.compiled import Insert, Update, instance, param
 from labeling.errors import Refused, StaleLease
-from labeling.holding import close, refuse_late, retake, slot_of
+from labeling.holding import close, refuse_late, replace, retake, slot_of
 from labeling.models import (
     Assignment,
     Draft,
     Item,
     Judgment,
     Project,
-    Purpose,
     Response,
     ReviewState,
     Seat,
@@ -67,10 +66,18 @@ class Sent:
     revises: int | None = None
 
 
-def submit(*, project: Project, assignment_id: int, person: User, answer: Answer, sent: Sent) -> Judgment:
+def submit(
+    *,
+    project: Project,
+    assignment_id: int,
+    person: User,
+    answer: Answer,
+    sent: Sent,
+    slot: Assignment | None = None,
+) -> Judgment:
     """Store an answer. Sent twice, it is stored once. Raises StaleLease, with the answer kept as a draft, when the
     slot has gone to somebody else; Refused when the item is not this person's at all, or the answer does not fit."""
-    assignment = slot_of(project, person, assignment_id)
+    assignment = slot or slot_of(project, person, assignment_id)
     _check(assignment, person, answer, sent.token)
     with suppress(IntegrityError, _Late), transaction.atomic():
         made, seat = _at_once(assignment, person, answer, sent)
@@ -94,11 +101,17 @@ def submit(*, project: Project, assignment_id: int, person: User, answer: Answer
 
 
 def submit_and_claim(
-    *, project: Project, assignment_id: int, person: User, answer: Answer, sent: Sent
+    *,
+    project: Project,
+    assignment_id: int,
+    person: User,
+    answer: Answer,
+    sent: Sent,
+    slot: Assignment | None = None,
 ) -> tuple[Judgment, Assignment | None]:
     """Submit, then claim the next item, in one transaction where nothing comes between. Raises what `submit` raises;
-    the answer is stored whatever becomes of the claim."""
-    assignment = slot_of(project, person, assignment_id)
+    the answer is stored whatever becomes of the claim. `slot` is the assignment, where `slots` has just read it."""
+    assignment = slot or slot_of(project, person, assignment_id)
     _check(assignment, person, answer, sent.token)
     with suppress(IntegrityError, TakenMeanwhile, _Late), transaction.atomic():
         made, seat = _at_once(assignment, person, answer, sent)
@@ -131,7 +144,7 @@ def skip(*, project: Project, assignment_id: int, person: User, token: uuid.UUID
         # People who skip the same item at once take turns, so that each opens a slot of their own.
         item = Item.objects.select_for_update(no_key=True).get(pk=assignment.item_id)
         if close(assignment, person, token, skipped_at=timezone.now(), skip_reason=reason, expires_at=None):
-            _replace(assignment, item)
+            replace(assignment, item)
             progress.skipped(project=project, person=person)
             return
     if not Assignment.objects.filter(
@@ -273,22 +286,6 @@ def _believable(assignment: Assignment, active_ms: int | None) -> int | None:
         return active_ms
     held = (timezone.now() - assignment.leased_at).total_seconds() * 1000
     return min(active_ms, max(0, round(held)))
-
-
-def _replace(skipped: Assignment, item: Item) -> None:
-    """Open another slot, shown in the same order, where the item still wants one."""
-    slots = Assignment.objects.filter(item=item, purpose=Purpose.WORK)
-    if skipped.purpose != Purpose.WORK or slots.filter(skipped_at=None).count() >= item.overlap:
-        return
-    last = slots.aggregate(last=Max("slot"))["last"]
-    Assignment.objects.create(
-        project_id=skipped.project_id,
-        item=item,
-        slot=last + 1,
-        turn=skipped.turn,
-        priority=item.priority,
-        freed_at=timezone.now(),
-    )
 
 
 def _keep(person: User, item: Item, answer: Answer, turn: int) -> None:

@@ -118,6 +118,7 @@ class Submit(AnnotatingView):
             "person": person,
             "answer": answer,
             "sent": sent,
+            "slot": getattr(request.auth, "slot", None),
         }
         if go_on:
             judgment, following = submit_and_claim(**given)

@@ -5,7 +5,7 @@ loop run thousands of times an hour and differ in their values only: they are wr
 place of values, compiled at first use for each kind of database, and executed by the cursor of the driver.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connections, models
@@ -29,17 +29,24 @@ class Param(Expression):
         return "%s", [self]
 
     def prepared(self, values: dict[str, Any], connection: Any) -> Any:
-        """This parameter as the database takes it: whole numbers and texts as they are."""
-        value = values[self.name]
-        return value if self._plain else self._like.get_db_prep_value(value, connection)
+        """This parameter as the database takes it."""
+        return self.ready(values[self.name], connection)
+
+    def ready(self, value: Any, connection: Any) -> Any:
+        """A value as the database takes it: whole numbers and texts as they are."""
+        return value if self._plain or value is None else self._like.get_db_prep_save(value, connection)
 
 
 def param(name: str, model: type[Model], field: str = "") -> Param:
-    """The value of a field of a model, by the name of the field or another one. A foreign key takes its number."""
-    found: Any = model._meta.get_field(field or name)
-    while found.remote_field is not None:
-        found = found.target_field
-    return Param(name, found)
+    """The value of a field of a model, by the name of the field or another one."""
+    return Param(name, _valued(model._meta.get_field(field or name)))
+
+
+def _valued(field: Any) -> Any:
+    """The field whose values a field takes: of a foreign key, the key that it points to."""
+    while field.remote_field is not None:
+        field = field.target_field
+    return field
 
 
 class Statement:
@@ -163,6 +170,33 @@ class Insert(Statement):
         """The key."""
         ((key,),) = cursor.fetchall()
         return int(key)
+
+
+def insert_many(like: Model, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Insert rows that are as this unsaved instance but for the fields named, by their attnames: several times faster
+    than `bulk_create`, which makes an object of each row and a statement of each thousand parameters. Raises
+    IntegrityError; keys are not returned."""
+    connection = connections[DEFAULT_DB_ALIAS]
+    primary = {like._meta.pk.attname} - set(names)
+    fields: list[Any] = [field for field in like._meta.concrete_fields if field.attname not in primary]
+    constant = [field.get_db_prep_save(field.pre_save(like, add=True), connection) for field in fields]
+    place = {field.attname: number for number, field in enumerate(fields)}
+    given = [(place[name], Param(name, _valued(fields[place[name]]))) for name in names]
+    filled = []
+    for row in rows:
+        line = constant.copy()
+        for (number, each), value in zip(given, row, strict=True):
+            line[number] = each.ready(value, connection)
+        filled.append(line)
+    quote = connection.ops.quote_name
+    target = f"{quote(like._meta.db_table)} ({', '.join(quote(field.column) for field in fields)})"
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            with connection.wrap_database_errors, cursor.copy(f"COPY {target} FROM STDIN") as copy:
+                for line in filled:
+                    copy.write_row(line)
+        else:
+            cursor.executemany(f"INSERT INTO {target} VALUES ({', '.join(['%s'] * len(fields))})", filled)  # noqa: S608
 
 
 def instance(model: type[models.Model], names: Sequence[str], row: Sequence[Any]) -> Any:

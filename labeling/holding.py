@@ -1,11 +1,14 @@
-"""A person's hold of a slot: found, ended, and taken again where its time ran out meanwhile."""
+"""A person's hold of a slot: found, ended, replaced, and taken again where its time ran out meanwhile."""
 
 import uuid
 from typing import Any
 
+from django.db.models import Max
+from django.utils import timezone
+
 from labeling import slots
 from labeling.errors import Refused, StaleLease
-from labeling.models import Assignment, Project, User
+from labeling.models import Assignment, Item, Project, Purpose, User
 from labeling.queue import take_slot, turn_shown
 
 
@@ -46,3 +49,19 @@ def retake(assignment: Assignment, person: User, token: uuid.UUID, **end: Any) -
         retaken.begun = assignment.begun  # type: ignore[attr-defined]
         return retaken
     return None
+
+
+def replace(skipped: Assignment, item: Item) -> None:
+    """Open another slot, shown in the same order, where the item still wants one."""
+    slots = Assignment.objects.filter(item=item, purpose=Purpose.WORK)
+    if skipped.purpose != Purpose.WORK or slots.filter(skipped_at=None).count() >= item.overlap:
+        return
+    last = slots.aggregate(last=Max("slot"))["last"]
+    Assignment.objects.create(
+        project_id=skipped.project_id,
+        item=item,
+        slot=last + 1,
+        turn=skipped.turn,
+        priority=item.priority,
+        freed_at=timezone.now(),
+    )

@@ -11,10 +11,17 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from labeling import imported
+from labeling.compiled import insert_many, instance
 from labeling.models import Assignment, ImportBatch, Item, Judgment, Project, Response
 from labeling.models.items import PREVIEW_LENGTH
 
 Message = dict[str, str]
+
+
+STORED = (
+    *("content_hash", "prompt_hash", "preview", "source_ref", "licence"),
+    *("synthetic", "n_responses", "messages", "extra"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,42 +121,55 @@ def add_items(
     raise IntegrityError("other imports kept writing the same items; start this one again")
 
 
-def _known(project: Project, hashes: list[str]) -> set[str]:
+def _known(project: Project, hashes: list[str]) -> dict[str, int]:
+    """The keys of the items with these hashes that the project has."""
     # Without an order: for the sake of ordering by id, SQLite would walk through all items of the project.
     rows = Item.objects.filter(project=project, content_hash__in=hashes).order_by()
-    return set(rows.values_list("content_hash", flat=True))
+    return dict(rows.values_list("content_hash", "pk"))
 
 
 def _store(
     project: Project, fresh: dict[str, ItemDraft], source_kind: str, batch: ImportBatch | None
 ) -> None:
-    items = Item.objects.bulk_create(
+    insert_many(
         Item(
             project=project,
             batch=batch,
-            content_hash=key,
-            prompt_hash=prompt_hash(draft.messages),
-            preview=draft.preview,
+            content_hash="",
+            prompt_hash="",
             source_kind=source_kind,
-            source_ref=draft.source_ref,
-            licence=draft.licence,
-            synthetic=draft.synthetic,
             overlap=project.overlap,
-            n_responses=len(draft.responses),
-            messages=draft.messages,
-            extra=draft.extra,
-        )
-        for key, draft in fresh.items()
+            messages=[],
+        ),
+        STORED,
+        (
+            (
+                *(key, prompt_hash(draft.messages), draft.preview, draft.source_ref, draft.licence),
+                *(draft.synthetic, len(draft.responses), draft.messages, draft.extra),
+            )
+            for key, draft in fresh.items()
+        ),
     )
-    Response.objects.bulk_create(
-        Response(item=item, position=position, text=response.text, origin=response.origin)
-        for item, draft in zip(items, fresh.values(), strict=True)
-        for position, response in enumerate(draft.responses)
+    keys = _known(project, list(fresh))
+    ordered = [(keys[key], draft) for key, draft in fresh.items()]
+    insert_many(
+        Response(),
+        ("item_id", "position", "text", "origin"),
+        (
+            (item, position, response.text, response.origin)
+            for item, draft in ordered
+            for position, response in enumerate(draft.responses)
+        ),
     )
+    items = [instance(Item, ["id", "content_hash"], [keys[key], key]) for key in fresh]
     judged = imported.judgments(project, list(zip(items, fresh.values(), strict=True)))
-    Assignment.objects.bulk_create(
-        Assignment(project=project, item=item, slot=slot, turn=slot)
-        for item, draft in zip(items, fresh.values(), strict=True)
-        for slot in range(len(draft.verdicts), max(item.overlap, len(draft.verdicts)))
+    insert_many(
+        Assignment(project=project),
+        ("item_id", "slot", "turn"),
+        (
+            (item, slot, slot)
+            for item, draft in ordered
+            for slot in range(len(draft.verdicts), max(project.overlap, len(draft.verdicts)))
+        ),
     )
     Judgment.objects.bulk_create(judged)

@@ -27,8 +27,11 @@ def first(statement: Select, project: Project, person: User, **values: Any) -> A
 def by_id(project: Project, person: User, assignment_id: int) -> Assignment | None:
     """A slot of the project. Its `more` says whether this person holds another one."""
     row = BY_ID.first(project=project.pk, person=person.pk, id=assignment_id)
-    if row is None:
-        return None
+    return None if row is None else as_slot(row, project)
+
+
+def as_slot(row: tuple[Any, ...], project: Project) -> Assignment:
+    """A slot from COLUMNS, and what `begun` and `others` say of it."""
     slot = _slot((*row[:-2], None, row[-2]), project)
     slot.more = row[-1]  # type: ignore[attr-defined]
     return slot
@@ -79,12 +82,20 @@ def _with_item(rows: QuerySet[Assignment]) -> QuerySet[Any, Any]:
     answer that is still a draft."""
     grouped = Response.objects.filter(item=OuterRef("item")).order_by().values("item")
     texts = grouped.annotate(all=Collected(JSONArray("position", "text"))).values("all")
-    return rows.annotate(texts=Subquery(texts), begun=_begun()).values_list(*COLUMNS, "texts", "begun")
+    return rows.annotate(texts=Subquery(texts), begun=begun(_person(), OuterRef("item"))).values_list(
+        *COLUMNS, "texts", "begun"
+    )
 
 
-def _begun() -> Subquery:
-    draft = Draft.objects.filter(person=_person(), item=OuterRef("item")).values("turn")
-    return Subquery(draft[:1])
+def begun(person: Any, item: Any) -> Subquery:
+    """The turn on which this person began an answer to this item that is still a draft."""
+    return Subquery(Draft.objects.filter(person=person, item=item).values("turn")[:1])
+
+
+def others(person: Any, project: Any, assignment_id: Any) -> Exists:
+    """Whether this person holds another slot of the project."""
+    held = Assignment.objects.filter(person=person, project=project, submitted_at=None, skipped_at=None)
+    return Exists(held.exclude(id=assignment_id))
 
 
 def _person() -> Param:
@@ -127,9 +138,10 @@ def _held() -> QuerySet[Assignment]:
 
 def _by_id() -> QuerySet[Any, Any]:
     found = Assignment.objects.filter(project=param("project", Assignment), id=param("id", Assignment))
-    others = Assignment.objects.filter(project=OuterRef("project"), person=_person())
-    others = others.filter(submitted_at=None, skipped_at=None).exclude(id=OuterRef("id"))
-    return found.annotate(begun=_begun(), more=Exists(others)).values_list(*COLUMNS, "begun", "more")
+    more = others(_person(), OuterRef("project"), OuterRef("id"))
+    return found.annotate(begun=begun(_person(), OuterRef("item")), more=more).values_list(
+        *COLUMNS, "begun", "more"
+    )
 
 
 def _open(**more: Any) -> QuerySet[Assignment]:
