@@ -4,6 +4,7 @@ never doubled."""
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -80,9 +81,7 @@ def submit(
     assignment = slot or slot_of(project, person, assignment_id)
     _check(assignment, person, answer, sent.token)
     with suppress(IntegrityError, _Late), transaction.atomic():
-        made, seat = _at_once(assignment, person, answer, sent)
-        slots.save(seat)
-        return made
+        return _at_once(assignment, person, answer, sent)[0]
     with suppress(IntegrityError, _Late), transaction.atomic():
         late = _retaken if sent.revises is None else _again
         return late(assignment, person, answer, sent)
@@ -201,32 +200,33 @@ def _unchanged(assignment: Assignment, person: User, answer: EditAnswer, token: 
 
 
 def _at_once(assignment: Assignment, person: User, answer: Answer, sent: Sent) -> tuple[Judgment, Seat]:
-    """The first answer of a person who still holds the slot, and their seat, locked and still to be saved. Raises
-    _Late where they do not hold it, or change an earlier answer.
+    """The first answer of a person who still holds the slot, and their seat. Raises _Late where they do not hold it,
+    or change an earlier answer.
 
     The seat is locked before the slot, as by whoever claims: two tabs of one person wait for each other, never both.
     """
     if sent.revises is not None or assignment.person_id != person.pk:
         raise _Late
-    seat = seat_of(project=assignment.project, person=person, lock=True)
-    if not SUBMIT.run(id=assignment.pk, token=sent.token, person=person.pk, **_ended()):
+    values = _values(assignment, person, answer, sent, turn=assignment.turn)
+    seat = slots.count(assignment, person, active_ms=values["active_ms"] or 0, now=values["created_at"])
+    if seat is None or not SUBMIT.run(
+        id=assignment.pk, token=sent.token, person=person.pk, **_ended(values["created_at"])
+    ):
         raise _Late
-    values = _values(assignment, person, answer, sent, turn=assignment.turn, revision=1)
-    progress.judged(seat, active_ms=values["active_ms"] or 0)
     return _stored(values, assignment, person), seat
 
 
 def _retaken(assignment: Assignment, person: User, answer: Answer, sent: Sent) -> Judgment:
     """The first answer of a person whose time ran out, in any free slot of the item. Raises _Late where none is."""
-    seat = seat_of(project=assignment.project, person=person, lock=True)
-    held = retake(assignment, person, sent.token, **_ended())
+    seat_of(project=assignment.project, person=person, lock=True)
+    now = timezone.now()
+    held = retake(assignment, person, sent.token, **_ended(now))
     turn = turn_shown(assignment=assignment, person=person, token=sent.token)
     if held is None or turn is None:
         raise _Late
-    values = _values(held, person, answer, sent, turn=turn, revision=1)
+    values = _values(held, person, answer, sent, turn=turn)
     values["active_ms"] = _believable(assignment, sent.active_ms)
-    progress.judged(seat, active_ms=values["active_ms"] or 0)
-    slots.save(seat)
+    slots.count(held, person, active_ms=values["active_ms"] or 0, now=now)
     return _stored(values, assignment, person)
 
 
@@ -240,13 +240,11 @@ def _again(assignment: Assignment, person: User, answer: Answer, sent: Sent) -> 
         raise _Late
     if returned:
         progress.mended(project=assignment.project, person=person)
-    values = _values(assignment, person, answer, sent, turn=assignment.turn, revision=newest + 1)
+    values = _values(assignment, person, answer, sent, turn=assignment.turn) | {"revision": newest + 1}
     return _stored(values, assignment, person)
 
 
-def _values(
-    assignment: Assignment, person: User, answer: Answer, sent: Sent, *, turn: int, revision: int
-) -> dict[str, Any]:
+def _values(assignment: Assignment, person: User, answer: Answer, sent: Sent, *, turn: int) -> dict[str, Any]:
     """The row of a judgment, but for its key."""
     order = shown_order(assignment, turn)
     return {
@@ -254,7 +252,7 @@ def _values(
         "project_id": assignment.project_id,
         "item_id": assignment.item_id,
         "person_id": person.pk,
-        "revision": revision,
+        "revision": 1,
         "client_key": sent.client_key,
         "kind": answer.kind,
         "purpose": assignment.purpose,
@@ -276,8 +274,8 @@ def _stored(values: dict[str, Any], assignment: Assignment, person: User) -> Jud
     return judgment
 
 
-def _ended() -> dict[str, Any]:
-    return {"submitted_at": timezone.now(), "review": ReviewState.SUBMITTED}
+def _ended(now: datetime) -> dict[str, Any]:
+    return {"submitted_at": now, "review": ReviewState.SUBMITTED}
 
 
 def _believable(assignment: Assignment, active_ms: int | None) -> int | None:

@@ -103,6 +103,13 @@ DIRECT: dict[str, Callable[[Any, str, list[Any]], Any]] = {
 """The drivers' own cursors: those of Django translate the SQL at each execution, and plan it anew on PostgreSQL."""
 
 
+def _rows(cursor: Any, rest: Any) -> list[tuple[Any, ...]]:
+    """All rows, with the types that the ORM would give."""
+    compiler, converters = rest
+    found: list[Any] = cursor.fetchall()
+    return [tuple(row) for row in compiler.apply_converters(found, converters)] if converters else found
+
+
 class Select(Statement):
     """A `values_list` queryset, given by a function so that nothing is built before the apps are ready."""
 
@@ -117,10 +124,7 @@ class Select(Statement):
         return sql, tuple(params), (compiler, compiler.get_converters(columns))
 
     def _result(self, cursor: Any, rest: Any) -> list[tuple[Any, ...]]:
-        """All rows, with the types that the ORM would give."""
-        compiler, converters = rest
-        found: list[Any] = cursor.fetchall()
-        return [tuple(row) for row in compiler.apply_converters(found, converters)] if converters else found
+        return _rows(cursor, rest)
 
     def first(self, **values: Any) -> tuple[Any, ...] | None:
         """The first row, or None."""
@@ -145,6 +149,30 @@ class Update(Statement):
     def _result(self, cursor: Any, rest: Any) -> int:
         """How many rows it changed."""
         return int(cursor.rowcount)
+
+
+class UpdateReturning(Update):
+    """An update that gives the changed rows back, as they are then: these fields of them."""
+
+    def __init__(
+        self, build: Callable[[], tuple[QuerySet[Any, Any], dict[str, Any]]], names: Sequence[str]
+    ) -> None:
+        super().__init__(build)
+        self._names = names
+
+    def _compile(self, connection: Any) -> Built:
+        sql, params, _ = super()._compile(connection)
+        rows, _ = self._build()
+        meta = rows.model._meta
+        by_name = {field.attname: field for field in meta.concrete_fields}
+        fields = [by_name[name] for name in self._names]
+        compiler: Any = rows.query.get_compiler(connection=connection)
+        converters = compiler.get_converters([field.get_col(meta.db_table) for field in fields])
+        returning, _ = connection.ops.return_insert_columns(fields)
+        return f"{sql} {returning}", params, (compiler, converters)
+
+    def _result(self, cursor: Any, rest: Any) -> Any:
+        return _rows(cursor, rest)
 
 
 class Insert(Statement):

@@ -46,18 +46,6 @@ def own_progress(*, project: Project, person: User) -> Progress:
     )
 
 
-def judged(seat: Seat, *, active_ms: int) -> None:
-    """Count an answer on this person's seat, which the caller has locked and will save."""
-    now, today = timezone.now(), timezone.localdate()
-    if seat.day != today:
-        seat.day, seat.judged_today, seat.active_today_ms = today, 0, 0
-    seat.judged += 1
-    seat.judged_today += 1
-    seat.active_ms += active_ms
-    seat.active_today_ms += active_ms
-    seat.last_at = now
-
-
 def skipped(*, project: Project, person: User) -> None:
     """Count an item that this person put aside."""
     Seat.objects.filter(project=project, person=person).update(

@@ -46,8 +46,8 @@ def claim_next(*, project: Project, person: User, besides: Collection[int] = ())
 def claim_at(
     seat: Seat, *, project: Project, person: User, besides: Collection[int] = (), holds: bool = True
 ) -> Assignment | None:
-    """What `claim_next` does, inside a transaction that has locked this person's seat, which is saved. `holds` says
-    that they may hold an item already.
+    """What `claim_next` does, inside a transaction that has locked this person's seat. `holds` says that they may
+    hold an item already.
 
     Raises TakenMeanwhile, or IntegrityError where it was this person in another tab: roll back, and try again.
     """
@@ -60,14 +60,9 @@ def claim_at(
         slot = slot or _in_order(project, person, seat)
         if slot is None and release_expired(project=project):
             slot = _in_order(project, person, seat)
-    if slot is None:
-        slots.save(seat)
-        return held
-    if not _lease(slot, project, person):
+    if slot is not None and not _lease(slot, project, person):
         raise TakenMeanwhile
-    _move_on(seat, slot, project)
-    slots.save(seat)
-    return slot
+    return held or slot
 
 
 def why_nothing(*, project: Project, person: User) -> str:
@@ -237,11 +232,12 @@ def _in_order(project: Project, person: User, seat: Seat) -> Assignment | None:
     ahead = _ahead(project, person, seat)
     if ahead is not None and seat.freed_seen and seat.freed_seen > timezone.now() - UNSEEN_YET - LOOK_AGAIN:
         return ahead
-    freed = slots.first(slots.FREED, project, person, freed_at=seat.freed_seen or BEGINNING)
-    if freed is None:
-        # What is there now will never fit; a slot that is being freed at this moment may still appear.
-        seat.freed_seen = max(seat.freed_seen or BEGINNING, timezone.now() - UNSEEN_YET)
-    elif ahead is None or freed.priority >= ahead.priority:
+    seen = seat.freed_seen or BEGINNING
+    freed = slots.first(slots.FREED, project, person, freed_at=seen)
+    # What came before this one, or is there now, will never fit; what is being freed at this moment may still appear.
+    until = timezone.now() if freed is None or freed.freed_at is None else freed.freed_at
+    slots.REMEMBER.run(id=seat.pk, freed_seen=max(seen, until - UNSEEN_YET))
+    if freed is not None and (ahead is None or freed.priority >= ahead.priority):
         return freed
     if ahead is not None:
         return ahead
@@ -255,18 +251,6 @@ def _ahead(project: Project, person: User, seat: Seat) -> Assignment | None:
     return slots.first(slots.SAME, project, person, **place) or slots.first(
         slots.BELOW, project, person, **place
     )
-
-
-def _move_on(seat: Seat, slot: Assignment, project: Project) -> None:
-    """Remember the place. A known answer or a repeat does not move it, nor does a slot that came back."""
-    if slot.purpose != Purpose.WORK:
-        return
-    if slot.freed_at is not None:
-        seat.freed_seen = max(seat.freed_seen or BEGINNING, slot.freed_at - UNSEEN_YET)
-    started = seat.cursor_priority is not None and seat.epoch == project.epoch
-    further = (-slot.priority, slot.item_id) > (-(seat.cursor_priority or 0), seat.cursor_item)
-    if not started or (slot.freed_at is None and further):
-        seat.cursor_priority, seat.cursor_item, seat.epoch = slot.priority, slot.item_id, project.epoch
 
 
 def _lease(slot: Assignment, project: Project, person: User) -> bool:

@@ -1,21 +1,34 @@
 """The statements by which slots are found and taken: compiled once, run at every claim."""
 
+from datetime import datetime
 from typing import Any
 
-from django.db.models import Aggregate, Exists, JSONField, OuterRef, QuerySet, Subquery
+from django.db.models import (
+    Aggregate,
+    BigIntegerField,
+    Case,
+    Exists,
+    F,
+    Field,
+    IntegerField,
+    JSONField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+    When,
+)
 from django.db.models.functions import JSONArray
+from django.utils import timezone
 
-from labeling.compiled import Param, Select, Update, instance, param
-from labeling.models import Assignment, Deferral, Draft, Item, Project, Response, Seat, User
+from labeling.compiled import Param, Select, Update, UpdateReturning, instance, param
+from labeling.models import Assignment, Deferral, Draft, Item, Project, Purpose, Response, Seat, User
 
 SLOT = [field.attname for field in Assignment._meta.concrete_fields]
 ITEM = ["id", "content_hash", "n_responses", "overlap", "priority", "messages"]
 COLUMNS = [*SLOT, *(f"item__{name}" for name in ITEM)]
 SEAT = [field.attname for field in Seat._meta.concrete_fields]
-SAVED = [
-    *("judged", "active_ms", "day", "judged_today", "active_today_ms", "last_at"),
-    *("cursor_priority", "cursor_item", "epoch", "freed_seen"),
-]
 
 
 def first(statement: Select, project: Project, person: User, **values: Any) -> Assignment | None:
@@ -44,17 +57,25 @@ def read(statement: Select, project: Project, person: User) -> list[Assignment]:
 
 def seat(project: Project, person: User, *, lock: bool) -> Seat | None:
     """The person's seat, if they have one. SQLite's transactions take turns by themselves; others lock the row."""
-    return as_seat((LOCKED_SEAT if lock else OWN_SEAT).run(project=project.pk, person=person.pk))
+    return _seat((LOCKED_SEAT if lock else OWN_SEAT).run(project=project.pk, person=person.pk))
 
 
-def as_seat(rows: list[tuple[Any, ...]]) -> Seat | None:
-    """The seat of a row that was found, if one was."""
+def count(slot: Assignment, person: User, *, active_ms: int, now: datetime) -> Seat | None:
+    """Count an answer to this slot on the person's seat, which is locked from then on, and move their place in the
+    queue on to it. None where they have no seat yet.
+
+    A known answer or a repeat does not move the place, nor does a slot that came back.
+    """
+    project = slot.project
+    given = {"project": project.pk, "person": person.pk, "active_ms": active_ms, "last_at": now}
+    given["day"] = timezone.localdate(now)
+    if slot.purpose != Purpose.WORK or slot.freed_at is not None:
+        return _seat(COUNT.run(**given))
+    return _seat(COUNT_ON.run(**given, priority=slot.priority, item=slot.item_id, epoch=project.epoch))
+
+
+def _seat(rows: list[tuple[Any, ...]]) -> Seat | None:
     return instance(Seat, SEAT, rows[0]) if rows else None
-
-
-def save(changed: Seat) -> None:
-    """Write the counters and the place of a locked seat."""
-    SAVE.run(**changed.__dict__)
 
 
 def _slot(row: tuple[Any, ...], project: Project) -> Assignment:
@@ -152,6 +173,41 @@ def _seats() -> QuerySet[Seat]:
     return Seat.objects.filter(**_given(Seat, "project", "person"))
 
 
+def _counted() -> dict[str, Any]:
+    day, spent = param("day", Seat), param("active_ms", Seat)
+
+    def today(name: str, more: Any) -> Case:
+        """The day's count and this; on another day than the last answer's, this alone."""
+        return Case(When(day=day, then=F(name) + more), default=more, output_field=BigIntegerField())
+
+    return {
+        "judged": F("judged") + 1,
+        "active_ms": F("active_ms") + spent,
+        "judged_today": today("judged_today", Value(1)),
+        "active_today_ms": today("active_today_ms", spent),
+        "day": day,
+        "last_at": param("last_at", Seat),
+    }
+
+
+def _moved() -> dict[str, Any]:
+    """The place of the last item in order: by priority, the highest first, then by id. It never goes back, but where
+    the project's epoch is another one."""
+    priority, item = param("priority", Assignment), param("item", Assignment)
+    epoch = param("epoch", Seat)
+    behind = ~Q(epoch=epoch) | Q(cursor_priority=None) | Q(cursor_priority__gt=priority)
+    behind |= Q(cursor_priority=priority, cursor_item__lt=item)
+
+    def on(name: str, to: Param, like: "Field[Any, Any]") -> Case:
+        return Case(When(behind, then=to), default=F(name), output_field=like)
+
+    return {
+        "cursor_priority": on("cursor_priority", priority, IntegerField()),
+        "cursor_item": on("cursor_item", item, BigIntegerField()),
+        "epoch": epoch,
+    }
+
+
 def _given(model: Any, *names: str) -> dict[str, Param]:
     return {name: param(name, model) for name in names}
 
@@ -172,4 +228,6 @@ LEASE = Update(
     )
 )
 RENEW = Update(lambda: (_open(token=param("token", Assignment)), _given(Assignment, "expires_at")))
-SAVE = Update(lambda: (Seat.objects.filter(id=param("id", Seat)), _given(Seat, *SAVED)))
+REMEMBER = Update(lambda: (Seat.objects.filter(id=param("id", Seat)), _given(Seat, "freed_seen")))
+COUNT = UpdateReturning(lambda: (_seats(), _counted()), SEAT)
+COUNT_ON = UpdateReturning(lambda: (_seats(), _counted() | _moved()), SEAT)
