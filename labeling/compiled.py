@@ -54,6 +54,7 @@ class Statement:
 
     def __init__(self) -> None:
         self._built: dict[str, Built] = {}
+        self._direct: dict[str, tuple[str, tuple[Any, ...]]] = {}
 
     def _compile(self, connection: Any) -> Built:
         raise NotImplementedError
@@ -64,17 +65,21 @@ class Statement:
         built = self._built.get(connection.vendor)
         if built is None:
             built = self._built[connection.vendor] = self._compile(connection)
-        sql, params, rest = built
-        given = [p.prepared(values, connection) if isinstance(p, Param) else p for p in params]
         if _is_watched(connection):
+            sql, params, rest = built
             with connection.cursor() as cursor:
-                cursor.execute(sql, given)
+                cursor.execute(sql, _given(params, values, connection))
                 return self._result(cursor, rest)
         connection.close_if_health_check_failed()
         connection.ensure_connection()
         connection.validate_no_broken_transaction()
+        driver, rest = DRIVERS[connection.vendor], built[2]
+        direct = self._direct.get(connection.vendor)
+        if direct is None:
+            direct = self._direct[connection.vendor] = driver.translated(built[0], built[1])
         with connection.wrap_database_errors:
-            return self._result(DIRECT[connection.vendor](connection, sql, given), rest)
+            given = _given(direct[1], values, connection)
+            return self._result(driver.execute(connection.connection, direct[0], given), rest)
 
     def _result(self, cursor: Any, rest: Any) -> Any:
         raise NotImplementedError
@@ -82,24 +87,47 @@ class Statement:
 
 def _is_watched(connection: Any) -> bool:
     """Whether Django has to see each statement: somebody counts or forbids them, or the driver is none of ours."""
-    return bool(connection.queries_logged or connection.execute_wrappers or connection.vendor not in DIRECT)
+    return bool(connection.queries_logged or connection.execute_wrappers or connection.vendor not in DRIVERS)
 
 
-def _on_sqlite(connection: Any, sql: str, params: list[Any]) -> Any:
-    return connection.connection.execute(sql % (("?",) * len(params)), params)
+def _given(params: tuple[Any, ...], values: dict[str, Any], connection: Any) -> list[Any]:
+    return [p.prepared(values, connection) if isinstance(p, Param) else p for p in params]
 
 
-def _on_postgresql(connection: Any, sql: str, params: list[Any]) -> Any:
-    """With a cursor that binds on the server, so that `prepare_threshold` of the connection applies to it."""
-    from psycopg import Cursor
+class Sqlite:
+    """The cursor of sqlite3, with its own marks in the place of values."""
 
-    return Cursor(connection.connection).execute(sql, params)
+    @staticmethod
+    def translated(sql: str, params: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+        return sql % (("?",) * len(params)), params
+
+    @staticmethod
+    def execute(raw: Any, sql: str, given: list[Any]) -> Any:
+        return raw.execute(sql, given)
 
 
-DIRECT: dict[str, Callable[[Any, str, list[Any]], Any]] = {
-    "sqlite": _on_sqlite,
-    "postgresql": _on_postgresql,
-}
+class Postgresql:
+    """A cursor of psycopg that takes PostgreSQL's own numbered places and binds values on the server, so that
+    `prepare_threshold` of the connection applies. A parameter has one place however often it stands in the SQL."""
+
+    @staticmethod
+    def translated(sql: str, params: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+        distinct: dict[Any, Any] = {}
+        places = []
+        for number, each in enumerate(params):
+            key = each.name if isinstance(each, Param) else number
+            distinct.setdefault(key, each)
+            places.append(f"${list(distinct).index(key) + 1}")
+        return sql % tuple(places), tuple(distinct.values())
+
+    @staticmethod
+    def execute(raw: Any, sql: str, given: list[Any]) -> Any:
+        from psycopg import RawCursor
+
+        return RawCursor(raw).execute(sql, given)
+
+
+DRIVERS: dict[str, type[Sqlite] | type[Postgresql]] = {"sqlite": Sqlite, "postgresql": Postgresql}
 """The drivers' own cursors: those of Django translate the SQL at each execution, and plan it anew on PostgreSQL."""
 
 
