@@ -10,6 +10,7 @@ const LONGEST = 5_000; // so long may who writes without a pause go unkept
 let timer = 0;
 let since = 0;
 let said = "";
+let going = Promise.resolve();
 
 /** Keep the draft soon; each further change puts it off, for a while. */
 export function keepSoon(what) {
@@ -52,7 +53,11 @@ async function keep() {
   if (!form || !idOf(task())) return;
   const node = task();
   const what = WRITTEN.includes(kindOf(node)) ? "Draft" : "Choice";
-  const reply = await ask(addressOf(node, "draft/"), fieldsOf(form)).catch(() => null);
+  const address = addressOf(node, "draft/");
+  const fields = fieldsOf(form);
+  // One after the other: a slow request must not arrive after the next one and undo it.
+  going = going.then(() => ask(address, fields)).catch(() => null);
+  const reply = await going;
   if (task() !== node || node.hasAttribute("aria-busy")) return;
   if (reply?.status === 204) {
     sayIn();
