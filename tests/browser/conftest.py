@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from labeling.processes import running
 from tests.browser import world
 from tests.tiny_model import tiny_model
 
 ROOT = Path(__file__).parents[2]
+# What is waited for comes within a second; this is for a machine that does other work at the same time.
+expect.set_options(timeout=20_000)
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
