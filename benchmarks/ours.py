@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import inside
-from benchmarks.servers import Server, free_address, process, serving
-from labeling.processes import web_command, worker_command
+from benchmarks.servers import Server, process, serving
+from labeling.processes import free_address, web_command, worker_command
 
 ROOT = Path(__file__).parents[1]
 BARE = "benchmarks.bare_django:application"

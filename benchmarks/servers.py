@@ -1,8 +1,6 @@
 """Servers that a benchmark starts and stops: each in a process group of its own, known by its id."""
 
-import os
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -12,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+from labeling.processes import stop
 
 PATIENCE_SECONDS = 120
 
@@ -39,13 +39,6 @@ class Server:
         return float(sum(process.memory_info().rss for process in self.processes()) / 1e6)
 
 
-def free_address() -> str:
-    """A loopback address with a port that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
-
-
 @contextmanager
 def process(command: list[str], environment: dict[str, str], folder: Path, log: Path) -> Iterator[int]:
     """Run a command in the background; yields its id. It ends with this block, or when this process dies."""
@@ -58,7 +51,7 @@ def process(command: list[str], environment: dict[str, str], folder: Path, log: 
     try:
         yield started.pid
     finally:
-        stop(started)
+        stop(started, grace=10)
 
 
 @contextmanager
@@ -83,16 +76,6 @@ def wait_for_port(address: str, pid: int, log: Path) -> None:
         except OSError:
             time.sleep(0.1)
     raise RuntimeError(f"The server on {address} did not come up: {log.read_text()[-2000:]}")
-
-
-def stop(started: "subprocess.Popen[bytes]", grace: float = 10.0) -> None:
-    for wanted in (signal.SIGTERM, signal.SIGKILL):
-        if started.poll() is None:
-            os.killpg(started.pid, wanted)
-            try:
-                started.wait(grace)
-            except subprocess.TimeoutExpired:
-                continue
 
 
 def steal_ticks() -> tuple[int, int]:

@@ -67,18 +67,10 @@ class Sent:
     revises: int | None = None
 
 
-def submit(
-    *,
-    project: Project,
-    assignment_id: int,
-    person: User,
-    answer: Answer,
-    sent: Sent,
-    slot: Assignment | None = None,
-) -> Judgment:
+def submit(*, project: Project, assignment_id: int, person: User, answer: Answer, sent: Sent) -> Judgment:
     """Store an answer. Sent twice, it is stored once. Raises StaleLease, with the answer kept as a draft, when the
     slot has gone to somebody else; Refused when the item is not this person's at all, or the answer does not fit."""
-    assignment = slot or slot_of(project, person, assignment_id)
+    assignment = slot_of(project, person, assignment_id)
     _check(assignment, person, answer, sent.token)
     with suppress(IntegrityError, _Late), transaction.atomic():
         return _at_once(assignment, person, answer, sent)[0]
@@ -100,23 +92,16 @@ def submit(
 
 
 def submit_and_claim(
-    *,
-    project: Project,
-    assignment_id: int,
-    person: User,
-    answer: Answer,
-    sent: Sent,
-    slot: Assignment | None = None,
+    *, slot: Assignment, person: User, answer: Answer, sent: Sent
 ) -> tuple[Judgment, Assignment | None]:
-    """Submit, then claim the next item, in one transaction where nothing comes between. Raises what `submit` raises;
-    the answer is stored whatever becomes of the claim. `slot` is the assignment, where `slots` has just read it."""
-    assignment = slot or slot_of(project, person, assignment_id)
-    _check(assignment, person, answer, sent.token)
+    """Submit, then claim the next item, in one transaction where nothing comes between. `slot` is the assignment as
+    `slot_of` reads it. Raises what `submit` raises; the answer is stored whatever becomes of the claim."""
+    _check(slot, person, answer, sent.token)
     with suppress(IntegrityError, TakenMeanwhile, _Late), transaction.atomic():
-        made, seat = _at_once(assignment, person, answer, sent)
-        return made, claim_at(seat, project=project, person=person, holds=assignment.more)  # type: ignore[attr-defined]
-    made = submit(project=project, assignment_id=assignment_id, person=person, answer=answer, sent=sent)
-    return made, claim_next(project=project, person=person)
+        made, seat = _at_once(slot, person, answer, sent)
+        return made, claim_at(seat, project=slot.project, person=person, holds=slot.more)  # type: ignore[attr-defined]
+    made = submit(project=slot.project, assignment_id=slot.pk, person=person, answer=answer, sent=sent)
+    return made, claim_next(project=slot.project, person=person)
 
 
 def reopen(*, project: Project, person: User, assignment_id: int | None = None) -> Assignment:

@@ -15,6 +15,7 @@ from rest_framework.response import Response as ApiResponse
 from labeling.annotating import LAYOUTS, SKIP_REASONS, Sent, save_draft, skip, submit, submit_and_claim
 from labeling.api import ProjectView
 from labeling.errors import StaleLease
+from labeling.holding import slot_of
 from labeling.models import Assignment, Project, User
 from labeling.queue import claim_next, heartbeat, postpone
 from labeling.tasks import Task, show
@@ -112,19 +113,15 @@ class Submit(AnnotatingView):
         project, person = self.place()
         sent, values, go_on = _submission(request)
         answer = read_answer(values, task=project.task)
-        given: Any = {
-            "project": project,
-            "assignment_id": assignment_id,
-            "person": person,
-            "answer": answer,
-            "sent": sent,
-            "slot": getattr(request.auth, "slot", None),
-        }
+        more: dict[str, Any] = {}
         if go_on:
-            judgment, following = submit_and_claim(**given)
-            more = {"next": _shown(following, person)}
+            slot = getattr(request.auth, "slot", None) or slot_of(project, person, assignment_id)
+            judgment, following = submit_and_claim(slot=slot, person=person, answer=answer, sent=sent)
+            more["next"] = _shown(following, person)
         else:
-            judgment, more = submit(**given), {}
+            judgment = submit(
+                project=project, assignment_id=assignment_id, person=person, answer=answer, sent=sent
+            )
         stored = {"id": judgment.pk, "created_at": judgment.created_at, **more}
         return ApiResponse(stored, status=status.HTTP_201_CREATED)
 

@@ -9,19 +9,23 @@ from labeling.estimates import Estimate
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 
 
-def judgments_chart(days: list[tuple[date, int]]) -> dict[str, Any] | None:
-    """Judgments a day as bars; None while there is none."""
+def judgments_chart(
+    days: list[tuple[date, int]], *, title: str = "", today: date | None = None
+) -> dict[str, Any] | None:
+    """Judgments a day as bars, that of today lighter because it is not over; None while there is none."""
     if not days:
         return None
-    total = sum(count for _, count in days)
     spec = {
         "$schema": SCHEMA,
-        "title": f"Judgments a day, {total:,} in all",
+        "title": title or f"Judgments a day, {sum(count for _, count in days):,} in all",
         "width": "container",
-        "height": 160,
+        "height": 155,
         "data": {
             "name": "rows",
-            "values": [{"day": day.isoformat(), "judgments": count} for day, count in days],
+            "values": [
+                {"day": day.isoformat(), "judgments": count, "what": "so far" if day == today else "full day"}
+                for day, count in days
+            ],
         },
         "mark": {"type": "bar", "tooltip": True, "width": {"band": 0.7}},
         "encoding": {
@@ -35,12 +39,16 @@ def judgments_chart(days: list[tuple[date, int]]) -> dict[str, Any] | None:
             "y": {
                 "field": "judgments",
                 "type": "quantitative",
-                "title": "judgments",
+                "title": None,
                 "axis": {"tickMinStep": 1},
+            },
+            "fillOpacity": {
+                "condition": {"test": "datum.what == 'so far'", "value": 0.45},
+                "value": 1,
             },
         },
     }
-    rows = [[day.isoformat(), f"{count:,}"] for day, count in days]
+    rows = [[day.isoformat(), f"{count:,}" + (" so far" if day == today else "")] for day, count in days]
     return {"spec": spec, "table": {"columns": ["Day", "Judgments"], "rows": rows}}
 
 

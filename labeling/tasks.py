@@ -60,20 +60,25 @@ def show(*, assignment: Assignment, person: User) -> Task:
         token=assignment.token,
         client_key=uuid.uuid4(),
         messages=item.messages,
-        responses=[
-            ShownResponse(
-                number=place + 1,
-                verdict=VERDICTS[place] if len(shown) == 2 else "",
-                text=text,
-                same_as=[n + 1 for n, other in enumerate(shown) if n != place and other == text],
-            )
-            for place, text in enumerate(shown)
-        ],
+        responses=shown_responses(shown),
         draft=draft,
         expires_at=assignment.expires_at,
         revises=revises,
         comment=comment,
     )
+
+
+def shown_responses(texts: list[str]) -> list[ShownResponse]:
+    """These texts in the places in which they are shown; each says which others are the same."""
+    return [
+        ShownResponse(
+            number=place + 1,
+            verdict=VERDICTS[place] if len(texts) == 2 else "",
+            text=text,
+            same_as=[n + 1 for n, other in enumerate(texts) if n != place and other == text],
+        )
+        for place, text in enumerate(texts)
+    ]
 
 
 def shown_order(assignment: Assignment, turn: int) -> list[int]:

@@ -18,7 +18,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from benchmarks.load import Failed, Line
-from benchmarks.servers import Server, free_address, serving
+from benchmarks.servers import Server, serving
+from labeling.processes import free_address
 from tests.postgres import binaries
 
 VERSION = "1.23.2"

@@ -15,7 +15,7 @@ from labeling.pages import page
 from labeling.preferences import key_words, keys_of
 from labeling.progress import Progress
 from labeling.screen import screen
-from labeling.tasks import VERDICTS, ShownResponse, Task
+from labeling.tasks import Task, shown_responses
 from labeling.values import LONGEST_TEXT, STRENGTHS, display_order
 
 PROMPT = [{"role": "user", "content": "How do I keep basil alive on a windowsill?"}]
@@ -61,15 +61,7 @@ def _task(project: Project, messages: list[dict[str, str]], texts: list[str]) ->
         token=uuid.uuid4(),
         client_key=uuid.uuid4(),
         messages=messages,
-        responses=[
-            ShownResponse(
-                number=place + 1,
-                verdict=VERDICTS[place] if len(texts) == 2 else "",
-                text=text,
-                same_as=[n + 1 for n, other in enumerate(texts) if n != place and other == text],
-            )
-            for place, text in enumerate(texts)
-        ],
+        responses=shown_responses(texts),
         draft=None,
         expires_at=timezone.now() + timedelta(seconds=project.lease_seconds),
     )

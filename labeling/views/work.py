@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from labeling import quality
 from labeling.access import Access, guarded
-from labeling.charts import SCHEMA
+from labeling.charts import judgments_chart
 from labeling.models import Project
 from labeling.pages import page
 from labeling.work import PACE_DAYS, Pace, Work, work_of
@@ -84,37 +84,6 @@ def pace_chart(pace: Pace) -> dict[str, Any] | None:
         return None
     first = next(n for n, (_, count) in enumerate(pace.days) if count)
     shown = pace.days[min(first, len(pace.days) - PACE_DAYS) :]
-    today = shown[-1][0]
-    rows = [
-        {"day": day.isoformat(), "judgments": count, "what": "so far" if day == today else "full day"}
-        for day, count in shown
-    ]
+    chart = judgments_chart(shown, title=f"Judgments a day, the last {len(shown)} days", today=shown[-1][0])
     total = sum(count for _, count in shown)
-    spec = {
-        "$schema": SCHEMA,
-        "title": f"Judgments a day, the last {len(shown)} days",
-        "width": "container",
-        "height": 150,
-        "data": {"name": "rows", "values": rows},
-        "mark": {"type": "bar", "tooltip": True, "width": {"band": 0.7}},
-        "encoding": {
-            "x": {
-                "field": "day",
-                "type": "ordinal",
-                "timeUnit": "yearmonthdate",
-                "title": None,
-                "axis": {"format": "%e %b", "labelAngle": 0, "labelOverlap": True},
-            },
-            "y": {"field": "judgments", "type": "quantitative", "title": None, "axis": {"tickMinStep": 1}},
-            "fillOpacity": {
-                "condition": {"test": "datum.what == 'so far'", "value": 0.45},
-                "value": 1,
-            },
-        },
-    }
-    table = [[day.isoformat(), f"{count:,}" + (" so far" if day == today else "")] for day, count in shown]
-    return {
-        "spec": spec,
-        "n_words": f"n = {total:,}; today, the lighter bar, is not over",
-        "table": {"columns": ["Day", "Judgments"], "rows": table},
-    }
+    return chart and {**chart, "n_words": f"n = {total:,}; today, the lighter bar, is not over"}

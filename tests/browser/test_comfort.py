@@ -3,11 +3,21 @@
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Dialog, Page, Route, expect
 
 from tests.browser import kinds
-from tests.browser.visits import AHEAD, SUBMIT, answers, judging, let_in, moved_on, press, prompt, publish
+from tests.browser.visits import (
+    AHEAD,
+    SUBMIT,
+    answers,
+    complaints,
+    judging,
+    let_in,
+    moved_on,
+    press,
+    prompt,
+    publish,
+)
 
 pytestmark = [pytest.mark.browser]
 PROJECTS = [
@@ -284,13 +294,7 @@ def test_no_kind_of_task_has_a_fault_that_axe_or_the_screen_shows(
     for path in [*(f"/p/{slug}/rank/" for slug in PROJECTS), "/account/keys/"]:
         page.goto(site + path)
         expect(page.locator("main")).to_be_visible()
-        violations = [
-            f"{rule['id']}: {rule['nodes'][0]['html'][:160]}"
-            for rule in Axe().run(page).response["violations"]
-        ]
-        if page.evaluate("document.documentElement.scrollWidth") > width:
-            violations.append("wider than the screen")
-        if violations:
-            found[path] = violations
+        if wrong := complaints(page, width):
+            found[path] = wrong
     context.close()
     assert found == {}

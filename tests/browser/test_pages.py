@@ -1,11 +1,11 @@
 """Every page, as it is seen: no axe violation, nothing wider than the screen, in both themes, on a desk and a phone."""
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
 from tests.browser import world
 from tests.browser.conftest import sign_in
+from tests.browser.visits import complaints
 
 pytestmark = [pytest.mark.browser]
 
@@ -40,14 +40,8 @@ def test_ada_meets_no_page_that_axe_or_her_screen_complains_about(
         answer = page.goto(site + path)
         assert answer is not None
         assert answer.status == 200, path
-        violations = [
-            f"{rule['id']}: {rule['nodes'][0]['html'][:160]}"
-            for rule in Axe().run(page).response["violations"]
-        ]
-        if page.evaluate("document.documentElement.scrollWidth") > width:
-            violations.append("wider than the screen")
-        if violations:
-            found[path] = violations
+        if wrong := complaints(page, width):
+            found[path] = wrong
 
     context.close()
     assert found == {}

@@ -6,12 +6,11 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser import reviews
 from tests.browser.conftest import ROOT
-from tests.browser.visits import let_in
+from tests.browser.visits import complaints, let_in
 
 pytestmark = [pytest.mark.browser]
 SCREENS = [("light", 1280), ("dark", 390), ("dark", 1280), ("light", 390)]
@@ -168,14 +167,8 @@ def test_no_page_of_review_and_quality_shuts_anybody_out(
         site + one.replace("/review/", "/items/"),
     ]:
         page.goto(address)
-        violations = [
-            f"{rule['id']}: {rule['nodes'][0]['html'][:160]}"
-            for rule in Axe().run(page).response["violations"]
-        ]
-        if page.evaluate("document.documentElement.scrollWidth") > width:
-            violations.append("wider than the screen")
-        if violations:
-            found[address] = violations
+        if wrong := complaints(page, width):
+            found[address] = wrong
     context.close()
     assert found == {}
 
@@ -189,6 +182,5 @@ def test_bens_own_page_shuts_nobody_out(
     page = context.new_page()
     page.goto(reviewed + "quality/mine/")
     expect(page.locator("h1")).to_have_text("My quality")
-    assert Axe().run(page).response["violations"] == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert complaints(page, width) == []
     context.close()

@@ -5,11 +5,11 @@ import re
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser import world
 from tests.browser.conftest import sign_in
+from tests.browser.visits import complaints
 
 pytestmark = [pytest.mark.browser]
 PATIENCE = 60_000
@@ -225,10 +225,7 @@ def test_no_page_of_the_set_up_is_complained_about_empty_or_filled(
     found = {}
     for path in [*paths, "/projects/new/", "/join/nothing/"]:
         page.goto(site + path)
-        violations = [rule["id"] for rule in Axe().run(page).response["violations"]]
-        if page.evaluate("document.documentElement.scrollWidth") > width:
-            violations.append("wider than the screen")
-        if violations:
-            found[path] = violations
+        if wrong := complaints(page, width):
+            found[path] = wrong
     context.close()
     assert found == {}

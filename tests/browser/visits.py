@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser import world
@@ -54,6 +55,16 @@ def moved_on(page: Page, before: str, *, saved: str = "Saved") -> None:
 def press(page: Page, *keys: str) -> None:
     for key in keys:
         page.keyboard.press(key)
+
+
+def complaints(page: Page, width: int) -> list[str]:
+    """What axe says of the page, and whether it is wider than the screen."""
+    found = [
+        f"{rule['id']}: {rule['nodes'][0]['html'][:160]}" for rule in Axe().run(page).response["violations"]
+    ]
+    if page.evaluate("document.documentElement.scrollWidth") > width:
+        found.append("wider than the screen")
+    return found
 
 
 def answers(who: str, project: str) -> list[dict[str, Any]]:
