@@ -11,6 +11,7 @@ def fill_judged(*, name: str, items: int, judgments: int, free: int) -> str:
     """A project in which each item has this many judgments, of labelers who take turns, and this many free slots.
     Returns its slug. Written by bulk inserts, as fast as the database takes them."""
     from labeling.models import Assignment, Item, Judgment, Response, Seat, User
+    from labeling.upkeep import refresh_statistics
 
     project = make_project(name, 0, judgments + free)
     people = list(User.objects.exclude(username=OWNER).order_by("pk"))
@@ -36,7 +37,7 @@ def fill_judged(*, name: str, items: int, judgments: int, free: int) -> str:
     Seat.objects.bulk_create(
         Seat(project=project, person=user, judged=len(taken) // len(people)) for user in people
     )
-    _analyze()
+    refresh_statistics()
     slug: str = project.slug
     return slug
 
@@ -91,10 +92,3 @@ def _insert(like: Any, names: tuple[str, ...], rows: Any) -> None:
     with transaction.atomic():
         while chunk := list(islice(rows, BATCH)):
             insert_many(like, names, chunk)
-
-
-def _analyze() -> None:
-    from django.db import connection
-
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from labeling import quality
+from labeling import quality, upkeep
 from labeling.importing import batches
 from labeling.models import ImportBatch, Project
 from labeling.queue import release_expired
@@ -16,6 +16,11 @@ def run_import(batch_id: int) -> None:
 @shared_task
 def measure_quality(project_id: int) -> None:
     quality.refresh(Project.objects.get(pk=project_id))
+
+
+@shared_task
+def refresh_statistics() -> None:
+    upkeep.refresh_statistics()
 
 
 @shared_task

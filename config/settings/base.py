@@ -184,6 +184,7 @@ CELERY_TASK_ROUTES = {
     "*.jobs.*": {"queue": "io"},
 }
 CELERY_BEAT_SCHEDULE = {
+    "statistics": {"task": "labeling.jobs.refresh_statistics", "schedule": 1800.0},
     "sweep-labeling": {"task": "labeling.jobs.sweep", "schedule": 15.0},
     "sweep-training": {"task": "training.jobs.sweep", "schedule": 15.0},
     "sweep-evaluation": {"task": "evaluation.jobs.sweep", "schedule": 15.0},

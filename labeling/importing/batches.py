@@ -19,6 +19,7 @@ from labeling.importing.readers import Meter, Row, read_rows
 from labeling.intake import ItemDraft, add_items
 from labeling.lifecycle import Status
 from labeling.models import ImportBatch, Project, RowError, User
+from labeling.upkeep import refresh_statistics
 
 CHUNK = 2000
 KEPT_ERRORS = 500
@@ -150,6 +151,7 @@ def _import(batch: ImportBatch) -> None:
     except ImportRefused as refusal:
         batch.finish(Status.FAILED, refusal.sentence, **_counts(batch))
         return
+    refresh_statistics()
     batch.finish(Status.SUCCEEDED, progress=1.0, **_counts(batch))
     forget(Path(batch.path), uploads=_uploads())
 
