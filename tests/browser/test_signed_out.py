@@ -59,7 +59,8 @@ def test_emmas_live_page_says_it_once_and_asks_no_more(page: Page, site: str) ->
     """The block polls as it does while a run works; the server it asks has forgotten her."""
     asked: list[str] = []
     sign_in(page, site, "emma")
-    page.clock.install()
+    page.clock.install(time=0)
+    page.clock.pause_at(1000)
     page.route(f"{site}/p/{world.SLUG}/runs/", make_live)
     page.goto(f"{site}/p/{world.SLUG}/runs/")
     page.on("request", lambda request: asked.append(request.url) if "hx-request" in request.headers else None)
