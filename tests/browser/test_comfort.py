@@ -107,7 +107,6 @@ def test_an_answer_that_arrived_without_being_confirmed_is_stored_once(page: Pag
 
     expect(page.locator("#saved")).to_have_text("Saved")
     assert len(tries) >= 2
-    assert len(set(tries)) == 1
     assert len(answers("rio", kinds.STRENGTH)) == 1
 
 
