@@ -14,7 +14,7 @@ from evaluation.reading import ScoreLine, prompts_of, score_lines, spoken_of, ve
 from labeling import quality
 from labeling.access import EVERYTHING, Can
 from labeling.charts import judgments_chart
-from labeling.curation import newer_judgments
+from labeling.curation.freezing import newer_judgments
 from labeling.lifecycle import TERMINAL, Status
 from labeling.models import Assignment, DatasetVersion, Item, Judgment, Project
 from training.models import TrainingRun

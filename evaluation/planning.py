@@ -8,7 +8,8 @@ from django.db import IntegrityError, transaction
 
 from evaluation.engines import ENGINES
 from evaluation.models import Case, EvalRun, Suite
-from labeling import exporting, rowfile
+from labeling.curation import exporting, rowfile
+from labeling.curation.rows import prompt_text
 from labeling.errors import Refused
 from labeling.models import DatasetVersion, Project, User
 from labeling.protection import protect
@@ -52,7 +53,7 @@ def create_suite(*, version: DatasetVersion, split: str = "test") -> Suite:
             )
             protect(
                 project=version.project,
-                prompt_hashes=(row["prompt_hash"] for row in rows),
+                prompts={row["prompt_hash"]: prompt_text(row["prompt"]) for row in rows},
                 reason=f"suite {suite.name}"[:200],
             )
     except IntegrityError:

@@ -18,13 +18,13 @@ from rest_framework.response import Response as ApiResponse
 from rest_framework.views import APIView, exception_handler
 
 from labeling.access import Access, open_project
-from labeling.curation import freeze
+from labeling.curation.freezes import start_freeze
+from labeling.curation.recipe import read_recipe
 from labeling.errors import Refused, StaleLease
 from labeling.exporting_judgments import judgments_file
 from labeling.importing.batches import refuse_large, start_import
 from labeling.importing.mapping import FORMATS
-from labeling.models import DatasetVersion, ImportBatch
-from labeling.recipes import PreferenceRecipe, read_recipe
+from labeling.models import DatasetVersion, Freeze, ImportBatch
 from labeling.tokens import TokenAuthentication
 
 
@@ -174,24 +174,26 @@ class Judgments(ProjectView):
         return judgments_file(self.access(), format)
 
 
-class RecipeSerializer(serializers.Serializer[Any]):
-    kind = serializers.ChoiceField(choices=["preference"], default="preference")
-    min_judgments = serializers.IntegerField(default=1)
-    test_share = serializers.FloatField(default=0.2)
-    seed = serializers.IntegerField(default=0)
-
-
 class DatasetVersionSerializer(serializers.ModelSerializer[DatasetVersion]):
-    recipe = RecipeSerializer(required=False)
-
     class Meta:
         model = DatasetVersion
-        fields = ["number", "kind", "recipe", "content_hash", "splits", "dropped", "created_at"]
-        read_only_fields = ["number", "kind", "content_hash", "splits", "dropped", "created_at"]
+        fields = [
+            *("number", "kind", "recipe", "content_hash", "file_hash", "splits", "dropped"),
+            *("lint", "override", "created_at"),
+        ]
+
+
+class FreezeSerializer(serializers.ModelSerializer[Freeze]):
+    version = serializers.IntegerField(source="version.number", read_only=True, allow_null=True, default=None)
+
+    class Meta:
+        model = Freeze
+        fields = ["id", "status", "progress", "error", "recipe", "override", "version", "lint"]
+        read_only_fields = ["id", "status", "progress", "error", "version", "lint"]
 
 
 class DatasetVersions(ProjectView, generics.ListAPIView[DatasetVersion]):
-    """The frozen versions of a project; POST a recipe to freeze another."""
+    """The frozen versions of a project; POST a recipe to freeze another, and follow the job."""
 
     capability = {"GET": "view_results", "POST": "curate"}
     serializer_class = DatasetVersionSerializer
@@ -200,12 +202,29 @@ class DatasetVersions(ProjectView, generics.ListAPIView[DatasetVersion]):
     def get_queryset(self) -> QuerySet[DatasetVersion]:
         return DatasetVersion.objects.filter(project__slug=self.kwargs["slug"])
 
-    @extend_schema(request=DatasetVersionSerializer, responses={201: DatasetVersionSerializer})
+    @extend_schema(request=FreezeSerializer, responses={202: FreezeSerializer})
     def post(self, request: Request, slug: str) -> ApiResponse:
         access = self.access()
-        recipe: PreferenceRecipe = read_recipe(_object(request.data).get("recipe") or {})
-        version = freeze(project=access.project, recipe=recipe, person=access.person)
-        return ApiResponse(DatasetVersionSerializer(version).data, status=status.HTTP_201_CREATED)
+        given = _object(request.data)
+        job = start_freeze(
+            project=access.project,
+            recipe=read_recipe(_object(given.get("recipe") or {})),
+            person=access.person,
+            override=str(given.get("override") or ""),
+        )
+        return ApiResponse(FreezeSerializer(job).data, status=status.HTTP_202_ACCEPTED)
+
+
+class FreezeJob(ProjectView, generics.RetrieveAPIView[Freeze]):
+    """A recipe on its way to a version: its status, what the check found, and the version's number."""
+
+    capability = {"GET": "view_results"}
+    serializer_class = FreezeSerializer
+    queryset = Freeze.objects.none()
+    lookup_url_kwarg = "freeze_id"
+
+    def get_queryset(self) -> QuerySet[Freeze]:
+        return Freeze.objects.filter(project__slug=self.kwargs["slug"]).select_related("version")
 
 
 def _object(data: Any) -> dict[str, Any]:
@@ -222,4 +241,5 @@ urlpatterns = [
     path("projects/<slug:slug>/imports/<int:import_id>/", Import.as_view(), name="api-import"),
     path("projects/<slug:slug>/judgments.<str:format>", Judgments.as_view(), name="api-judgments"),
     path("projects/<slug:slug>/datasets/", DatasetVersions.as_view(), name="api-datasets"),
+    path("projects/<slug:slug>/freezes/<int:freeze_id>/", FreezeJob.as_view(), name="api-freeze"),
 ]

@@ -21,7 +21,7 @@ from django.http import Http404, StreamingHttpResponse
 
 from labeling.access import Access
 from labeling.blind import hidden_items
-from labeling.curation import current_judgments
+from labeling.curation.votes import current_judgments
 from labeling.errors import Refused
 from labeling.imported import PREFIX
 from labeling.models import Item, Project, Response, User

@@ -237,16 +237,3 @@ def answer_values(data: QueryDict, task: str) -> dict[str, Any]:
                 rated.setdefault(parts[1], {})[int(parts[2])] = data[name]
         values["ratings"] = {key: [row[number] for number in sorted(row)] for key, row in rated.items()}
     return values
-
-
-class RecipeForm(forms.Form):
-    min_judgments = forms.IntegerField(
-        min_value=1, max_value=20, initial=1, help_text="Judgments that an item needs to be used."
-    )
-    test_share = forms.FloatField(
-        min_value=0,
-        max_value=0.9,
-        initial=0.2,
-        help_text="Share of the prompts held out for evaluation, 0 to 0.9.",
-    )
-    seed = forms.IntegerField(min_value=0, initial=0, help_text="Decides which prompts are held out.")

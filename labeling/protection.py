@@ -1,17 +1,21 @@
 """Prompts that are used for evaluation. They may never be trained on; whoever evaluates registers them here."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from labeling.models import Project, ProtectedFingerprint
 
 
-def protect(*, project: Project, prompt_hashes: Iterable[str], reason: str) -> int:
-    """Register prompts as evaluation material. Returns how many were new; repeating it is harmless."""
+def protect(*, project: Project, prompts: Mapping[str, str], reason: str) -> int:
+    """Register prompts, hash → text, as evaluation material. Returns how many were new; repeating it is harmless."""
     known = protected_hashes(project=project)
-    fresh = sorted(set(prompt_hashes) - known)
+    fresh = sorted(set(prompts) - known)
     ProtectedFingerprint.objects.bulk_create(
-        (ProtectedFingerprint(project=project, prompt_hash=key, reason=reason) for key in fresh),
+        (
+            ProtectedFingerprint(project=project, prompt_hash=key, text=prompts[key], reason=reason)
+            for key in fresh
+        ),
         ignore_conflicts=True,
+        batch_size=500,
     )
     return len(fresh)
 

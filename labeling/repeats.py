@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from labeling.curation import current_judgments
+from labeling.curation.votes import current_judgments
 from labeling.judged import stored_ratings
 from labeling.models import Judgment, Project, Purpose, Task, User
 from labeling.values import BOTH_BAD, pairs_of

@@ -11,6 +11,7 @@ from labeling.views import (
     projects,
     quality,
     rank,
+    recipes,
     review,
     setup,
     work,
@@ -55,6 +56,16 @@ urlpatterns = [
     path("p/<slug:slug>/quality/", quality.quality, name="quality"),
     path("p/<slug:slug>/quality/mine/", quality.my_quality, name="my_quality"),
     path("p/<slug:slug>/datasets/", datasets.datasets, name="datasets"),
+    path("p/<slug:slug>/datasets/new/", recipes.new_version, name="dataset_new"),
+    path("p/<slug:slug>/datasets/freezes/<int:freeze_id>/", recipes.freeze, name="freeze"),
+    path(
+        "p/<slug:slug>/datasets/freezes/<int:freeze_id>/anyway/", recipes.freeze_anyway, name="freeze_anyway"
+    ),
+    path(
+        "p/<slug:slug>/datasets/freezes/<int:freeze_id>/cancel/", recipes.cancel_freeze, name="freeze_cancel"
+    ),
+    path("p/<slug:slug>/datasets/compare/", datasets.compare, name="dataset_diff"),
     path("p/<slug:slug>/datasets/<int:number>/", datasets.dataset, name="dataset"),
+    path("p/<slug:slug>/datasets/<int:number>/rows/<int:row>/", datasets.row, name="dataset_row"),
     path("p/<slug:slug>/datasets/<int:number>/export.<str:format>", datasets.export, name="export"),
 ]

@@ -14,7 +14,8 @@ from django.db import connections
 from django.test import Client
 
 from labeling.annotating import Sent, save_draft, submit
-from labeling.curation import freeze
+from labeling.curation.freezing import freeze
+from labeling.curation.recipe import Recipe
 from labeling.importing.batches import run_import, start_import
 from labeling.intake import ItemDraft, ResponseDraft, add_items
 from labeling.models import (
@@ -30,7 +31,6 @@ from labeling.models import (
 )
 from labeling.projects import create_project
 from labeling.queue import claim_next
-from labeling.recipes import PreferenceRecipe
 from labeling.tasks import shown_order
 from labeling.values import Answer, PairwiseAnswer
 
@@ -123,7 +123,9 @@ def judge_all(project: Project, who: User, labels: Iterable[str] = ()) -> int:
 
 
 def frozen(project: Project, **recipe: Any) -> DatasetVersion:
-    return freeze(project=project, recipe=PreferenceRecipe(**recipe), person=None)
+    """Freeze whatever was judged so far, and whatever the check finds."""
+    made = Recipe(**{"complete": False, **recipe})
+    return freeze(project=project, recipe=made, person=None, override="a test")
 
 
 def import_file(project: Project, content: bytes, name: str = "rows.jsonl", **options: Any) -> ImportBatch:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import transaction
 
-from labeling import exporting, rowfile
+from labeling.curation import exporting, rowfile
 from labeling.errors import Refused
 from labeling.lifecycle import Status
 from labeling.models import DatasetVersion, Project, User

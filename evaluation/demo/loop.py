@@ -17,14 +17,14 @@ from evaluation.models import EvalRun
 from evaluation.planning import create_suite, plan_evaluation
 from evaluation.reading import ScoreLine, score_lines
 from labeling import quality
-from labeling.curation import freeze
+from labeling.curation.freezing import freeze
+from labeling.curation.recipe import Recipe
 from labeling.errors import Refused
 from labeling.importing.batches import run_import, start_import
 from labeling.lifecycle import Lifecycle, Status
 from labeling.models import DatasetVersion, Judgment, Project, User
 from labeling.processes import running
 from labeling.projects import create_project
-from labeling.recipes import PreferenceRecipe
 from labeling.waiting import wait_for
 from training.launching import launch
 from training.models import Checkpoint, TrainingRun
@@ -168,7 +168,12 @@ def _judged_and_trained(
     with demo.step("agreement"):
         agreement = quality.agreement(project)
     with demo.step("freeze"):
-        version = freeze(project=project, recipe=PreferenceRecipe(seed=demo.seed), person=emma)
+        version = freeze(
+            project=project,
+            recipe=Recipe(seed=demo.seed),
+            person=emma,
+            override="The published test set as it is.",
+        )
     say(f"{version}: {version.rows:,} pairs, hash {version.content_hash[:16]}…")
     with demo.step("sft"):
         sft = train(project, emma, version, "sft", base, demo.seed)

@@ -6,10 +6,10 @@ from evaluation.demo.data import VOTERS, Votes, find_file, read
 from evaluation.demo.loop import SFT, ensure_nano_model, import_file, prepare
 from evaluation.demo.people import ANNOTATORS, make_people
 from labeling.annotating import Sent, submit
-from labeling.curation import freeze
+from labeling.curation.freezing import freeze
+from labeling.curation.recipe import Recipe
 from labeling.models import Judgment, Project, User
 from labeling.queue import claim_next
-from labeling.recipes import PreferenceRecipe
 from labeling.tasks import show
 from labeling.values import PairwiseAnswer
 from training.launching import launch
@@ -17,6 +17,7 @@ from training.models import TrainingRun
 
 SLUG = "pandalm-demo"
 JUDGED = 240
+OVERRIDE = "The published test set as it is, for trying things out."
 
 
 def fill(*, nano: dict[str, Any], say: Any) -> Project:
@@ -32,7 +33,7 @@ def fill(*, nano: dict[str, Any], say: Any) -> Project:
     base = ensure_nano_model(**nano)
     say(f"base model {base.name}: {base.parameters or 0:,} parameters")
     emma = User.objects.get(username="emma")
-    version = freeze(project=project, recipe=PreferenceRecipe(), person=emma)
+    version = freeze(project=project, recipe=Recipe(), person=emma, override=OVERRIDE)
     if not TrainingRun.objects.filter(project=project).exists():
         launch(
             project=project,

@@ -35,20 +35,23 @@ def fill(apps, schema_editor):
 
 
 def guard(apps, schema_editor):
-    vendor = schema_editor.connection.vendor
     for table in TABLES:
-        place = f" ON {table}" if vendor == "postgresql" else ""
-        schema_editor.execute(f"DROP TRIGGER IF EXISTS {table}_append_only{place}")
-        if vendor == "postgresql":
-            schema_editor.execute(
-                f"CREATE TRIGGER {table}_append_only BEFORE UPDATE ON {table} "
-                "FOR EACH ROW EXECUTE FUNCTION prefloop_append_only()"
-            )
-        elif vendor == "sqlite":
-            schema_editor.execute(
-                f"CREATE TRIGGER {table}_append_only BEFORE UPDATE ON {table} "
-                f"BEGIN SELECT RAISE(ABORT, '{table} rows are never changed'); END"
-            )
+        guard_table(schema_editor, schema_editor.connection.vendor, table)
+
+
+def guard_table(schema_editor, vendor, table):
+    place = f" ON {table}" if vendor == "postgresql" else ""
+    schema_editor.execute(f"DROP TRIGGER IF EXISTS {table}_append_only{place}")
+    if vendor == "postgresql":
+        schema_editor.execute(
+            f"CREATE TRIGGER {table}_append_only BEFORE UPDATE ON {table} "
+            "FOR EACH ROW EXECUTE FUNCTION prefloop_append_only()"
+        )
+    elif vendor == "sqlite":
+        schema_editor.execute(
+            f"CREATE TRIGGER {table}_append_only BEFORE UPDATE ON {table} "
+            f"BEGIN SELECT RAISE(ABORT, '{table} rows are never changed'); END"
+        )
 
 
 class Migration(migrations.Migration):

@@ -1,4 +1,11 @@
-from labeling.models.datasets import DatasetEntry, DatasetVersion, ProtectedFingerprint
+from labeling.models.datasets import (
+    DatasetEntry,
+    DatasetVersion,
+    Freeze,
+    ProtectedFingerprint,
+    Tokenizer,
+    Withdrawal,
+)
 from labeling.models.items import (
     Assignment,
     Deferral,
@@ -21,6 +28,7 @@ __all__ = [
     "DatasetVersion",
     "Deferral",
     "Draft",
+    "Freeze",
     "Gold",
     "Guideline",
     "ImportBatch",
@@ -40,6 +48,8 @@ __all__ = [
     "RowError",
     "Seat",
     "Task",
+    "Tokenizer",
     "User",
+    "Withdrawal",
     "WorkerPulse",
 ]

@@ -1,10 +1,11 @@
-"""Frozen datasets, and the prompts that must never be trained on."""
+"""Frozen datasets, how they are made, what must never be trained on, and what was withdrawn."""
 
 from pathlib import Path
 
 from django.conf import settings
 from django.db import models
 
+from labeling.lifecycle import Lifecycle
 from labeling.models.appendonly import AppendOnly
 from labeling.models.items import Item
 from labeling.models.judgments import Judgment
@@ -13,13 +14,20 @@ from labeling.models.projects import Project
 
 
 class DatasetVersion(AppendOnly):
-    """Rows that never change, with the recipe that made them and a hash over their content."""
+    """Rows that never change, with the recipe that made them and a hash over their content.
+
+    `content_hash` is over the rows, `file_hash` over the bytes of their file. `lint` is the report of the check before
+    the freeze; `override` says why a version was frozen although the check had findings that block.
+    """
 
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="dataset_versions")
     number = models.PositiveIntegerField()
     kind = models.CharField(max_length=20)
     recipe = models.JSONField()
     content_hash = models.CharField(max_length=64)
+    file_hash = models.CharField(max_length=64, blank=True)
+    lint = models.JSONField(default=dict)
+    override = models.TextField(blank=True)
     splits = models.JSONField()
     dropped = models.JSONField()
     folder = models.CharField(max_length=200)
@@ -45,12 +53,17 @@ class DatasetVersion(AppendOnly):
 
 
 class DatasetEntry(AppendOnly):
-    """One judgment behind one row of a dataset version: the thread between them, followed both ways."""
+    """One judgment behind one row of a dataset version: the thread between them, followed both ways.
+
+    A row of prompts only has its item, and no judgment.
+    """
 
     version = models.ForeignKey(DatasetVersion, on_delete=models.PROTECT, related_name="entries")
     row = models.PositiveIntegerField()
     item = models.ForeignKey(Item, on_delete=models.PROTECT, related_name="dataset_entries")
-    judgment = models.ForeignKey(Judgment, on_delete=models.PROTECT, related_name="dataset_entries")
+    judgment = models.ForeignKey(
+        Judgment, null=True, on_delete=models.PROTECT, related_name="dataset_entries"
+    )
 
     class Meta:
         ordering = ["version", "row", "judgment"]
@@ -62,11 +75,69 @@ class DatasetEntry(AppendOnly):
         return f"row {self.row} of {self.version_id}"
 
 
+class Freeze(Lifecycle):
+    """A recipe on its way to a version. It fails where the check blocks; `lint` then says what was found."""
+
+    job = "labeling.jobs.run_freeze"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="freezes")
+    recipe = models.JSONField()
+    override = models.TextField(blank=True)
+    version = models.ForeignKey(DatasetVersion, null=True, on_delete=models.PROTECT, related_name="freezes")
+    lint = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"freeze {self.pk} of {self.project_id}"
+
+
+class Withdrawal(AppendOnly):
+    """A person, or an item, that asked to be taken out. Later versions leave it out; earlier ones are stale."""
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="withdrawals")
+    person = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="withdrawals")
+    item = models.ForeignKey(Item, null=True, on_delete=models.PROTECT, related_name="withdrawals")
+    reason = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(person__isnull=True) ^ models.Q(item__isnull=True),
+                name="withdrawn_person_or_item",
+            ),
+            models.UniqueConstraint(fields=["project", "person"], name="person_withdrawn_once"),
+            models.UniqueConstraint(fields=["project", "item"], name="item_withdrawn_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"withdrawal {self.pk}"
+
+
+class Tokenizer(models.Model):
+    """The tokenizer of a base model, by which recipes may count lengths."""
+
+    name = models.CharField(max_length=120, unique=True)
+    path = models.CharField(max_length=500)
+    sha256 = models.CharField(max_length=64)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class ProtectedFingerprint(models.Model):
-    """The hash of a prompt that is used for evaluation: it may never be in a training split."""
+    """A prompt that is used for evaluation: neither it nor what nearly is it may be in a training split."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="protected_fingerprints")
     prompt_hash = models.CharField(max_length=64)
+    text = models.TextField(blank=True)
     reason = models.CharField(max_length=200)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -1,59 +1,46 @@
-"""Frozen dataset versions: preview, freeze, read, download."""
+"""Frozen dataset versions: the list, one version, its files."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, StreamingHttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
 
-from labeling import exporting, rowfile
 from labeling.access import Access, guarded
-from labeling.curation import freeze, newer_judgments, preview
+from labeling.blind import hidden_items
+from labeling.curation import exporting, rowfile
+from labeling.curation.describing import checks, recipe_sentences
+from labeling.curation.diffing import diff
+from labeling.curation.freezing import newer_judgments
+from labeling.curation.lineage import row_lineage
+from labeling.curation.lint import LintReport
+from labeling.curation.recipe import KINDS, document, dropped_words, read_recipe
+from labeling.curation.shapes import STYLES, TRAINERS, shapes_of
+from labeling.curation.withdrawing import stale_versions
+from labeling.downloads import resumable
 from labeling.errors import Refused
-from labeling.forms import RecipeForm
 from labeling.models import DatasetVersion
 from labeling.pages import page
-from labeling.recipes import dropped_words, read_recipe
 
 SAMPLE = 20
+CHANGES = {"added": "Added", "removed": "Removed", "relabelled": "Another label", "moved": "Another split"}
+TYPES = {"jsonl": "application/jsonl", "parquet": "application/vnd.apache.parquet"}
 
 
 @guarded("view_results")
 def datasets(request: HttpRequest, access: Access) -> HttpResponse:
-    form = RecipeForm(request.POST or None)
-    if request.method == "POST":
-        access.require("curate")
-        if form.is_valid():
-            try:
-                version = freeze(
-                    project=access.project, recipe=read_recipe(form.cleaned_data), person=access.person
-                )
-                messages.success(request, f"Version {version.number} holds {version.rows:,} pairs.")
-                return redirect("labeling:dataset", access.project.slug, version.number)
-            except Refused as refusal:
-                form.add_error(None, refusal.sentence)
+    versions = list(DatasetVersion.objects.filter(project=access.project).select_related("created_by"))
+    jobs = list(access.project.freezes.select_related("created_by", "version")[:5])
     context = {
-        "versions": DatasetVersion.objects.filter(project=access.project).select_related("created_by"),
-        "form": form,
-        "preview": _preview(request, access),
+        "versions": versions,
+        "stale": stale_versions(versions),
+        "jobs": [job for job in jobs if job.version is None],
+        "live": any(not job.is_over for job in jobs),
         "section": "datasets",
     }
-    return page(
-        request, "labeling/datasets.html", context, fragment="preview", status=422 if form.errors else 200
-    )
-
-
-def _preview(request: HttpRequest, access: Access) -> object:
-    """What the recipe on the page would give; None while it is not valid or for people who cannot freeze."""
-    if not access.can.curate:
-        return None
-    defaults = {name: field.initial for name, field in RecipeForm.base_fields.items()}
-    given = RecipeForm({**defaults, **request.GET.dict(), **request.POST.dict()})
-    if not given.is_valid():
-        return None
-    return preview(project=access.project, recipe=read_recipe(given.cleaned_data))
+    return page(request, "labeling/datasets.html", context, fragment="list")
 
 
 @guarded("view_results")
@@ -62,20 +49,36 @@ def dataset(request: HttpRequest, access: Access, number: int) -> HttpResponse:
     paginator: Paginator[dict[str, object]] = Paginator(_Rows(version), SAMPLE)
     try:
         page_obj = paginator.get_page(request.GET.get("page"))
+        rows = list(page_obj.object_list)
     except (OSError, ValueError) as error:
         messages.error(request, f"The rows cannot be read: {error}; restore them from a backup.")
-        page_obj = Paginator([], SAMPLE).get_page(1)
+        page_obj, rows = Paginator([], SAMPLE).get_page(1), []
+    first = page_obj.start_index() - 1
     context = {
         "version": version,
-        "recipe_words": recipe_words(version),
+        "kind_words": KINDS.get(version.kind, version.kind),
+        "recipe_words": recipe_sentences(version.recipe),
+        "document": document(read_recipe(version.recipe)),
         "dropped": dropped_words(version.dropped),
         "splits": [(name, split["rows"], split["prompts"]) for name, split in sorted(version.splits.items())],
+        "lint": LintReport.from_dict(version.lint),
+        "checks": checks(LintReport.from_dict(version.lint)),
+        "stale": stale_versions([version]),
         "newer_judgments": newer_judgments(version),
         "page_obj": page_obj,
-        "sample": page_obj.object_list,
+        "sample": list(enumerate(rows, start=first)),
+        "files": _files(version),
+        "styles": STYLES,
+        "others": DatasetVersion.objects.filter(project=access.project).exclude(pk=version.pk),
         "section": "datasets",
     }
     return page(request, "labeling/dataset.html", context)
+
+
+def _files(version: DatasetVersion) -> list[tuple[str, str, list[str]]]:
+    """(shape, who reads it, splits) of everything that can be downloaded."""
+    splits = sorted(version.splits, key=["train", "validation", "test"].index)
+    return [(shape, TRAINERS[shape], splits) for shape in shapes_of(version.kind)]
 
 
 class _Rows(Sequence[dict[str, object]]):
@@ -88,38 +91,78 @@ class _Rows(Sequence[dict[str, object]]):
         return self._version.rows
 
     def __getitem__(self, part: Any) -> Any:
-        rows: Iterator[dict[str, object]] = rowfile.read(self._version.path)
-        return [row for index, row in zip(range(part.stop), rows, strict=False) if index >= part.start]
-
-
-def recipe_words(version: DatasetVersion) -> list[str]:
-    """The recipe as sentences."""
-    recipe = version.recipe
-    return [
-        f"Items with at least {recipe['min_judgments']} judgment{'s' if recipe['min_judgments'] > 1 else ''} are used.",
-        "The answer that more than half of the people gave decides; ties and both-bad are left out.",
-        f"{recipe['test_share']:.0%} of the prompts are held out for evaluation (seed {recipe['seed']}); "
-        "all rows of one prompt are on one side.",
-    ]
+        rows: Iterator[dict[str, object]] = rowfile.read(self._version.path, start=part.start)
+        return [row for _, row in zip(range(part.stop - part.start), rows, strict=False)]
 
 
 @guarded("view_results")
 def export(request: HttpRequest, access: Access, number: int, format: str) -> HttpResponse:
-    """Download: the frozen Parquet file as it is, or JSON lines for a trainer (?split=train&shape=preference)."""
+    """Download, in parts where the client asks for them: the frozen file as it is, or a split of it for a trainer
+    (?split=train&shape=preference&style=conversational)."""
     version = get_object_or_404(DatasetVersion, project=access.project, number=number)
-    split, shape = request.GET.get("split", "train"), request.GET.get("shape", "preference")
+    name = f"{access.project.slug}-v{number}"
+    split, shape = request.GET.get("split", ""), request.GET.get("shape", "") or version.kind
+    style = request.GET.get("style", exporting.CONVERSATIONAL)
+    whole = format == "parquet" and not split
+    split = split or "train"
+    _known_or_404(version, split, shape, style, format)
     try:
-        exporting.verify(version)
+        if whole:
+            exporting.verify(version)
+            path = version.path / rowfile.FILE_NAME
+        else:
+            path = exporting.export_file(version, split=split, shape=shape, style=style, format=format)
+            name += f"-{split}-{shape}-{style}"
     except Refused as refusal:
-        return HttpResponse(refusal.sentence, status=409)
-    if format == "parquet":
-        file = (version.path / rowfile.FILE_NAME).open("rb")
-        return FileResponse(file, as_attachment=True, filename=f"{access.project.slug}-v{number}.parquet")  # type: ignore[return-value]
-    if format != "jsonl" or split not in version.splits or shape not in exporting.SHAPES:
-        raise Http404("This version has no such split, shape or format.")
-    lines = exporting.jsonl(version, split=split, shape=shape)
-    response = StreamingHttpResponse(lines, content_type="application/jsonl")
-    response["Content-Disposition"] = (
-        f'attachment; filename="{access.project.slug}-v{number}-{split}-{shape}.jsonl"'
-    )
-    return response  # type: ignore[return-value]
+        return HttpResponse(refusal.sentence, status=409, content_type="text/plain; charset=utf-8")
+    return resumable(request, path, filename=f"{name}.{format}", content_type=TYPES[format])  # type: ignore[return-value]
+
+
+def _known_or_404(version: DatasetVersion, split: str, shape: str, style: str, format: str) -> None:
+    if format not in TYPES or split not in version.splits:
+        raise Http404(f"{version} has {', '.join(sorted(version.splits))}, as {' or '.join(TYPES)}.")
+    try:
+        exporting.check_shape(version, shape, style)
+    except Refused as refusal:
+        raise Http404(refusal.sentence) from refusal
+
+
+@guarded("view_results")
+def row(request: HttpRequest, access: Access, number: int, row: int) -> HttpResponse:
+    """One row, and everything behind it: judgments, people, guidelines."""
+    version = get_object_or_404(DatasetVersion, project=access.project, number=number)
+    try:
+        found = row_lineage(version, row)
+    except Refused as refusal:
+        raise Http404(refusal.sentence) from refusal
+    hidden = hidden_items(project=found.item.project, person=access.person, items=[found.item.pk])
+    context = {
+        "version": version,
+        "number": row,
+        "found": found,
+        "hidden": bool(hidden),
+        "section": "datasets",
+    }
+    return page(request, "labeling/dataset_row.html", context)
+
+
+@guarded("view_results")
+def compare(request: HttpRequest, access: Access) -> HttpResponse:
+    """What differs between two versions (?from=1&to=2)."""
+    versions = {v.number: v for v in DatasetVersion.objects.filter(project=access.project)}
+    wanted = [request.GET.get(name, "") for name in ("from", "to")]
+    found = [versions.get(int(number)) if number.isdigit() else None for number in wanted]
+    before, after = found
+    if before is None or after is None:
+        raise Http404("Name two versions of this project, as in ?from=1&to=2.")
+    context: dict[str, Any] = {"before": before, "after": after, "section": "datasets"}
+    try:
+        context["diff"] = diff(before, after)
+    except Refused as refusal:
+        context["refusal"] = refusal.sentence
+    context["changes"] = [
+        (words, context["diff"].counts[sort], context["diff"].examples[sort])
+        for sort, words in CHANGES.items()
+        if "diff" in context
+    ]
+    return page(request, "labeling/dataset_diff.html", context)

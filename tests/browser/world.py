@@ -52,7 +52,8 @@ def rows() -> list[dict[str, object]]:
 def build(model: Path) -> None:
     from django.core.management import call_command
 
-    from labeling.curation import PreferenceRecipe, freeze
+    from labeling.curation.freezing import freeze
+    from labeling.curation.recipe import Recipe
     from labeling.importing.batches import run_import, start_import
     from labeling.models import User
     from labeling.projects import create_project, set_role
@@ -67,7 +68,7 @@ def build(model: Path) -> None:
     file = io.BytesIO("\n".join(json.dumps(row) for row in rows()).encode())
     run_import(start_import(project=project, file=file, filename="answers.jsonl", person=people["emma"]))
     _judge(project, people["bea"], 40)
-    freeze(project=project, recipe=PreferenceRecipe(), person=people["emma"])
+    freeze(project=project, recipe=Recipe(complete=False), person=people["emma"], override="a test")
     register_base(name="tiny", location=str(model))
     kinds.build(people, PEOPLE)
     _open_doors(people)

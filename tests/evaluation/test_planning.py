@@ -4,7 +4,7 @@ import pytest
 
 from evaluation.models import Case, EvalRun, Suite
 from evaluation.planning import create_suite, plan_evaluation, plan_on_held_out, planned, trained_on
-from labeling import rowfile
+from labeling.curation import rowfile
 from labeling.errors import Refused
 from labeling.models import Project, ProtectedFingerprint
 from labeling.protection import protected_hashes

@@ -7,7 +7,7 @@ import pytest
 
 from labeling.annotating import skip
 from labeling.checkups import chance
-from labeling.curation import current_judgments
+from labeling.curation.votes import current_judgments
 from labeling.gold import mark_gold
 from labeling.models import Assignment, Judgment, Project, Purpose, User
 from labeling.queue import claim_next

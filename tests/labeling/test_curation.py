@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from labeling import curation, rowfile
-from labeling.curation import freeze, newer_judgments, preview
+from labeling.curation import rowfile, votes
+from labeling.curation.freezing import freeze, newer_judgments
+from labeling.curation.previewing import preview
+from labeling.curation.recipe import Recipe, read_recipe
 from labeling.errors import RecipeRefused
 from labeling.intake import prompt_hash
 from labeling.models import DatasetEntry, DatasetVersion, Item, Judgment, Project, User
 from labeling.models.appendonly import Unchangeable
 from labeling.protection import protect, protected_hashes
-from labeling.recipes import PreferenceRecipe, read_recipe
 from tests import world
 
 pytestmark = pytest.mark.data_layer
@@ -71,7 +72,7 @@ def test_the_same_judgments_in_another_order_and_with_other_numbers_give_the_sam
 @pytest.mark.django_db
 def test_a_fresh_database_gives_this_very_hash(time: int) -> None:
     version = scene("Fresh", padding=time)
-    assert version.content_hash == "b20ae6b9c85bac4d03f9f894eaa041a88ba07d98b0c00cea0a5195abfae9cfa0"
+    assert version.content_hash == "5a36a13c1fb6d862df456f84c2c0dacc97a08995082a60ff6105812b7fcfb7a8"
 
 
 def test_a_later_judgment_changes_nothing_and_is_counted_as_newer(ben: User, bea: User) -> None:
@@ -93,13 +94,13 @@ def test_a_judgment_that_arrives_while_the_version_is_made_counts_as_newer(
     project = world.make_project(overlap=2)
     world.fill(project, 3)
     world.judge_all(project, ben)
-    votes = curation._votes
+    read = votes.Votes._read
 
     def and_bea_judges_meanwhile(*args: Any) -> Iterator[Any]:
         world.judge_next(project, bea, "1")
-        yield from votes(*args)
+        yield from read(*args)
 
-    monkeypatch.setattr(curation, "_votes", and_bea_judges_meanwhile)
+    monkeypatch.setattr(votes.Votes, "_read", and_bea_judges_meanwhile)
     version = world.frozen(project)
     assert newer_judgments(version) == 1
     assert version.entries.count() == 3
@@ -121,7 +122,11 @@ def test_a_version_knows_every_judgment_of_every_row(ben: User, bea: User) -> No
     manifest = json.loads((version.path / "manifest.json").read_text())
     assert behind == expected
     assert len(behind) == 8
-    assert sorted(manifest["judgments"]) == sorted(judgment for _, judgment in behind)
+    listed = (version.path / "judgments.csv").read_text().splitlines()
+    assert {tuple(map(int, line.split(",")[:2])) for line in listed[1:]} == behind
+    assert manifest["judgments"]["sha256"] == rowfile.file_hash(version.path / "judgments.csv")
+    assert manifest["recipe"]["kind"] == "preference"
+    assert manifest["software"]["pyarrow"]
     assert manifest["content_hash"] == version.content_hash
 
 
@@ -142,7 +147,7 @@ def test_what_the_recipe_leaves_out_is_counted_by_reason(ben: User, bea: User) -
     drafts[4] = world.draft(4, prompt="P4", first=" ")
     drafts[5] = world.draft(5, prompt="P5", first="same", second="same")
     world.put(project, *drafts)
-    protect(project=project, prompt_hashes=[hash_of("P6")], reason="test")
+    protect(project=project, prompts={hash_of("P6"): "P6"}, reason="test")
     world.judge_all(project, ben, ["0", "tie", "both_bad", "0", "0", "0", "0"])
     world.judge_all(project, bea, ["0", "tie", "both_bad", "1", "0", "0", "0"])
     version = world.frozen(project, test_share=0)
@@ -182,7 +187,7 @@ def test_all_rows_of_a_prompt_are_on_one_side(project: Project, ben: User) -> No
 def test_the_preview_promises_what_freezing_gives(project: Project, ben: User) -> None:
     world.fill(project, 20)
     world.judge_all(project, ben, ["0", "tie"] * 10)
-    recipe = PreferenceRecipe(seed=3)
+    recipe = Recipe(seed=3, near_duplicates=None)
     promised, version = (
         preview(project=project, recipe=recipe, sample=2),
         freeze(project=project, recipe=recipe, person=ben),
@@ -202,7 +207,7 @@ def test_a_recipe_that_leaves_no_row_is_refused_with_the_reasons_and_leaves_no_f
     with pytest.raises(RecipeRefused, match="nothing has been judged yet"):
         world.frozen(project)
     world.judge_all(project, ben, ["tie", "tie"])
-    with pytest.raises(RecipeRefused, match="the majority says tie: 2"):
+    with pytest.raises(RecipeRefused, match="the answer is a tie: 2"):
         world.frozen(project)
     assert list((var / "datasets").iterdir()) == []
 
@@ -212,8 +217,8 @@ def test_a_recipe_that_leaves_no_row_is_refused_with_the_reasons_and_leaves_no_f
     [
         ({"test_share": 2}, "test_share is 2"),
         ({"min_judgments": 0}, "min_judgments is 0"),
-        ({"kind": "reward"}, "kind is 'reward'"),
-        ({"colour": "red"}, "colour is 'red'"),
+        ({"kind": "ranking"}, "kind is 'ranking'"),
+        ({"colour": "red"}, "colour is no field of a recipe"),
         ({"seed": "x"}, "seed is 'x'"),
     ],
 )
@@ -229,7 +234,7 @@ def test_a_protected_prompt_never_lands_in_train_whatever_the_seed(project: Proj
     world.put(project, *[world.draft(n, prompt=f"Prompt {n}") for n in range(30)])
     world.judge_all(project, ben)
     guarded = {hash_of(f"prompt   {n}") for n in range(0, 30, 3)}
-    protect(project=project, prompt_hashes=guarded, reason="suite")
+    protect(project=project, prompts=dict.fromkeys(guarded, ""), reason="suite")
     versions = [world.frozen(project, seed=seed, test_share=0.3) for seed in range(6)]
     trained = {row["prompt_hash"] for version in versions for row in rows(version) if row["split"] == "train"}
     assert not trained & guarded
@@ -238,8 +243,8 @@ def test_a_protected_prompt_never_lands_in_train_whatever_the_seed(project: Proj
 
 
 def test_protecting_a_prompt_twice_is_harmless(project: Project) -> None:
-    assert protect(project=project, prompt_hashes=["a", "b", "a"], reason="x") == 2
-    assert protect(project=project, prompt_hashes=["b", "c"], reason="y") == 1
+    assert protect(project=project, prompts={"a": "", "b": ""}, reason="x") == 2
+    assert protect(project=project, prompts={"b": "", "c": ""}, reason="y") == 1
     assert protected_hashes(project=project) == {"a", "b", "c"}
 
 

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from django.urls import reverse
 
-from labeling import exporting, rowfile
+from labeling.curation import exporting, rowfile
 from labeling.errors import Refused
 from labeling.models import DatasetVersion, Project, User
 from tests import world
@@ -93,7 +93,7 @@ def lose(version: DatasetVersion) -> None:
 
 HARM = {
     "rewritten": (rewrite, "somebody changed the file. Restore it from a backup"),
-    "cut": (cut, "cannot be read"),
+    "cut": (cut, "somebody changed the file. Restore it from a backup"),
     "lost": (lose, "cannot be read"),
 }
 

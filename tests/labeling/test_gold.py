@@ -8,7 +8,7 @@ import pytest
 from django.urls import reverse
 
 from labeling.annotating import reopen, skip
-from labeling.curation import current_judgments
+from labeling.curation.votes import current_judgments
 from labeling.errors import Refused
 from labeling.gold import is_right, known_results, mark_gold, mark_resolved_gold, unmark_gold
 from labeling.models import Assignment, Gold, Item, Judgment, Project, Purpose, User

@@ -2,12 +2,11 @@
 
 import pytest
 
-from labeling.curation import preview
+from labeling.curation.previewing import preview
+from labeling.curation.recipe import Recipe
 from labeling.errors import Refused
 from labeling.models import Project, Resolution, User
-from labeling.pairing import Row
 from labeling.queue import claim_next
-from labeling.recipes import PreferenceRecipe
 from labeling.values import EditAnswer, RankingAnswer, pairs_of
 from tests import world
 
@@ -33,8 +32,8 @@ def rank_next(project: Project, who: User, stored: str) -> None:
 
 
 def pairs(project: Project, **recipe: int) -> set[tuple[str, str]]:
-    made = preview(project=project, recipe=PreferenceRecipe(**recipe), sample=100)
-    return {(row.chosen, row.rejected) for row in made.sample if isinstance(row, Row)}
+    made = preview(project=project, recipe=Recipe(complete=False, **recipe), sample=100)
+    return {(row["chosen"], row["rejected"]) for row in made.sample}
 
 
 def test_the_pairs_that_a_ranking_says() -> None:
@@ -47,7 +46,7 @@ def test_a_ranking_of_three_gives_each_pair_that_is_no_tie(ben: User) -> None:
     project = world.make_project(task="ranking")
     world.put(project, many(1, 3))
     rank_next(project, ben, "2>0=1")
-    made = preview(project=project, recipe=PreferenceRecipe(), sample=10)
+    made = preview(project=project, recipe=Recipe(complete=False), sample=10)
     assert pairs(project) == {("text 2", "text 0"), ("text 2", "text 1")}
     assert made.dropped == {"tie": 1}
 
@@ -65,7 +64,7 @@ def test_an_item_that_all_call_bad_gives_no_pair(ben: User) -> None:
     world.put(project, many(1, 3))
     slot = claim_next(project=project, person=ben)
     world.send(slot, ben, RankingAnswer(order="all_bad"))
-    assert preview(project=project, recipe=PreferenceRecipe()).dropped == {"both_bad": 1}
+    assert preview(project=project, recipe=Recipe(complete=False)).dropped == {"both_bad": 1}
 
 
 def test_an_edit_is_preferred_to_its_original(ben: User) -> None:
@@ -103,4 +102,4 @@ def test_identical_responses_are_never_a_pair(ben: User) -> None:
     project = world.make_project()
     world.put(project, world.draft(1, first="the same", second="the same"))
     world.judge_next(project, ben, "0")
-    assert preview(project=project, recipe=PreferenceRecipe()).dropped == {"identical": 1}
+    assert preview(project=project, recipe=Recipe(complete=False)).dropped == {"identical": 1}

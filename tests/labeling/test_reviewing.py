@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from labeling import reviewing
 from labeling.annotating import reopen
 from labeling.blind import hidden_items, read_without_judging
-from labeling.curation import current_judgments
+from labeling.curation.votes import current_judgments
 from labeling.errors import Refused, StaleLease
 from labeling.models import Assignment, Judgment, Membership, Project, Resolution, Review, ReviewState, User
 from labeling.queue import claim_next

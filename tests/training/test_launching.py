@@ -7,7 +7,7 @@ import pytest
 from django.urls import reverse
 
 from evaluation.planning import create_suite
-from labeling import rowfile
+from labeling.curation import rowfile
 from labeling.errors import Refused
 from labeling.models import Project, User
 from labeling.protection import protect
@@ -76,7 +76,7 @@ def test_a_prompt_that_becomes_a_case_while_the_run_waits_is_not_trained_on(
 ) -> None:
     run = launched(project)
     row = next(rowfile.read(run.dataset_version.path, split="train"))
-    protect(project=project, prompt_hashes=[row["prompt_hash"]], reason="a suite made meanwhile")
+    protect(project=project, prompts={row["prompt_hash"]: ""}, reason="a suite made meanwhile")
     monkeypatch.setattr(launching, "run_recipe", lambda *_: pytest.fail("the recipe must not start"))
     drive(run)
     run.refresh_from_db()

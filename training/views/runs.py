@@ -17,6 +17,7 @@ from labeling.pages import page
 from training.charts import loss_chart
 from training.forms import RunForm
 from training.launching import launch
+from training.lineage import stale_checkpoints
 from training.models import RunEvent, TrainingRun
 from training.processes import log_tail
 from training.registry import visible_checkpoints
@@ -96,6 +97,7 @@ def cancel(request: HttpRequest, access: Access, run_id: int) -> HttpResponse:
 @guarded("view_results")
 def checkpoints(request: HttpRequest, access: Access) -> HttpResponse:
     rows = list(visible_checkpoints(access.project))
+    stale = stale_checkpoints()
     depth: dict[int | None, int] = {None: -1}
     for row in rows:  # parents come before their children
         depth[row.pk] = depth.get(row.parent_id, -1) + 1
@@ -113,6 +115,7 @@ def checkpoints(request: HttpRequest, access: Access) -> HttpResponse:
             "created_at": row.created_at,
             "run_id": row.run.pk if row.run else None,
             "depth": depth[row.pk],
+            "stale": row.pk in stale,
         }
         for row in _family_order(rows)
     ]

@@ -1,0 +1,197 @@
+"""A recipe at work: judgments in, rows out, and what each rule dropped counted.
+
+Rows come by prompt, in an order that follows from their texts. The rules on votes come first, then those on texts, and
+last those on all rows of a prompt.
+"""
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from django.db.models import Exists, OuterRef
+
+from labeling.curation import evaluation_material, pairing
+from labeling.curation.modelling import chances_by_item
+from labeling.curation.recipe import Recipe
+from labeling.curation.rows import (
+    Decided,
+    Made,
+    Row,
+    identity,
+    key_of,
+    prompt_text,
+    read_sources,
+    rows_of,
+    texts_of,
+)
+from labeling.curation.splits import TRAIN, alike, split_of
+from labeling.curation.tokens import counter
+from labeling.curation.votes import CHUNK, Judged, Vote, Votes, prompts_of
+from labeling.models import Item, Judgment, Project
+
+NOBODY = (0, 0, 0, None, "", "", None, "", "")  # what a vote says of a judgment, for an item that needs none
+
+
+class Build:
+    """One pass over the judgments of the projects up to `newest`, of items whose hash is `below`, where that is given.
+
+    `dropped` grows as rows are taken. Near-duplicates are grouped in the folder `scratch`; without it they are not.
+    """
+
+    def __init__(
+        self,
+        *,
+        projects: Sequence[Project],
+        recipe: Recipe,
+        newest: int,
+        newest_item: int,
+        scratch: Path | None,
+        below: str | None = None,
+    ) -> None:
+        self.dropped: Counter[str] = Counter()
+        self._projects, self._recipe = projects, recipe
+        self._newest, self._newest_item, self._below = newest, newest_item, below
+        self._material = evaluation_material.read(projects, recipe)
+        self._count = counter(recipe.tokenizer)
+        self._groups = self._alike(scratch) if scratch is not None else {}
+
+    def rows(self) -> Iterator[Made]:
+        """Every row of the recipe, with the judgments behind it."""
+        if self._recipe.kind == "prompts":
+            items = self._prompts()
+        else:
+            votes = Votes(self._projects, self._recipe, self._newest, self._below)
+            self.dropped = votes.dropped
+            items = self._decided(votes)
+        for chunk in items:
+            sources = read_sources([item for prompt in chunk for item in prompt])
+            made = [
+                [
+                    self._placed(each, item.votes[0])
+                    for item in prompt
+                    for each in rows_of(item, sources[item.item_id], self._recipe)
+                ]
+                for prompt in chunk
+            ]
+            for prompt_rows in self._by_text(made):
+                yield from self._of_prompt(prompt_rows)
+
+    def _decided(self, votes: Votes) -> Iterator[list[list[Decided]]]:
+        model = chances_by_item(self._projects, self._recipe, self._newest)
+        for chunk in votes.chunks():
+            yield [[self._decide(item, model) for item in prompt if self._kept(item)] for prompt in chunk]
+
+    def _kept(self, item: Judged) -> bool:
+        if item.dropped is not None:
+            self.dropped[item.dropped] += 1
+        return item.dropped is None
+
+    def _decide(self, item: Judged, model: Mapping[int, pairing.ByPair]) -> Decided:
+        found = []
+        for outcome in pairing.decisions(item.votes, self._recipe, item.settled, model.get(item.item_id)):
+            if isinstance(outcome, str):
+                self.dropped[outcome] += 1
+            else:
+                found.append(outcome)
+        return Decided(item.item_id, item.votes, found)
+
+    def _prompts(self) -> Iterator[list[list[Decided]]]:
+        """Every prompt of the projects once, judged or not."""
+        recipe = self._recipe
+        chunk: list[list[Decided]] = []
+        rows = prompts_of(self._projects, self._newest_item, self._below)
+        for _, group in itertools.groupby(rows, key=lambda row: row[2]):
+            first = min(group, key=lambda row: (row[1], row[3]))
+            vote = Vote._make((*first, *NOBODY))
+            if recipe.licences is not None and vote.licence not in recipe.licences:
+                self.dropped["licence"] += 1
+            elif recipe.synthetic == ("only", "exclude")[vote.synthetic]:
+                self.dropped[("human", "synthetic")[vote.synthetic]] += 1
+            else:
+                chunk.append([Decided(vote.item_id, [vote], [])])
+            if len(chunk) >= CHUNK:
+                yield chunk
+                chunk = []
+        yield chunk
+
+    def _placed(self, made: Made | str, vote: Vote) -> Made | None:
+        """The row with its item and its split, unless a rule on its own text drops it."""
+        if isinstance(made, str):
+            self.dropped[made] += 1
+            return None
+        texts = texts_of(made.row)
+        if any(not text.strip() for text in texts):
+            self.dropped["empty"] += 1
+            return None
+        if "chosen" in made.row and made.row["chosen"] == made.row["rejected"]:
+            self.dropped["identical"] += 1
+            return None
+        split = split_of(self._groups.get(vote.prompt_hash, vote.prompt_hash), self._recipe)
+        made.row = {"split": split, **made.row, "item": vote.item_hash, "prompt_hash": vote.prompt_hash}
+        made.item_id = vote.item_id
+        return made
+
+    def _by_text(self, chunk: list[list[Made | None]]) -> Iterator[list[Made]]:
+        """The chunk's rows, without those whose length or words the recipe refuses, by prompt."""
+        prompts = [[made for made in prompt if made is not None] for prompt in chunk]
+        flat = [made for prompt in prompts for made in prompt]
+        reasons: dict[int, str] = {}
+        for rule in (self._lengths, self._leaks):
+            left = [made for made in flat if id(made) not in reasons]
+            for made, reason in zip(left, rule([made.row for made in left]), strict=True):
+                if reason is not None:
+                    reasons[id(made)] = reason
+        self.dropped.update(reasons.values())
+        for prompt in prompts:
+            yield [made for made in prompt if id(made) not in reasons]
+
+    def _lengths(self, rows: list[Row]) -> list[str | None]:
+        low, high = self._recipe.min_tokens or 0, self._recipe.max_tokens
+        if not low and high is None:
+            return [None] * len(rows)
+        prompts = self._count([prompt_text(row.get("prompt", ())) for row in rows])
+        longest = self._count([max(texts_of(row), key=len, default="") for row in rows])
+        return [
+            "short" if one + two < low else "long" if high is not None and one + two > high else None
+            for one, two in zip(prompts, longest, strict=True)
+        ]
+
+    def _leaks(self, rows: list[Row]) -> list[str | None]:
+        """Training rows that hold evaluation material. Held-out rows may: evaluation is what they are for."""
+        train = [row for row in rows if row["split"] == TRAIN]
+        found = iter(self._material.reasons(train))
+        return [next(found) if row["split"] == TRAIN else None for row in rows]
+
+    def _of_prompt(self, rows: list[Made]) -> Iterator[Made]:
+        """The rows of one prompt in their order, each text once, and no more than the recipe takes of one prompt."""
+        rows = sorted(rows, key=lambda made: key_of(made.row)) if len(rows) > 1 else rows
+        kept = rows
+        if len(rows) > 1:
+            kept = list({identity(made.row): made for made in reversed(rows)}.values())[::-1]
+            self._drop("repeated", len(rows) - len(kept))
+        cap = self._recipe.prompt_cap
+        if cap is not None and len(kept) > cap:
+            self._drop("prompt_cap", len(kept) - cap)
+            best = sorted(range(len(kept)), key=lambda place: -kept[place].row.get("confidence", 1.0))[:cap]
+            kept = [kept[place] for place in sorted(best)]
+        yield from kept
+
+    def _drop(self, reason: str, count: int = 1) -> None:
+        if count:
+            self.dropped[reason] += count
+
+    def _alike(self, scratch: Path) -> Mapping[str, str]:
+        recipe = self._recipe
+        if recipe.near_duplicates is None or not (recipe.test_share or recipe.validation_share):
+            return {}
+        return alike(self._texts(), recipe.near_duplicates, scratch)
+
+    def _texts(self) -> Iterator[tuple[str, str]]:
+        """The text of each prompt, once, in the order of their hashes."""
+        rows = Item.objects.filter(project__in=self._projects, pk__lte=self._newest_item)
+        if self._recipe.kind != "prompts":
+            rows = rows.filter(Exists(Judgment.objects.filter(item=OuterRef("pk"), pk__lte=self._newest)))
+        pairs = rows.order_by("prompt_hash", "content_hash", "pk").values_list("prompt_hash", "messages")
+        for prompt_hash, group in itertools.groupby(pairs.iterator(chunk_size=2000), key=lambda row: row[0]):
+            yield prompt_hash, prompt_text(next(group)[1])

@@ -1,0 +1,46 @@
+"""Training rows that hold what is used for evaluation: equal prompts, runs of words, near-duplicates."""
+
+from collections.abc import Sequence
+
+from labeling.curation.recipe import Recipe
+from labeling.curation.rows import Row, prompt_text, texts_of
+from labeling.models import Project, ProtectedFingerprint
+
+NEAR = 0.8  # Jaccard similarity from which a prompt counts as one of evaluation, where the recipe names none
+
+
+class Material:
+    """The prompts that evaluation uses, ready for comparing."""
+
+    def __init__(self, hashes: set[str], texts: Sequence[str], recipe: Recipe) -> None:
+        self._hashes, self._rules = hashes, recipe.decontaminate
+        self._known = None
+        if texts and self._rules:
+            from labeling.curation.similarity import Known  # brings numpy, which a page does without
+
+            self._known = Known(texts, recipe.near_duplicates or NEAR)
+
+    def reasons(self, rows: Sequence[Row]) -> list[str | None]:
+        """For each row the rule that drops it, None where it may stay."""
+        if not self._hashes:
+            return [None] * len(rows)
+        prompts = [prompt_text(row["prompt"]) if "prompt" in row else row["text"] for row in rows]
+        near = iter([False] * len(rows))
+        if self._known is not None and "minhash" in self._rules and rows:
+            near = self._known.near(prompts)
+        return [self._reason(row, text, alike) for row, text, alike in zip(rows, prompts, near, strict=True)]
+
+    def _reason(self, row: Row, prompt: str, alike: bool) -> str | None:
+        if row["prompt_hash"] in self._hashes:
+            return "protected"
+        text = "\n".join([prompt, *texts_of(row)])
+        if self._known is not None and "ngram" in self._rules and self._known.shares_run(text):
+            return "ngram"
+        return "near_evaluation" if alike else None
+
+
+def read(projects: Sequence[Project], recipe: Recipe) -> Material:
+    """The evaluation material of these projects."""
+    rows = ProtectedFingerprint.objects.filter(project__in=projects).values_list("prompt_hash", "text")
+    known = dict(rows)
+    return Material(set(known), sorted({text for text in known.values() if text}), recipe)

@@ -1,0 +1,291 @@
+"""The check before a freeze: what in the rows would poison a training, found and counted row by row.
+
+A finding blocks where more rows have it than its limit allows; a person may freeze all the same, with a reason in
+writing that stays with the version. Memory does not grow with the rows.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from labeling.curation import texts
+from labeling.curation.evaluation_material import Material
+from labeling.curation.rows import Made, Row, texts_of
+from labeling.curation.splits import TRAIN
+from labeling.estimates import Estimate, wilson_bounds
+
+BATCH = 500  # rows whose texts are searched together
+SHOWN = 50  # rows that a report names of each finding
+LONGER_LIMIT = 0.7  # share of pairs in which the chosen response is the longer one
+LEFT_LOW, LEFT_HIGH = 0.45, 0.55
+PERSON_LIMIT = 0.5  # share of the judgments that one person gave
+ENOUGH = 30  # pairs or judgments from which on a share says something
+
+WORDS = {
+    "identical": "chosen and rejected are the same text",
+    "empty": "a response is empty",
+    "truncated": "a response breaks off in the middle of a sentence or of code",
+    "split": "the same prompt is in two splits",
+    "contradiction": "the same two responses are preferred both ways round",
+    "cycle": "preferences go in a circle",
+    "person": "one person gave most of the judgments",
+    "longer": "the chosen response is nearly always the longer one",
+    "left": "the left response wins too often, or too rarely",
+    "template": "marks of a chat template stand in one response and not in the other",
+    "identity": "a response says which model or maker it is of",
+    "secret": "a key, a token or another secret",
+    "pii": "an e-mail address, a phone number or a card number",
+    "evaluation": "the prompt is, or nearly is, one that is used for evaluation",
+}
+MEASURED = {
+    "person": "judgments by the person who gave most",
+    "longer": "pairs in which the chosen response is the longer one",
+    "left": "comparisons that the left response won",
+}
+LIMITS = {  # the share of rows up to which a finding does not block
+    "truncated": 0.02,
+    "contradiction": 0.005,
+    "cycle": 0.005,
+    "identity": 0.005,
+}
+
+
+@dataclass(slots=True)
+class Finding:
+    """What one check found: in how many rows, the first of them (numbers from 0, and their items), whether it blocks.
+
+    `estimate` is the rate that was looked at, of those checks that look at a rate over all rows.
+    """
+
+    name: str
+    count: int = 0
+    rows: list[int] = field(default_factory=list)
+    items: list[int] = field(default_factory=list)
+    blocks: bool = False
+    estimate: dict[str, float] | None = None
+    person: int | None = None
+
+    @property
+    def words(self) -> str:
+        return WORDS[self.name]
+
+    @property
+    def measured(self) -> str:
+        """What the estimate is of."""
+        return MEASURED.get(self.name, self.words)
+
+
+@dataclass(slots=True)
+class LintReport:
+    """What every check found in `rows` rows."""
+
+    rows: int
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def blocks(self) -> bool:
+        return any(finding.blocks for finding in self.findings)
+
+    @property
+    def blocking_words(self) -> str:
+        return "; ".join(
+            f"{found.words}" + (f" ({found.count:,} rows)" if found.count else "")
+            for found in self.findings
+            if found.blocks
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows, "findings": [asdict(finding) for finding in self.findings]}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "LintReport":
+        return cls(values.get("rows", 0), [Finding(**found) for found in values.get("findings", [])])
+
+
+class Lint:
+    """Sees every row once, by prompt, and reports. `material` is what no training prompt may be like."""
+
+    def __init__(self, material: Material | None = None) -> None:
+        self._material = material
+        self._found = {name: Finding(name) for name in WORDS}
+        self._rows = 0
+        self._batch: list[tuple[int, Row]] = []
+        self._items: dict[int, int] = {}  # row → item, of the batch and the prompt at hand
+        self._prompt = _Prompt()
+        self._people: Counter[int] = Counter()
+        self._longer, self._left = Rate(), Rate()
+
+    def see(self, made: Made) -> None:
+        row, number = made.row, self._rows
+        self._rows += 1
+        if row["prompt_hash"] != self._prompt.hash:
+            self._end_prompt()
+            self._prompt = _Prompt(row["prompt_hash"], number)
+        self._items[number] = made.item_id
+        self._prompt.add(number, row)
+        self._people.update(vote.person_id for vote in made.votes)
+        self._rates(made)
+        self._batch.append((number, row))
+        if len(self._batch) >= BATCH:
+            self._search()
+
+    def report(self) -> LintReport:
+        self._end_prompt()
+        self._search()
+        self._found["person"] = self._person()
+        self._found["longer"] = _rate("longer", self._longer, 0.0, LONGER_LIMIT)
+        self._found["left"] = _rate("left", self._left, LEFT_LOW, LEFT_HIGH)
+        for finding in self._found.values():
+            if finding.name not in ("person", "longer", "left"):
+                finding.blocks = finding.count > LIMITS.get(finding.name, 0.0) * self._rows
+        return LintReport(
+            self._rows,
+            [found for found in self._found.values() if found.count or found.blocks or found.estimate],
+        )
+
+    def _add(self, name: str, numbers: Sequence[int]) -> None:
+        finding = self._found[name]
+        finding.count += len(numbers)
+        shown = numbers[: SHOWN - len(finding.rows)]
+        finding.rows += shown
+        finding.items += [self._items[number] for number in shown]
+
+    def _rates(self, made: Made) -> None:
+        row, prompt = made.row, made.row["prompt_hash"]
+        if "chosen" in row and len(row["chosen"]) != len(row["rejected"]) and row.get("soft_label") != 0.5:
+            self._longer.add(prompt, len(row["chosen"]) > len(row["rejected"]))
+        for vote in made.votes:
+            if vote.left and vote.kind == "pairwise" and vote.label in ("0", "1"):
+                self._left.add(prompt, vote.label == vote.left)
+
+    def _end_prompt(self) -> None:
+        for name, numbers in self._prompt.findings():
+            self._add(name, numbers)
+
+    def _search(self) -> None:
+        """Search the texts of a batch together."""
+        batch, self._batch = self._batch, []
+        if not batch:
+            return
+        flat = [(number, row, text) for number, row in batch for text in texts_of(row)]
+        found = texts.hits([text for _, _, text in flat])
+        found["template"] = {place for place in found["template"] if _unbalanced(flat[place][1])}
+        found["empty"] = {place for place, (_, _, text) in enumerate(flat) if not text.strip()}
+        for name, places in found.items():
+            self._add(name, sorted({flat[place][0] for place in places}))
+        self._add(
+            "identical", [n for n, row in batch if "chosen" in row and row["chosen"] == row["rejected"]]
+        )
+        if self._material is not None:
+            train = [(number, row) for number, row in batch if row["split"] == TRAIN]
+            reasons = self._material.reasons([row for _, row in train])
+            self._add(
+                "evaluation", [n for (n, _), why in zip(train, reasons, strict=True) if why is not None]
+            )
+
+    def _person(self) -> Finding:
+        total = self._people.total()
+        if total < ENOUGH:
+            return Finding("person")
+        ((person, most),) = self._people.most_common(1)
+        low, high = wilson_bounds(most / total, total)
+        estimate = Estimate(most / total, low, high, total)
+        return Finding("person", blocks=low > PERSON_LIMIT, estimate=estimate.as_dict(), person=person)
+
+
+def _unbalanced(row: Row) -> bool:
+    """Pairs with other marks on one side than on the other; and single texts with any."""
+    if "chosen" not in row:
+        return True
+    return texts.markers(row["chosen"]) != texts.markers(row["rejected"])
+
+
+class _Prompt:
+    """The rows of the prompt at hand, as preferences between texts."""
+
+    def __init__(self, prompt_hash: str = "", first: int = 0) -> None:
+        self.hash, self.first = prompt_hash, first
+        self._splits: dict[str, list[int]] = {}
+        self._edges: dict[tuple[str, str], list[int]] = {}
+
+    def add(self, number: int, row: Row) -> None:
+        self._splits.setdefault(row["split"], []).append(number)
+        if "chosen" in row and row["chosen"] != row["rejected"] and row.get("soft_label") != 0.5:
+            self._edges.setdefault((row["chosen"], row["rejected"]), []).append(number)
+
+    def findings(self) -> Iterator[tuple[str, list[int]]]:
+        if len(self._splits) > 1:
+            yield "split", sorted(number for numbers in self._splits.values() for number in numbers)
+        if len(self._edges) < 2:
+            return
+        both_ways = {edge for edge in self._edges if edge[::-1] in self._edges}
+        if both_ways:
+            yield "contradiction", sorted(n for edge in both_ways for n in self._edges[edge])
+        after: dict[str, set[str]] = {}
+        for one, two in self._edges.keys() - both_ways:
+            after.setdefault(one, set()).add(two)
+        circle = [edge for edge in self._edges.keys() - both_ways if _reaches(after, edge[1], edge[0])]
+        if circle:
+            yield "cycle", sorted(n for edge in circle for n in self._edges[edge])
+
+
+def _reaches(after: dict[str, set[str]], start: str, end: str) -> bool:
+    seen, ahead = {start}, [start]
+    while ahead:
+        for further in after.get(ahead.pop(), ()):
+            if further == end:
+                return True
+            if further not in seen:
+                seen.add(further)
+                ahead.append(further)
+    return False
+
+
+class Rate:
+    """A share of rows that come by prompt, with the interval of a clustered sample, in constant memory.
+
+    The variance is that of a ratio of totals over prompts (Cochran 1977, Sampling Techniques, section 6.4); the
+    interval is Wilson's for as many independent rows as have the same variance.
+    """
+
+    def __init__(self) -> None:
+        self.hits = self.n = self.prompts = 0
+        self._squares = [0, 0, 0]  # sums over prompts of hits², hits·n and n²
+        self._prompt, self._now = "", (0, 0)
+
+    def add(self, prompt: str, hit: bool) -> None:
+        if prompt != self._prompt:
+            self._end()
+            self._prompt = prompt
+        self._now = self._now[0] + hit, self._now[1] + 1
+
+    def _end(self) -> None:
+        hits, n = self._now
+        if n:
+            self.hits, self.n, self.prompts = self.hits + hits, self.n + n, self.prompts + 1
+            for place, value in enumerate((hits * hits, hits * n, n * n)):
+                self._squares[place] += value
+        self._now = 0, 0
+
+    def estimate(self) -> Estimate | None:
+        """None with fewer than ENOUGH prompts."""
+        self._end()
+        if self.prompts < ENOUGH:
+            return None
+        share = self.hits / self.n
+        spread = self._squares[0] - 2 * share * self._squares[1] + share * share * self._squares[2]
+        variance = spread * self.prompts / (self.prompts - 1) / self.n**2
+        alone = share * (1 - share)
+        worth = min(float(self.n), alone / variance) if variance > 0 and alone > 0 else float(self.prompts)
+        low, high = wilson_bounds(share, max(worth, 1.0))
+        return Estimate(share, low, high, self.n)
+
+
+def _rate(name: str, rate: Rate, low: float, high: float) -> Finding:
+    """A finding that blocks where the whole interval lies outside the limits."""
+    estimate = rate.estimate()
+    if estimate is None:
+        return Finding(name)
+    outside = estimate.low > high or estimate.high < low
+    return Finding(name, blocks=outside, estimate=estimate.as_dict())

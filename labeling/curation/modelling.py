@@ -1,0 +1,50 @@
+"""What a model of the people says of each pair: Dawid and Skene's, over everything that a recipe takes."""
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from labeling.curation.pairing import ByPair
+from labeling.curation.recipe import Recipe
+from labeling.curation.votes import Votes
+from labeling.models import Project, User
+from labeling.values import BOTH_BAD, pairs_of
+
+
+def chances_by_item(projects: Sequence[Project], recipe: Recipe, newest: int) -> Mapping[int, ByPair]:
+    """Item → pair → chance of each outcome; empty where the recipe asks for no such model.
+
+    It holds every label in memory, some 200 bytes each: the model needs to see them together. The order in which it
+    sees them follows from texts and names, so that every database gives the same chances.
+    """
+    if recipe.aggregation != "dawid_skene":
+        return {}
+    from labeling.reliability import dawid_skene
+
+    labels = []
+    for chunk in Votes(projects, recipe, newest).chunks():
+        people = {vote.person_id for prompt in chunk for item in prompt for vote in item.votes}
+        names = dict(User.objects.filter(pk__in=people).values_list("pk", "username"))
+        labels += [
+            (vote.item_hash, vote.project, pair, names[vote.person_id], label, vote.item_id)
+            for prompt in chunk
+            for item in prompt
+            if item.dropped is None
+            for vote in item.votes
+            if vote.kind == "pairwise" or (vote.kind == "ranking" and vote.label != BOTH_BAD)
+            for pair, label in _pairs(vote.label)
+        ]
+    labels.sort()
+    fitted = dawid_skene(((item, pair), name, label) for _, _, pair, name, label, item in labels)
+    found: dict[int, dict[tuple[int, int], dict[str, float]]] = {}
+    if fitted is None:
+        return found
+    for unit, row in zip(fitted.units, fitted.posteriors.tolist(), strict=True):
+        item, pair = cast(tuple[int, tuple[int, int]], unit)
+        found.setdefault(item, {})[pair] = {
+            str(name): round(chance, 6) for name, chance in zip(fitted.categories, row, strict=True)
+        }
+    return found
+
+
+def _pairs(label: str) -> list[tuple[tuple[int, int], str]]:
+    return [((a, b), winner) for a, b, winner in pairs_of(label)]

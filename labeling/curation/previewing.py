@@ -1,0 +1,114 @@
+"""What a recipe would give, before anyone freezes: quickly, however much was judged.
+
+Small projects are built whole. In large ones the database counts what each rule on votes drops; what the rules on texts
+drop is estimated from a sample of items, and so are the example rows. Hashes decide which items are in the sample.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from django.db.models import Max
+
+from labeling.curation import tallies
+from labeling.curation.building import Build
+from labeling.curation.freezing import source_projects
+from labeling.curation.recipe import DROP_WORDS, Recipe
+from labeling.curation.rows import Row
+from labeling.curation.splits import TEST, TRAIN, VALIDATION
+from labeling.estimates import wilson_bounds
+from labeling.models import Item, Judgment, Project, User
+
+WHOLE = 400  # items up to which a project is built whole
+SAMPLE = 400  # items of a sample, about
+ON_TEXTS = (
+    *(
+        "empty",
+        "identical",
+        "short",
+        "long",
+        "protected",
+        "ngram",
+        "near_evaluation",
+        "repeated",
+        "prompt_cap",
+    ),
+    *("no_strength", "no_best", "undecided", "annotator_cap"),
+)
+
+
+class Line(NamedTuple):
+    """What a rule drops: its words, how many, and the bounds of that number where it is estimated."""
+
+    words: str
+    rows: int
+    low: int | None = None
+    high: int | None = None
+
+
+@dataclass(slots=True)
+class Preview:
+    """What a recipe gives. `exact` is false where a sample stands for the whole; then `rows` is about right."""
+
+    rows: int = 0
+    splits: dict[str, dict[str, int]] = field(default_factory=dict)
+    dropped: dict[str, int] = field(default_factory=dict)
+    bounds: dict[str, tuple[int, int]] = field(default_factory=dict)
+    sample: list[Row] = field(default_factory=list)
+    exact: bool = True
+
+    @property
+    def lines(self) -> list[Line]:
+        return [
+            Line(words, self.dropped[key], *self.bounds.get(key, (None, None)))
+            for key, words in DROP_WORDS.items()
+            if self.dropped.get(key)
+        ]
+
+
+def preview(*, project: Project, recipe: Recipe, person: User | None = None, sample: int = 20) -> Preview:
+    """Apply the recipe without storing anything. Raises RecipeRefused where it cannot be applied at all."""
+    projects = source_projects(project, recipe, person)
+    newest = Judgment.objects.filter(project__in=projects).aggregate(newest=Max("pk"))["newest"] or 0
+    newest_item = Item.objects.filter(project__in=projects).aggregate(newest=Max("pk"))["newest"] or 0
+    items = Item.objects.filter(project__in=projects).count()
+    below = None if items <= WHOLE else f"{int(SAMPLE / items * 16**8):08x}"
+    build = Build(
+        projects=projects, recipe=recipe, newest=newest, newest_item=newest_item, scratch=None, below=below
+    )
+    found, prompts = Preview(), set()
+    for made in build.rows():
+        split = found.splits.setdefault(made.row["split"], {"rows": 0, "prompts": 0})
+        split["rows"] += 1
+        split["prompts"] += made.row["prompt_hash"] not in prompts
+        prompts.add(made.row["prompt_hash"])
+        found.rows += 1
+        if len(found.sample) < sample:
+            found.sample.append(made.row)
+    found.dropped = {key: count for key, count in sorted(build.dropped.items()) if count}
+    return found if below is None else _scaled(found, tallies.count(projects, recipe), recipe)
+
+
+def _scaled(sampled: Preview, counted: Counter[str], recipe: Recipe) -> Preview:
+    """The sample's shares on the database's counts: `counted` has what each rule on votes drops, and "rows" what stays
+    before the rules on texts."""
+    rows = counted.pop(tallies.ROWS, 0)
+    dropped = {key: count for key, count in counted.items() if count and key not in ON_TEXTS}
+    bounds = {}
+    on_texts = {key: count for key, count in sampled.dropped.items() if key in ON_TEXTS}
+    looked_at = sampled.rows + sum(on_texts.values())
+    left = rows
+    for key, count in on_texts.items():
+        low, high = wilson_bounds(count / looked_at, looked_at)
+        dropped[key] = round(rows * count / looked_at)
+        bounds[key] = round(rows * low), round(rows * high)
+        left -= dropped[key]
+    return Preview(max(left, 0), dict(_shares(left, recipe)), dropped, bounds, sampled.sample, exact=False)
+
+
+def _shares(rows: int, recipe: Recipe) -> Iterator[tuple[str, dict[str, int]]]:
+    train = 1 - recipe.test_share - recipe.validation_share
+    for split, share in ((TRAIN, train), (VALIDATION, recipe.validation_share), (TEST, recipe.test_share)):
+        if share:
+            yield split, {"rows": round(rows * share)}

@@ -1,0 +1,98 @@
+"""The file of a dataset version: rows in Parquet, written and read in groups so that memory stays flat."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from labeling.curation.recipe import PAIRED
+from labeling.curation.rows import Row, canonical
+
+FILE_NAME = "rows.parquet"
+GROUP = 1000
+BLOCK = 1 << 20
+
+
+def schema(kind: str) -> Any:
+    """The columns of a kind: its split, what a trainer reads, what is known of it, its item and prompt."""
+    import pyarrow as pa
+
+    prompt = ("prompt", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())])))
+    votes = pa.struct([(name, pa.int32()) for name in ("chosen", "rejected", "tie", "both_bad")])
+    pair = [prompt, ("chosen", pa.string()), ("rejected", pa.string())]
+    known = [("soft_label", pa.float64()), ("confidence", pa.float64()), ("votes", votes)]
+    of_kind: dict[str, list[tuple[str, Any]]] = {
+        "preference": [*pair, *known],
+        "reward": [*pair, *known, ("margin", pa.float64())],
+        "sft": [prompt, ("completion", pa.string()), ("origin", pa.string())],
+        "text": [("text", pa.string()), ("origin", pa.string())],
+        "unpaired": [prompt, ("completion", pa.string()), ("label", pa.bool_())],
+        "prompts": [prompt],
+    }
+    ends = [("item", pa.string()), ("prompt_hash", pa.string())]
+    return pa.schema([("split", pa.string()), *of_kind[kind], *ends])
+
+
+class RowWriter:
+    """Append rows of a kind to a new Parquet file; use as a context manager."""
+
+    def __init__(self, path: Path, kind: str = PAIRED[0]) -> None:
+        import pyarrow.parquet as pq
+
+        self._schema = schema(kind)
+        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
+        self._rows: list[Row] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._flush()
+        self._writer.close()
+
+    def add(self, row: Row) -> None:
+        self._rows.append(row)
+        if len(self._rows) >= GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        if self._rows:
+            self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
+            self._rows = []
+
+
+def read(path: Path, *, split: str | None = None, start: int = 0) -> Iterator[Row]:
+    """Yield the rows of a version's folder in their frozen order from row `start` on, of one split or of all."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path / FILE_NAME) as file:
+        groups, skipped = list(range(file.num_row_groups)), 0
+        while groups and skipped + file.metadata.row_group(groups[0]).num_rows <= start:
+            skipped += file.metadata.row_group(groups.pop(0)).num_rows
+        for batch in file.iter_batches(batch_size=GROUP, row_groups=groups) if groups else ():
+            for row in batch.to_pylist():
+                skipped += 1
+                if skipped > start and (split is None or row["split"] == split):
+                    yield row
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 over the rows as canonical JSON lines: what the version's hash must equal."""
+    digest = hashlib.sha256()
+    for row in read(path):
+        digest.update(canonical(row))
+    return digest.hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 over a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,229 @@
+"""The judgments that a recipe takes, in an order that no database and no clock decides.
+
+Votes come by prompt: what a cap, a contradiction or a split needs to see together lies together, and memory is that of
+one prompt's items however many there are.
+"""
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from django.db import models
+from django.db.models import Exists, OuterRef, TextField
+from django.db.models.functions import Cast
+
+from labeling.curation.recipe import PAIRED, Recipe
+from labeling.judged import stored_ratings
+from labeling.models import Assignment, Item, Judgment, Project, Purpose, Resolution, ReviewState, Withdrawal
+
+CHUNK = 500  # items whose payload is in memory at a time
+COMPARING = ("pairwise", "ranking", "rating")
+WRITING = ("demonstration", "edit")
+TAKEN = {
+    **dict.fromkeys(PAIRED, (*COMPARING, "edit")),
+    **dict.fromkeys(("sft", "text", "unpaired"), (*COMPARING, *WRITING)),
+}
+COLUMNS = (
+    *("item_id", "item__content_hash", "item__prompt_hash", "item__project__slug"),
+    *("item__licence", "item__synthetic", "id", "revision", "person_id", "guideline_id"),
+    *("kind", "label", "strength", "assignment__review"),
+)
+
+
+class Vote(NamedTuple):
+    """One judgment as the recipe sees it; its texts are not read for it."""
+
+    item_id: int
+    item_hash: str
+    prompt_hash: str
+    project: str
+    licence: str
+    synthetic: bool
+    judgment_id: int
+    revision: int
+    person_id: int
+    guideline_id: int | None
+    kind: str
+    label: str
+    strength: int | None
+    review: str
+    left: str  # the position that stood on the left of a comparison; "" where that is not known
+
+
+class Judged(NamedTuple):
+    """One item with the votes that count, or the reason why it gives no row."""
+
+    item_id: int
+    votes: list[Vote]
+    settled: str | None
+    dropped: str | None
+
+
+def current_judgments(project: Project, purpose: Purpose = Purpose.WORK) -> models.QuerySet[Judgment]:
+    """The latest revision of every judgment of a project, without those that a reviewer sent back.
+
+    Answers to known items and repeats are for checking people; only work is ever counted or exported.
+    """
+    return _current(Judgment.objects.filter(project=project, purpose=purpose))
+
+
+def _current(judgments: models.QuerySet[Judgment]) -> models.QuerySet[Judgment]:
+    later = Judgment.objects.filter(assignment=OuterRef("assignment"), revision__gt=OuterRef("revision"))
+    return judgments.filter(~Exists(later)).exclude(assignment__review=ReviewState.RETURNED)
+
+
+def counted_judgments(projects: Sequence[Project], recipe: Recipe) -> models.QuerySet[Judgment]:
+    """The judgments that a recipe looks at: of its kinds, current, not withdrawn."""
+    found = Judgment.objects.filter(
+        project__in=projects, purpose=Purpose.WORK, kind__in=TAKEN.get(recipe.kind, ())
+    )
+    people, items = withdrawn(projects)
+    found = found.exclude(person__in=people) if people else found
+    found = found.exclude(item__in=items) if items else found
+    return _current(found)
+
+
+def refused(vote: Vote, recipe: Recipe, *, is_open: bool) -> str | None:
+    """What the item itself says against it, None where nothing does."""
+    if recipe.licences is not None and vote.licence not in recipe.licences:
+        return "licence"
+    if vote.synthetic and recipe.synthetic == "exclude":
+        return "synthetic"
+    if not vote.synthetic and recipe.synthetic == "only":
+        return "human"
+    return "open" if is_open and recipe.complete else None
+
+
+def open_slots() -> models.QuerySet[Assignment]:
+    """The slots of items that somebody has, or may still be given."""
+    return Assignment.objects.filter(
+        purpose=Purpose.WORK, submitted_at__isnull=True, skipped_at__isnull=True
+    ).order_by()
+
+
+class Votes:
+    """The votes of a recipe's projects up to a judgment, of items whose hash is `below`, where that is given; `dropped`
+    counts what its rules on votes left out."""
+
+    def __init__(
+        self, projects: Sequence[Project], recipe: Recipe, newest: int, below: str | None = None
+    ) -> None:
+        self.dropped: Counter[str] = Counter()
+        self._projects, self._recipe, self._newest, self._below = projects, recipe, newest, below
+        self._given: Counter[int] = Counter()
+
+    def chunks(self) -> Iterator[list[list[Judged]]]:
+        """Lists of prompts, each a list of its items in the order of their hashes; about CHUNK items at a time."""
+        prompts: list[list[list[Vote]]] = []
+        items = 0
+        for _, group in itertools.groupby(self._read(), key=lambda vote: vote.prompt_hash):
+            prompts.append(_by_item(group))
+            items += len(prompts[-1])
+            if items >= CHUNK:
+                yield self._ready(prompts)
+                prompts, items = [], 0
+        if prompts:
+            yield self._ready(prompts)
+
+    def _read(self) -> Iterator[Vote]:
+        """In the order of the prompts' hashes alone: databases differ in how they sort everything else."""
+        found = counted_judgments(self._projects, self._recipe).filter(pk__lte=self._newest)
+        if self._below is not None:
+            found = found.filter(item__content_hash__lt=self._below)
+        rows = found.order_by("item__prompt_hash", "item__content_hash", "item", "id")
+        shown = Cast("display_order", TextField())
+        for *values, order in rows.values_list(*COLUMNS, shown).iterator(chunk_size=2000):
+            left = order[1:2] if order[1:2].isdigit() else ""
+            yield Vote._make((*values, left))
+
+    def _ready(self, prompts: list[list[list[Vote]]]) -> list[list[Judged]]:
+        ids = [votes[0].item_id for items in prompts for votes in items]
+        open_items = set()
+        if self._recipe.complete:
+            open_items = set(open_slots().filter(item__in=ids).values_list("item_id", flat=True))
+        settled = _settled(ids)
+        rated = _rated(
+            [vote for items in prompts for votes in items for vote in votes if vote.kind == "rating"]
+        )
+        return [
+            [self._judged(votes, settled.get(votes[0].item_id), open_items, rated) for votes in items]
+            for items in prompts
+        ]
+
+    def _judged(
+        self, votes: list[Vote], settled: str | None, open_items: set[int], rated: dict[int, str]
+    ) -> Judged:
+        item = votes[0].item_id
+        reason = refused(votes[0], self._recipe, is_open=item in open_items)
+        if reason is None:
+            votes = [_comparing(vote, rated) for vote in votes if self._counts(vote)]
+            votes = [vote for vote in votes if vote.label or vote.kind == "demonstration"]
+            if len(votes) < self._recipe.min_judgments:
+                reason = "too_few"
+        return Judged(item, votes, settled, reason)
+
+    def _counts(self, vote: Vote) -> bool:
+        if vote.review not in self._recipe.statuses:
+            self.dropped["state"] += 1
+            return False
+        cap = self._recipe.annotator_cap
+        if cap is not None and self._given[vote.person_id] >= cap:
+            self.dropped["annotator_cap"] += 1
+            return False
+        self._given[vote.person_id] += 1
+        return True
+
+
+def withdrawn(projects: Sequence[Project]) -> tuple[list[int], list[int]]:
+    """The people and the items that asked to be taken out of these projects."""
+    rows = list(Withdrawal.objects.filter(project__in=projects).values_list("person_id", "item_id"))
+    return [person for person, _ in rows if person], [item for _, item in rows if item]
+
+
+def _by_item(votes: Iterable[Vote]) -> list[list[Vote]]:
+    items: dict[int, list[Vote]] = {}
+    for vote in votes:
+        items.setdefault(vote.item_id, []).append(vote)
+    return sorted(items.values(), key=lambda found: (found[0].item_hash, found[0].project))
+
+
+def _settled(items: list[int]) -> dict[int, str]:
+    """The newest resolution of each of these items that has one."""
+    rows = Resolution.objects.filter(item__in=items).order_by("revision")
+    return dict(rows.values_list("item_id", "label"))
+
+
+def _rated(votes: list[Vote]) -> dict[int, str]:
+    """Each rating as the ranking that its sums say: "1>0=2"."""
+    found = {}
+    rows = Judgment.objects.filter(pk__in=[vote.judgment_id for vote in votes]) if votes else ()
+    for judgment in rows:
+        ratings = stored_ratings(judgment.answer["ratings"], judgment.display_order)
+        sums = [sum(values) for values in zip(*ratings.values(), strict=True)]
+        levels = sorted(set(sums), reverse=True)
+        if len(sums) > 1:
+            found[judgment.pk] = ">".join(
+                "=".join(str(n) for n, total in enumerate(sums) if total == level) for level in levels
+            )
+    return found
+
+
+def _comparing(vote: Vote, rated: dict[int, str]) -> Vote:
+    """A rating as the ranking that it says, "" where it says none; other votes as they are."""
+    if vote.kind != "rating":
+        return vote
+    return vote._replace(kind="ranking", label=rated.get(vote.judgment_id, ""))
+
+
+def prompts_of(
+    projects: Sequence[Project], newest_item: int, below: str | None = None
+) -> Iterator[tuple[Any, ...]]:
+    """(item_id, item_hash, prompt_hash, project slug, licence, synthetic) of every item, in the order of prompts."""
+    rows = Item.objects.filter(project__in=projects, pk__lte=newest_item).exclude(
+        pk__in=withdrawn(projects)[1]
+    )
+    if below is not None:
+        rows = rows.filter(content_hash__lt=below)
+    columns = ("pk", "content_hash", "prompt_hash", "project__slug", "licence", "synthetic")
+    return rows.order_by("prompt_hash", "content_hash", "pk").values_list(*columns).iterator(chunk_size=2000)

@@ -1,0 +1,131 @@
+"""Making a version: the recipe and what it would give, then the freeze on its way."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.views.decorators.http import require_POST
+
+from labeling.access import Access, guarded
+from labeling.curation.describing import checks
+from labeling.curation.forms import DocumentForm, RecipeForm, initial_of
+from labeling.curation.freezes import start_freeze
+from labeling.curation.lint import LintReport
+from labeling.curation.previewing import preview
+from labeling.curation.recipe import Recipe, document, read_document, read_recipe
+from labeling.errors import RecipeRefused, Refused
+from labeling.models import DatasetVersion, Freeze, Membership, Project, Role
+from labeling.pages import page
+
+EXAMPLES = 20
+CURATING = (Role.ENGINEER, Role.OWNER)
+
+
+@guarded("curate")
+def new_version(request: HttpRequest, access: Access) -> HttpResponse:
+    """The recipe, as a form or as YAML (?as=yaml), begun from a version with ?from=N; a POST freezes it."""
+    as_text = (request.POST or request.GET).get("as") == "yaml"
+    others = list(_others(access))
+    given = request.POST or (request.GET if "kind" in request.GET or "document" in request.GET else None)
+    start = _start(request, access)
+    form: Any = (
+        DocumentForm(given, initial={"document": document(start)})
+        if as_text
+        else RecipeForm(given, initial=initial_of(start), others=others)
+    )
+    recipe: Recipe | None = None
+    try:
+        recipe = _read(form) if given is not None else start
+        if request.method == "POST" and recipe is not None:
+            job = start_freeze(project=access.project, recipe=recipe, person=access.person)
+            return redirect("labeling:freeze", access.project.slug, job.pk)
+    except Refused as refusal:
+        form.add_error(None, refusal.sentence)
+    context = {
+        "form": form,
+        "as_text": as_text,
+        "document": document(recipe) if recipe is not None else "",
+        "section": "datasets",
+        **_looked_at(access, recipe),
+    }
+    wrong = request.method == "POST" and bool(form.errors)
+    return page(request, "labeling/recipe.html", context, fragment="preview", status=422 if wrong else 200)
+
+
+def _others(access: Access) -> QuerySet[Project]:
+    """The other projects whose judgments this person may use."""
+    found = Project.objects.exclude(pk=access.project.pk)
+    if access.person is None or access.person.is_superuser:
+        return found
+    member = Membership.objects.filter(user=access.person, role__in=CURATING)
+    return found.filter(pk__in=member.values("project"))
+
+
+def _start(request: HttpRequest, access: Access) -> Recipe:
+    number = request.GET.get("from", "")
+    if not number.isdigit():
+        return Recipe()
+    version = get_object_or_404(DatasetVersion, project=access.project, number=int(number))
+    return read_recipe(version.recipe)
+
+
+def _read(form: Any) -> Recipe | None:
+    if not form.is_valid():
+        return None
+    if isinstance(form, DocumentForm):
+        return read_document(form.cleaned_data["document"])
+    return read_recipe(form.recipe_values())
+
+
+def _looked_at(access: Access, recipe: Recipe | None) -> dict[str, Any]:
+    """What the recipe would give, or the sentence that says why it cannot be applied."""
+    if recipe is None:
+        return {"preview": None, "refusal": ""}
+    try:
+        found = preview(project=access.project, recipe=recipe, person=access.person, sample=EXAMPLES)
+    except RecipeRefused as refusal:
+        return {"preview": None, "refusal": refusal.sentence}
+    return {"preview": found, "refusal": ""}
+
+
+@guarded("view_results")
+def freeze(request: HttpRequest, access: Access, freeze_id: int) -> HttpResponse:
+    """A recipe on its way: progress, the version, or what the check found."""
+    jobs = Freeze.objects.select_related("created_by", "version")
+    job = get_object_or_404(jobs, project=access.project, pk=freeze_id)
+    if job.version is not None and not request.headers.get("HX-Request"):
+        return redirect("labeling:dataset", access.project.slug, job.version.number)
+    report = LintReport.from_dict(job.lint)
+    context = {
+        "job": job,
+        "live": not job.is_over,
+        "lint": report,
+        "checks": checks(report),
+        "document": document(read_recipe(job.recipe)),
+        "section": "datasets",
+    }
+    return page(request, "labeling/freeze.html", context, fragment="job")
+
+
+@require_POST
+@guarded("curate")
+def freeze_anyway(request: HttpRequest, access: Access, freeze_id: int) -> HttpResponse:
+    """Freeze in spite of what the check found, for a reason in writing."""
+    job = get_object_or_404(Freeze, project=access.project, pk=freeze_id)
+    reason = request.POST.get("override", "").strip()
+    if not reason:
+        return HttpResponse(
+            "Write why it should be frozen all the same; it stays with the version.", status=422
+        )
+    again = start_freeze(
+        project=access.project, recipe=read_recipe(job.recipe), person=access.person, override=reason
+    )
+    return redirect("labeling:freeze", access.project.slug, again.pk)
+
+
+@require_POST
+@guarded("curate")
+def cancel_freeze(request: HttpRequest, access: Access, freeze_id: int) -> HttpResponse:
+    get_object_or_404(Freeze, project=access.project, pk=freeze_id).request_cancel()
+    return redirect("labeling:freeze", access.project.slug, freeze_id)
