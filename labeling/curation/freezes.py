@@ -1,7 +1,8 @@
 """Freezing as a job: queued by a page or the API, carried by a worker, ended with a version or a sentence."""
 
-from labeling.curation.freezing import LintBlocked, freeze, source_projects
+from labeling.curation.freezing import LintBlocked, freeze
 from labeling.curation.recipe import Recipe, read_recipe, stored
+from labeling.curation.sources import source_projects
 from labeling.lifecycle import Status
 from labeling.models import Freeze, Project, User
 

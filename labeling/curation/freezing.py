@@ -5,16 +5,11 @@ give the same bytes again.
 """
 
 import hashlib
-import json
 import os
-import platform
 import shutil
 import uuid
 from array import array
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from importlib.metadata import version as version_of
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,16 +18,17 @@ from django.conf import settings
 from django.db import IntegrityError, OperationalError, transaction
 from django.db.models import Max
 
-from labeling.access import open_project
 from labeling.compiled import insert_many
 from labeling.curation import evaluation_material
 from labeling.curation.building import Build
 from labeling.curation.lint import Lint, LintReport
+from labeling.curation.manifest import Counts, write_manifest
 from labeling.curation.recipe import Recipe, dropped_words, stored
 from labeling.curation.rowfile import FILE_NAME, RowWriter, file_hash
 from labeling.curation.rows import Made, canonical
-from labeling.errors import RecipeRefused, Refused
-from labeling.models import DatasetEntry, DatasetVersion, Guideline, Item, Judgment, Project, User
+from labeling.curation.sources import source_projects
+from labeling.errors import RecipeRefused
+from labeling.models import DatasetEntry, DatasetVersion, Item, Judgment, Project, User
 
 JUDGMENTS = "judgments.bin"  # while building: row, item, judgment of each judgment behind a row, 8 bytes each
 BEATS = 500  # rows between two signs of life
@@ -51,24 +47,6 @@ class LintBlocked(RecipeRefused):
             "Mend it, or freeze with a reason in writing."
         )
         self.report = report
-
-
-@dataclass(slots=True)
-class Counts:
-    """How many rows and prompts each split has. Rows come by prompt, and a prompt has one split."""
-
-    splits: dict[str, dict[str, int]] = field(default_factory=dict)
-    guidelines: Counter[int | None] = field(default_factory=Counter)
-    rows: int = 0
-    _prompt: str = ""
-
-    def add(self, made: Made) -> None:
-        split = self.splits.setdefault(made.row["split"], {"rows": 0, "prompts": 0})
-        split["rows"] += 1
-        split["prompts"] += made.row["prompt_hash"] != self._prompt
-        self._prompt = made.row["prompt_hash"]
-        self.guidelines.update(vote.guideline_id for vote in made.votes if vote.judgment_id)
-        self.rows += 1
 
 
 def freeze(
@@ -119,30 +97,6 @@ def newer_judgments(version: DatasetVersion) -> int:
     slugs = version.recipe.get("projects", [])
     projects = [version.project_id, *Project.objects.filter(slug__in=slugs).values_list("pk", flat=True)]
     return Judgment.objects.filter(project__in=projects, pk__gt=version.last_judgment_id).count()
-
-
-def source_projects(project: Project, recipe: Recipe, person: User | None) -> list[Project]:
-    """The project and the others that the recipe names, in the order of their slugs. Raises RecipeRefused where one is
-    not there or the person may not curate it; the two are not told apart."""
-    found = {project.slug: project}
-    for slug in recipe.projects:
-        other = Project.objects.filter(slug=slug).first() if person is None else _curated(person, slug)
-        if other is None:
-            raise RecipeRefused(
-                f"projects names {slug!r}: there is no such project, or you may not curate it; take it out."
-            )
-        found[slug] = other
-    return [found[slug] for slug in sorted(found)]
-
-
-def _curated(person: User, slug: str) -> Project | None:
-    from django.core.exceptions import PermissionDenied
-    from django.http import Http404
-
-    try:
-        return open_project(person, slug, "curate").project
-    except (Http404, PermissionDenied):
-        return None
 
 
 class _Written:
@@ -221,7 +175,7 @@ class _Written:
         entries = self._entry_rows()
         while chunk := list(islice(entries, BATCH)):
             insert_many(DatasetEntry(version=version), ("row", "item_id", "judgment_id"), chunk)
-        _write_manifest(self._folder, version, self.counts)
+        write_manifest(self._folder, version, self.counts)
         (self._folder / JUDGMENTS).unlink()
         _flush(self._folder / FILE_NAME)
         return version
@@ -243,60 +197,6 @@ def _numbers(row: int, made: Made, judged: list[Any]) -> Iterator[int]:
         yield from (row, vote.item_id, vote.judgment_id)
 
 
-def _write_manifest(folder: Path, version: DatasetVersion, counts: Counts) -> None:
-    """Everything that is known of the version, and each judgment behind it with its revision, a line each."""
-    judged = DatasetEntry.objects.filter(version=version, judgment__isnull=False).order_by("row", "judgment")
-    rows = judged.values_list("row", "judgment_id", "judgment__revision", "judgment__guideline__number")
-    with (folder / "judgments.csv").open("w", encoding="utf-8") as out:
-        out.write("row,judgment,revision,guideline\n")
-        for row, judgment, revision, guideline in rows.iterator(chunk_size=BATCH):
-            out.write(f"{row},{judgment},{revision},{guideline or ''}\n")
-    guidelines = Guideline.objects.filter(pk__in=[key for key in counts.guidelines if key])
-    manifest = {
-        "dataset": str(version),
-        "kind": version.kind,
-        "recipe": version.recipe,
-        "content_hash": version.content_hash,
-        "file_hash": version.file_hash,
-        "splits": version.splits,
-        "dropped": version.dropped,
-        "lint": version.lint,
-        "override": version.override,
-        "judgments": {"file": "judgments.csv", "sha256": file_hash(folder / "judgments.csv")},
-        "guidelines": [
-            {
-                "project": guideline.project.slug,
-                "number": guideline.number,
-                "sha256": hashlib.sha256(guideline.text.encode()).hexdigest(),
-                "judgments": counts.guidelines[guideline.pk],
-            }
-            for guideline in guidelines.select_related("project").order_by("project__slug", "number")
-        ],
-        "last_judgment": version.last_judgment_id,
-        "created_at": version.created_at.isoformat(),
-        "created_by": version.created_by.username if version.created_by else None,
-        "software": {
-            "python": platform.python_version(),
-            **{name: version_of(name) for name in LIBRARIES},
-        },
-    }
-    with (folder / "manifest.json").open("w", encoding="utf-8") as out:
-        json.dump(manifest, out, indent=1, ensure_ascii=False)
-        out.flush()
-        os.fsync(out.fileno())
-
-
 def _flush(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
-
-
-def read_manifest(version: DatasetVersion) -> dict[str, Any]:
-    """The manifest as it was written. Raises Refused where it cannot be read."""
-    try:
-        found: dict[str, Any] = json.loads((version.path / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise Refused(
-            f"The manifest of {version} cannot be read: {error}; restore it from a backup."
-        ) from error
-    return found

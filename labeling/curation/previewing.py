@@ -13,9 +13,9 @@ from django.db.models import Max
 
 from labeling.curation import tallies
 from labeling.curation.building import Build
-from labeling.curation.freezing import source_projects
 from labeling.curation.recipe import DROP_WORDS, Recipe
 from labeling.curation.rows import Row
+from labeling.curation.sources import source_projects
 from labeling.curation.splits import TEST, TRAIN, VALIDATION
 from labeling.estimates import wilson_bounds
 from labeling.models import Item, Judgment, Project, User

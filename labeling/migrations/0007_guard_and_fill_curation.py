@@ -26,7 +26,7 @@ def guard(apps, schema_editor):
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [("labeling", "0006_curation")]
+    dependencies = [("labeling", "0006_freezes_and_withdrawals")]
     operations = [
         migrations.RunPython(fill, migrations.RunPython.noop),
         migrations.RunPython(guard, migrations.RunPython.noop),

@@ -11,6 +11,8 @@ from evaluation import urls as evaluation_urls
 from evaluation.planning import create_suite, plan_evaluation
 from labeling import urls as labeling_urls
 from labeling.access import BY_ROLE, Can, open_from_shell, open_project, visible_projects
+from labeling.curation.freezes import start_freeze
+from labeling.curation.recipe import Recipe
 from labeling.errors import Refused
 from labeling.guidelines import save_guideline
 from labeling.models import Membership, Project, User
@@ -60,13 +62,21 @@ PAGES: dict[str, dict[str, str]] = {
     "labeling:guidelines": {"get": "review", "post": "manage"},
     "labeling:guideline": {"get": "review"},
     "labeling:agreement": {"get": "review"},
-    "labeling:datasets": {"get": "view_results", "post": "curate"},
+    "labeling:datasets": {"get": "view_results"},
+    "labeling:dataset_new": {"get": "curate", "post": "curate"},
+    "labeling:freeze": {"get": "view_results"},
+    "labeling:freeze_anyway": {"post": "curate"},
+    "labeling:freeze_cancel": {"post": "curate"},
+    "labeling:dataset_diff": {"get": "view_results"},
     "labeling:dataset": {"get": "view_results"},
+    "labeling:dataset_row": {"get": "view_results"},
     "labeling:export": {"get": "view_results"},
     "training:runs": {"get": "view_results", "post": "train"},
     "training:run": {"get": "view_results"},
     "training:cancel": {"post": "train"},
     "training:checkpoints": {"get": "view_results"},
+    "training:uses": {"get": "review"},
+    "training:withdrawals": {"get": "manage", "post": "manage"},
     "evaluation:dashboard": {"get": "view_results"},
     "evaluation:evaluations": {"get": "view_results", "post": "train"},
     "evaluation:evaluation": {"get": "view_results"},
@@ -83,6 +93,7 @@ API: dict[str, dict[str, str]] = {
     "api-draft": {"post": "annotate"},
     "api-judgments": {"get": "view_results"},
     "api-datasets": {"get": "view_results", "post": "curate", "head": "view_results"},
+    "api-freeze": {"get": "view_results"},
     "api-runs": {"get": "view_results", "post": "train"},
     "api-run": {"get": "view_results", "delete": "train"},
     "api-evaluations": {"get": "view_results", "post": "train"},
@@ -102,6 +113,7 @@ OUTSIDE_PROJECTS = {
 def addresses(project: Project) -> dict[str, str]:
     """Every address of a project in which there is one of everything."""
     version = judged_version(project)
+    job = start_freeze(project=project, recipe=Recipe(), person=None)
     slot = claim_next(project=project, person=world.person("ben")) or project.assignments.first()
     batch = world.import_file(project, world.json_lines(world.good_row(1)))
     save_guideline(project=project, text="Prefer what is true.", person=None)
@@ -113,17 +125,21 @@ def addresses(project: Project) -> dict[str, str]:
         "review_item": [slot.item_id],
         "import_cancel": [batch.pk], "guideline": [1],
         "again": [slot.pk], "ahead": [slot.pk], "later": [slot.pk], "beat": [slot.pk],
-        "dataset": [version.number], "export": [version.number, "jsonl"], "judgments": ["csv"],
+        "dataset": [version.number], "dataset_row": [version.number, 0], "uses": [slot.item_id],
+        "freeze": [job.pk], "freeze_anyway": [job.pk], "freeze_cancel": [job.pk], "api-freeze": [job.pk],
+        "export": [version.number, "jsonl"], "judgments": ["csv"],
         "api-judgments": ["csv"], "api-skip": [slot.pk], "api-later": [slot.pk], "api-beat": [slot.pk],
         "api-draft": [slot.pk], "training:run": [run.pk],
         "training:cancel": [run.pk], "evaluation:evaluation": [evaluation.pk], "evaluation:cancel": [evaluation.pk],
         "api-import": [batch.pk], "api-submit": [slot.pk], "api-run": [run.pk], "api-evaluation": [evaluation.pk],
     }  # fmt: skip
     names = [*PAGES, *API]
-    return {
+    found = {
         name: reverse(name, args=[project.slug, *numbers.get(name, numbers.get(name.rpartition(":")[2], []))])
         for name in names
     }
+    found["labeling:dataset_diff"] += f"?from={version.number}&to={version.number}"
+    return found
 
 
 def test_every_address_of_a_project_stands_in_the_tables() -> None:
@@ -217,6 +233,9 @@ def test_things_of_another_project_are_not_found_under_this_one(addresses: dict[
         "labeling:item",
         "labeling:import",
         "labeling:dataset",
+        "labeling:dataset_row",
+        "labeling:freeze",
+        "training:uses",
         "training:run",
         "evaluation:evaluation",
         "api-run",

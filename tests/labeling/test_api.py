@@ -12,8 +12,9 @@ from django.test import Client
 from django.urls import reverse
 from knox.models import AuthToken
 
+from labeling.curation.freezes import run_freeze
 from labeling.importing.batches import run_import
-from labeling.models import Assignment, DatasetVersion, ImportBatch, Judgment, Project, User
+from labeling.models import Assignment, DatasetVersion, Freeze, ImportBatch, Judgment, Project, User
 from tests import world
 
 
@@ -55,13 +56,16 @@ def test_emma_goes_from_a_file_to_a_frozen_version_by_api(project: Project, emma
         )
         assert stored.status_code == 201
     assert task.status_code == 204
-    frozen = client.post(
+    asked = client.post(
         url("api-datasets", project), {"recipe": {"test_share": 0}}, content_type="application/json"
     )
-    assert frozen.status_code == 201
-    assert frozen.json()["splits"]["train"]["rows"] == 6
-    listed = client.get(url("api-datasets", project)).json()["results"]
-    assert [version["content_hash"] for version in listed] == [frozen.json()["content_hash"]]
+    assert (asked.status_code, asked.json()["status"]) == (202, "queued")
+    run_freeze(Freeze.objects.get(pk=asked.json()["id"]))
+    ended = client.get(url("api-freeze", project, asked.json()["id"])).json()
+    assert (ended["status"], ended["version"]) == ("succeeded", 1)
+    (listed,) = client.get(url("api-datasets", project)).json()["results"]
+    assert listed["splits"]["train"]["rows"] == 6
+    assert listed["recipe"]["test_share"] == 0
 
 
 def test_an_answer_sent_twice_by_api_is_one_judgment(project: Project, ben: User) -> None:
@@ -98,7 +102,7 @@ BAD_BODIES: list[tuple[str, str, str, int]] = [
     ("a recipe out of bounds", "datasets", '{"recipe": {"test_share": 5}}', 422),
     ("a recipe that is a text", "datasets", '{"recipe": "x"}', 422),
     ("a body that is a list", "datasets", "[1]", 422),
-    ("nothing judged yet", "datasets", "{}", 422),
+    ("a recipe with an unknown field", "datasets", '{"recipe": {"colour": "red"}}', 422),
     ("an unknown method", "runs", '{"method": "magic", "dataset_version": 1, "start": "x"}', 400),
     ("a version that is not there", "runs", '{"method": "sft", "dataset_version": 9, "start": "x"}', 404),
     ("no checkpoints", "evaluations", '{"dataset_version": 9, "checkpoints": []}', 404),

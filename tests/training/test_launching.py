@@ -67,7 +67,7 @@ def test_a_version_whose_training_prompts_became_a_suite_is_refused(project: Pro
 def test_a_version_whose_rows_were_changed_is_refused(project: Project) -> None:
     version = judged_version(project)
     (version.path / rowfile.FILE_NAME).write_bytes(b"PAR1")
-    with pytest.raises(Refused, match="restore them from a backup"):
+    with pytest.raises(Refused, match="somebody changed the file"):
         launched(project, version)
 
 
