@@ -5,6 +5,7 @@ loop run thousands of times an hour and differ in their values only: they are wr
 place of values, compiled at first use for each kind of database, and executed by the cursor of the driver.
 """
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -226,6 +227,16 @@ class Insert(Statement):
         """The key."""
         ((key,),) = cursor.fetchall()
         return int(key)
+
+
+def among(rows: QuerySet[Any], column: str, keys: Sequence[int]) -> QuerySet[Any]:
+    """The rows whose column ("table.column") is one of many keys, given as one value: Django prepares and names each
+    key of an `__in`, which takes longer than the look-up."""
+    value: Any = list(keys)
+    where = f"{column} = ANY(%s)"
+    if connections[DEFAULT_DB_ALIAS].vendor != "postgresql":
+        where, value = f"{column} IN (SELECT value FROM json_each(%s))", json.dumps(list(keys))  # noqa: S608
+    return rows.extra(where=[where], params=[value])  # noqa: S610 columns are named in the code
 
 
 def insert_many(like: Model, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -6,7 +6,7 @@ last those on all rows of a prompt.
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from django.db.models import Exists, OuterRef
@@ -31,6 +31,7 @@ from labeling.curation.votes import CHUNK, Judged, Vote, Votes, prompts_of
 from labeling.models import Item, Judgment, Project
 
 NOBODY = (0, 0, 0, None, "", "", None, "", "")  # what a vote says of a judgment, for an item that needs none
+REMEMBERED = 10_000  # ways in which the votes on an item may fall whose outcome is decided once
 
 
 class Build:
@@ -50,14 +51,16 @@ class Build:
         below: str | None = None,
     ) -> None:
         self.dropped: Counter[str] = Counter()
+        self._last = ("", "")  # a prompt's hash, and its split
         self._projects, self._recipe = projects, recipe
         self._newest, self._newest_item, self._below = newest, newest_item, below
+        self._decisions: dict[tuple[object, ...], list[pairing.Decision | str]] = {}
         self._material = evaluation_material.read(projects, recipe)
         self._count = counter(recipe.tokenizer)
         self._groups = self._alike(scratch) if scratch is not None else {}
 
-    def rows(self) -> Iterator[Made]:
-        """Every row of the recipe, with the judgments behind it."""
+    def prompts(self) -> Iterator[list[Made]]:
+        """The rows of every prompt, each with the judgments behind it."""
         if self._recipe.kind == "prompts":
             items = self._prompts()
         else:
@@ -75,7 +78,8 @@ class Build:
                 for prompt in chunk
             ]
             for prompt_rows in self._by_text(made):
-                yield from self._of_prompt(prompt_rows)
+                if prompt_rows:
+                    yield self._of_prompt(prompt_rows)
 
     def _decided(self, votes: Votes) -> Iterator[list[list[Decided]]]:
         model = chances_by_item(self._projects, self._recipe, self._newest)
@@ -88,13 +92,18 @@ class Build:
         return item.dropped is None
 
     def _decide(self, item: Judged, model: Mapping[int, pairing.ByPair]) -> Decided:
-        found = []
-        for outcome in pairing.decisions(item.votes, self._recipe, item.settled, model.get(item.item_id)):
+        chances = model.get(item.item_id)
+        said = (item.settled, *((vote.kind, vote.label, vote.strength) for vote in item.votes))
+        outcomes = self._decisions.get(said) if chances is None else None
+        if outcomes is None:
+            outcomes = list(pairing.decisions(item.votes, self._recipe, item.settled, chances))
+            if chances is None and len(self._decisions) < REMEMBERED:
+                self._decisions[said] = outcomes
+        for outcome in outcomes:
             if isinstance(outcome, str):
                 self.dropped[outcome] += 1
-            else:
-                found.append(outcome)
-        return Decided(item.item_id, item.votes, found)
+        pairs = [outcome for outcome in outcomes if not isinstance(outcome, str)]
+        return Decided(item.item_id, item.votes, pairs)
 
     def _prompts(self) -> Iterator[list[list[Decided]]]:
         """Every prompt of the projects once, judged or not."""
@@ -120,24 +129,31 @@ class Build:
         if isinstance(made, str):
             self.dropped[made] += 1
             return None
-        texts = texts_of(made.row)
-        if any(not text.strip() for text in texts):
-            self.dropped["empty"] += 1
-            return None
-        if "chosen" in made.row and made.row["chosen"] == made.row["rejected"]:
+        row = made.row
+        for text in texts_of(row):
+            if not text.strip():
+                self.dropped["empty"] += 1
+                return None
+        if "chosen" in row and row["chosen"] == row["rejected"]:
             self.dropped["identical"] += 1
             return None
-        split = split_of(self._groups.get(vote.prompt_hash, vote.prompt_hash), self._recipe)
-        made.row = {"split": split, **made.row, "item": vote.item_hash, "prompt_hash": vote.prompt_hash}
+        if vote.prompt_hash != self._last[0]:
+            group = self._groups.get(vote.prompt_hash, vote.prompt_hash)
+            self._last = vote.prompt_hash, split_of(group, self._recipe)
+        row["split"], row["item"], row["prompt_hash"] = self._last[1], vote.item_hash, vote.prompt_hash
         made.item_id = vote.item_id
         return made
 
     def _by_text(self, chunk: list[list[Made | None]]) -> Iterator[list[Made]]:
         """The chunk's rows, without those whose length or words the recipe refuses, by prompt."""
         prompts = [[made for made in prompt if made is not None] for prompt in chunk]
+        rules = self._rules
+        if not rules:
+            yield from prompts
+            return
         flat = [made for prompt in prompts for made in prompt]
         reasons: dict[int, str] = {}
-        for rule in (self._lengths, self._leaks):
+        for rule in rules:
             left = [made for made in flat if id(made) not in reasons]
             for made, reason in zip(left, rule([made.row for made in left]), strict=True):
                 if reason is not None:
@@ -146,10 +162,15 @@ class Build:
         for prompt in prompts:
             yield [made for made in prompt if id(made) not in reasons]
 
+    @property
+    def _rules(self) -> list[Callable[[list[Row]], list[str | None]]]:
+        rules: list[Callable[[list[Row]], list[str | None]]] = []
+        if self._recipe.min_tokens or self._recipe.max_tokens:
+            rules.append(self._lengths)
+        return [*rules, self._leaks] if self._material.any else rules
+
     def _lengths(self, rows: list[Row]) -> list[str | None]:
         low, high = self._recipe.min_tokens or 0, self._recipe.max_tokens
-        if not low and high is None:
-            return [None] * len(rows)
         prompts = self._count([prompt_text(row.get("prompt", ())) for row in rows])
         longest = self._count([max(texts_of(row), key=len, default="") for row in rows])
         return [
@@ -163,19 +184,19 @@ class Build:
         found = iter(self._material.reasons(train))
         return [next(found) if row["split"] == TRAIN else None for row in rows]
 
-    def _of_prompt(self, rows: list[Made]) -> Iterator[Made]:
+    def _of_prompt(self, rows: list[Made]) -> list[Made]:
         """The rows of one prompt in their order, each text once, and no more than the recipe takes of one prompt."""
-        rows = sorted(rows, key=lambda made: key_of(made.row)) if len(rows) > 1 else rows
-        kept = rows
-        if len(rows) > 1:
-            kept = list({identity(made.row): made for made in reversed(rows)}.values())[::-1]
-            self._drop("repeated", len(rows) - len(kept))
+        if len(rows) == 1:
+            return rows
+        rows = sorted(rows, key=lambda made: key_of(made.row))
+        kept = list({identity(made.row): made for made in reversed(rows)}.values())[::-1]
+        self._drop("repeated", len(rows) - len(kept))
         cap = self._recipe.prompt_cap
         if cap is not None and len(kept) > cap:
             self._drop("prompt_cap", len(kept) - cap)
             best = sorted(range(len(kept)), key=lambda place: -kept[place].row.get("confidence", 1.0))[:cap]
             kept = [kept[place] for place in sorted(best)]
-        yield from kept
+        return kept
 
     def _drop(self, reason: str, count: int = 1) -> None:
         if count:

@@ -20,6 +20,10 @@ class Material:
 
             self._known = Known(texts, recipe.near_duplicates or NEAR)
 
+    @property
+    def any(self) -> bool:
+        return bool(self._hashes)
+
     def reasons(self, rows: Sequence[Row]) -> list[str | None]:
         """For each row the rule that drops it, None where it may stay."""
         if not self._hashes:

@@ -8,11 +8,10 @@ import hashlib
 import os
 import shutil
 import uuid
-from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, OperationalError, transaction
@@ -22,17 +21,17 @@ from labeling.compiled import insert_many
 from labeling.curation import evaluation_material
 from labeling.curation.building import Build
 from labeling.curation.lint import Lint, LintReport
-from labeling.curation.manifest import Counts, write_manifest
+from labeling.curation.manifest import JUDGMENTS, Counts, behind, entry, write_manifest
 from labeling.curation.recipe import Recipe, dropped_words, stored
 from labeling.curation.rowfile import FILE_NAME, RowWriter, file_hash
-from labeling.curation.rows import Made, canonical
+from labeling.curation.rows import canonical
 from labeling.curation.sources import source_projects
 from labeling.errors import RecipeRefused
 from labeling.models import DatasetEntry, DatasetVersion, Item, Judgment, Project, User
+from labeling.upkeep import few_collections, keep_indexes_in_memory
 
-JUDGMENTS = "judgments.bin"  # while building: row, item, judgment of each judgment behind a row, 8 bytes each
 BEATS = 500  # rows between two signs of life
-BATCH = 5000
+BATCH = 50_000
 LIBRARIES = ("django", "numpy", "pyarrow", "pydantic")
 RULES = Recipe().decontaminate  # rows of a recipe with all of them are compared already
 Beat = Callable[[float], None]
@@ -69,7 +68,9 @@ def freeze(
     kept = False
     try:
         building.mkdir(parents=True)
-        written = _Written(building, project, projects, recipe, beat or (lambda share: None))
+        keep_indexes_in_memory()
+        with few_collections():
+            written = _Written(building, project, projects, recipe, beat or (lambda share: None))
         if same := written.already():
             return same
         if written.report.blocks and not override.strip():
@@ -116,20 +117,21 @@ class _Written:
             scratch=folder / "signatures",
         )
         self.counts, self._digest = Counts(), hashlib.sha256()
-        self._entries = 0
         lint = Lint(evaluation_material.read(projects, Recipe()) if recipe.decontaminate != RULES else None)
         with (
             RowWriter(folder / FILE_NAME, recipe.kind) as writer,
-            (folder / JUDGMENTS).open("wb") as judgments,
+            (folder / JUDGMENTS).open("w", encoding="utf-8") as judgments,
         ):
-            for made in build.rows():
-                self._behind(made).tofile(judgments)
-                self.counts.add(made)
-                writer.add(made.row)
-                lint.see(made)
-                self._digest.update(canonical(made.row))
-                if self.counts.rows % BEATS == 0:
-                    beat(int(made.row["prompt_hash"][:8], 16) / 16**8)
+            judgments.write("row,item,judgment,revision,guideline\n")
+            for prompt in build.prompts():
+                lint.see(prompt)
+                for made in prompt:
+                    judgments.writelines(behind(self.counts.rows, made))
+                    self.counts.add(made)
+                    writer.add(made.row)
+                    self._digest.update(canonical(made.row))
+                    if self.counts.rows % BEATS == 0:
+                        beat(int(made.row["prompt_hash"][:8], 16) / 16**8)
         self.dropped = {key: count for key, count in sorted(build.dropped.items()) if count}
         if not self.counts.rows:
             reasons = "; ".join(f"{words}: {count:,}" for words, count in dropped_words(self.dropped))
@@ -138,11 +140,6 @@ class _Written:
                 "relax the rule that drops most, or let people judge more items."
             )
         self.report = lint.report()
-
-    def _behind(self, made: Made) -> "array[int]":
-        judged = [vote for vote in made.votes if vote.judgment_id]
-        self._entries += len(judged) or 1
-        return array("q", _numbers(self.counts.rows, made, judged))
 
     @property
     def content_hash(self) -> str:
@@ -172,29 +169,14 @@ class _Written:
             last_judgment_id=self.newest,
             created_by=person,
         )
-        entries = self._entry_rows()
-        while chunk := list(islice(entries, BATCH)):
-            insert_many(DatasetEntry(version=version), ("row", "item_id", "judgment_id"), chunk)
+        with (self._folder / JUDGMENTS).open(encoding="utf-8") as lines:
+            next(lines)
+            while chunk := [entry(line) for line in islice(lines, BATCH)]:
+                chunk.sort(key=itemgetter(1))  # two of three indexes then grow from one end to the other
+                insert_many(DatasetEntry(version=version), ("row", "item_id", "judgment_id"), chunk)
         write_manifest(self._folder, version, self.counts)
-        (self._folder / JUDGMENTS).unlink()
         _flush(self._folder / FILE_NAME)
         return version
-
-    def _entry_rows(self) -> Iterator[tuple[int, int, int | None]]:
-        with (self._folder / JUDGMENTS).open("rb") as file:
-            while block := file.read(24 * BATCH):
-                values = iter(array("q", block))
-                yield from (
-                    (row, item, judgment or None)
-                    for row, item, judgment in zip(values, values, values, strict=True)
-                )
-
-
-def _numbers(row: int, made: Made, judged: list[Any]) -> Iterator[int]:
-    if not judged:
-        yield from (row, made.item_id, 0)
-    for vote in judged:
-        yield from (row, vote.item_id, vote.judgment_id)
 
 
 def _flush(path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from labeling.curation import texts
 from labeling.curation.evaluation_material import Material
+from labeling.curation.pairing import SIDES
 from labeling.curation.rows import Made, Row, texts_of
 from labeling.curation.splits import TRAIN
 from labeling.estimates import Estimate, wilson_bounds
@@ -104,34 +105,43 @@ class LintReport:
 
 
 class Lint:
-    """Sees every row once, by prompt, and reports. `material` is what no training prompt may be like."""
+    """Sees every prompt once, and reports. `material` is what no training prompt may be like."""
 
     def __init__(self, material: Material | None = None) -> None:
         self._material = material
         self._found = {name: Finding(name) for name in WORDS}
         self._rows = 0
         self._batch: list[tuple[int, Row]] = []
-        self._items: dict[int, int] = {}  # row → item, of the batch and the prompt at hand
-        self._prompt = _Prompt()
+        self._items: dict[int, int] = {}  # row → item, of the batch at hand
         self._people: Counter[int] = Counter()
         self._longer, self._left = Rate(), Rate()
 
-    def see(self, made: Made) -> None:
-        row, number = made.row, self._rows
-        self._rows += 1
-        if row["prompt_hash"] != self._prompt.hash:
-            self._end_prompt()
-            self._prompt = _Prompt(row["prompt_hash"], number)
-        self._items[number] = made.item_id
-        self._prompt.add(number, row)
-        self._people.update(vote.person_id for vote in made.votes)
-        self._rates(made)
-        self._batch.append((number, row))
+    def see(self, prompt: Sequence[Made]) -> None:
+        """The rows of one prompt."""
+        first = self._rows
+        self._rows += len(prompt)
+        if len(prompt) > 1:
+            self._items |= {first + place: made.item_id for place, made in enumerate(prompt)}
+            for name, numbers in _between(first, [made.row for made in prompt]):
+                self._add(name, numbers)
+        longer, pairs, left, shown = 0, 0, 0, 0
+        for place, made in enumerate(prompt):
+            row = made.row
+            self._batch.append((first + place, row))
+            self._items[first + place] = made.item_id
+            if "chosen" in row and row["soft_label"] != 0.5:
+                one, two = len(row["chosen"]), len(row["rejected"])
+                longer, pairs = longer + (one > two), pairs + (one != two)
+            for vote in made.votes:
+                self._people[vote.person_id] += 1
+                if vote.left and vote.label in SIDES and vote.kind == "pairwise":
+                    left, shown = left + (vote.label == vote.left), shown + 1
+        self._longer.add(longer, pairs)
+        self._left.add(left, shown)
         if len(self._batch) >= BATCH:
             self._search()
 
     def report(self) -> LintReport:
-        self._end_prompt()
         self._search()
         self._found["person"] = self._person()
         self._found["longer"] = _rate("longer", self._longer, 0.0, LONGER_LIMIT)
@@ -150,18 +160,6 @@ class Lint:
         shown = numbers[: SHOWN - len(finding.rows)]
         finding.rows += shown
         finding.items += [self._items[number] for number in shown]
-
-    def _rates(self, made: Made) -> None:
-        row, prompt = made.row, made.row["prompt_hash"]
-        if "chosen" in row and len(row["chosen"]) != len(row["rejected"]) and row.get("soft_label") != 0.5:
-            self._longer.add(prompt, len(row["chosen"]) > len(row["rejected"]))
-        for vote in made.votes:
-            if vote.left and vote.kind == "pairwise" and vote.label in ("0", "1"):
-                self._left.add(prompt, vote.label == vote.left)
-
-    def _end_prompt(self) -> None:
-        for name, numbers in self._prompt.findings():
-            self._add(name, numbers)
 
     def _search(self) -> None:
         """Search the texts of a batch together."""
@@ -201,33 +199,23 @@ def _unbalanced(row: Row) -> bool:
     return texts.markers(row["chosen"]) != texts.markers(row["rejected"])
 
 
-class _Prompt:
-    """The rows of the prompt at hand, as preferences between texts."""
-
-    def __init__(self, prompt_hash: str = "", first: int = 0) -> None:
-        self.hash, self.first = prompt_hash, first
-        self._splits: dict[str, list[int]] = {}
-        self._edges: dict[tuple[str, str], list[int]] = {}
-
-    def add(self, number: int, row: Row) -> None:
-        self._splits.setdefault(row["split"], []).append(number)
-        if "chosen" in row and row["chosen"] != row["rejected"] and row.get("soft_label") != 0.5:
-            self._edges.setdefault((row["chosen"], row["rejected"]), []).append(number)
-
-    def findings(self) -> Iterator[tuple[str, list[int]]]:
-        if len(self._splits) > 1:
-            yield "split", sorted(number for numbers in self._splits.values() for number in numbers)
-        if len(self._edges) < 2:
-            return
-        both_ways = {edge for edge in self._edges if edge[::-1] in self._edges}
-        if both_ways:
-            yield "contradiction", sorted(n for edge in both_ways for n in self._edges[edge])
-        after: dict[str, set[str]] = {}
-        for one, two in self._edges.keys() - both_ways:
-            after.setdefault(one, set()).add(two)
-        circle = [edge for edge in self._edges.keys() - both_ways if _reaches(after, edge[1], edge[0])]
-        if circle:
-            yield "cycle", sorted(n for edge in circle for n in self._edges[edge])
+def _between(first: int, rows: Sequence[Row]) -> Iterator[tuple[str, list[int]]]:
+    """What is wrong between the rows of one prompt, the first of which has this number."""
+    if len({row["split"] for row in rows}) > 1:
+        yield "split", [first + place for place in range(len(rows))]
+    edges: dict[tuple[str, str], list[int]] = {}
+    for number, row in enumerate(rows, start=first):
+        if "chosen" in row and row["chosen"] != row["rejected"] and row["soft_label"] != 0.5:
+            edges.setdefault((row["chosen"], row["rejected"]), []).append(number)
+    both_ways = {edge for edge in edges if edge[::-1] in edges}
+    if both_ways:
+        yield "contradiction", sorted(number for edge in both_ways for number in edges[edge])
+    after: dict[str, set[str]] = {}
+    for one, two in edges.keys() - both_ways:
+        after.setdefault(one, set()).add(two)
+    circle = [edge for edge in edges.keys() - both_ways if _reaches(after, edge[1], edge[0])]
+    if circle:
+        yield "cycle", sorted(number for edge in circle for number in edges[edge])
 
 
 def _reaches(after: dict[str, set[str]], start: str, end: str) -> bool:
@@ -252,25 +240,18 @@ class Rate:
     def __init__(self) -> None:
         self.hits = self.n = self.prompts = 0
         self._squares = [0, 0, 0]  # sums over prompts of hits², hits·n and n²
-        self._prompt, self._now = "", (0, 0)
 
-    def add(self, prompt: str, hit: bool) -> None:
-        if prompt != self._prompt:
-            self._end()
-            self._prompt = prompt
-        self._now = self._now[0] + hit, self._now[1] + 1
-
-    def _end(self) -> None:
-        hits, n = self._now
+    def add(self, hits: int, n: int) -> None:
+        """What one prompt has."""
         if n:
             self.hits, self.n, self.prompts = self.hits + hits, self.n + n, self.prompts + 1
-            for place, value in enumerate((hits * hits, hits * n, n * n)):
-                self._squares[place] += value
-        self._now = 0, 0
+            squares = self._squares
+            squares[0] += hits * hits
+            squares[1] += hits * n
+            squares[2] += n * n
 
     def estimate(self) -> Estimate | None:
         """None with fewer than ENOUGH prompts."""
-        self._end()
         if self.prompts < ENOUGH:
             return None
         share = self.hits / self.n

@@ -5,16 +5,17 @@ import json
 import os
 import platform
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version as version_of
 from pathlib import Path
 
 from labeling.curation.rowfile import file_hash
 from labeling.curation.rows import Made
-from labeling.models import DatasetEntry, DatasetVersion, Guideline
+from labeling.models import DatasetVersion, Guideline
 
 LIBRARIES = ("django", "numpy", "pyarrow", "pydantic")
-BATCH = 5000
+JUDGMENTS = "judgments.csv"
 
 
 @dataclass(slots=True)
@@ -31,18 +32,28 @@ class Counts:
         split["rows"] += 1
         split["prompts"] += made.row["prompt_hash"] != self._prompt
         self._prompt = made.row["prompt_hash"]
-        self.guidelines.update(vote.guideline_id for vote in made.votes if vote.judgment_id)
+        for vote in made.votes:
+            self.guidelines[vote.guideline_id] += 1
         self.rows += 1
 
 
+def behind(row: int, made: Made) -> Iterator[str]:
+    """A line for each judgment behind a row: row, item, judgment, its revision, the key of its guidelines."""
+    for vote in made.votes:
+        if vote.judgment_id:
+            yield f"{row},{vote.item_id},{vote.judgment_id},{vote.revision},{vote.guideline_id or ''}\n"
+        else:
+            yield f"{row},{made.item_id},,,\n"
+
+
+def entry(line: str) -> tuple[int, int, int | None]:
+    """(row, item, judgment) of such a line."""
+    row, item, judgment, *_ = line.split(",")
+    return int(row), int(item), int(judgment) if judgment else None
+
+
 def write_manifest(folder: Path, version: DatasetVersion, counts: Counts) -> None:
-    """Everything that is known of the version, and each judgment behind it with its revision, a line each."""
-    judged = DatasetEntry.objects.filter(version=version, judgment__isnull=False).order_by("row", "judgment")
-    rows = judged.values_list("row", "judgment_id", "judgment__revision", "judgment__guideline__number")
-    with (folder / "judgments.csv").open("w", encoding="utf-8") as out:
-        out.write("row,judgment,revision,guideline\n")
-        for row, judgment, revision, guideline in rows.iterator(chunk_size=BATCH):
-            out.write(f"{row},{judgment},{revision},{guideline or ''}\n")
+    """Everything that is known of the version; the judgments behind its rows are in a file of their own."""
     guidelines = Guideline.objects.filter(pk__in=[key for key in counts.guidelines if key])
     manifest = {
         "dataset": str(version),
@@ -54,11 +65,12 @@ def write_manifest(folder: Path, version: DatasetVersion, counts: Counts) -> Non
         "dropped": version.dropped,
         "lint": version.lint,
         "override": version.override,
-        "judgments": {"file": "judgments.csv", "sha256": file_hash(folder / "judgments.csv")},
+        "judgments": {"file": JUDGMENTS, "sha256": file_hash(folder / JUDGMENTS)},
         "guidelines": [
             {
                 "project": guideline.project.slug,
                 "number": guideline.number,
+                "key": guideline.pk,
                 "sha256": hashlib.sha256(guideline.text.encode()).hexdigest(),
                 "judgments": counts.guidelines[guideline.pk],
             }

@@ -78,7 +78,7 @@ def preview(*, project: Project, recipe: Recipe, person: User | None = None, sam
         projects=projects, recipe=recipe, newest=newest, newest_item=newest_item, scratch=None, below=below
     )
     found, prompts = Preview(), set()
-    for made in build.rows():
+    for made in (made for prompt in build.prompts() for made in prompt):
         split = found.splits.setdefault(made.row["split"], {"rows": 0, "prompts": 0})
         split["rows"] += 1
         split["prompts"] += made.row["prompt_hash"] not in prompts

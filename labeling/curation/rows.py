@@ -7,6 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+from django.db.models import TextField
+from django.db.models.functions import Cast
+
+from labeling.compiled import among
 from labeling.curation.pairing import Decision
 from labeling.curation.recipe import PAIRED, Recipe
 from labeling.curation.votes import WRITING, Vote
@@ -15,6 +20,8 @@ from labeling.values import BOTH_BAD, TIE
 
 Row = dict[str, Any]
 Message = dict[str, str]
+CANONICAL = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
+NOTHING: dict[int, str] = {}
 EDITED = {"chosen": 1, "rejected": 0, TIE: 0, BOTH_BAD: 0}
 
 
@@ -53,7 +60,7 @@ def rows_of(item: Decided, source: Source, recipe: Recipe) -> Iterator[Made | st
     elif kind == "unpaired":
         made = _single(item, source, recipe)
     elif kind == "prompts":
-        made = iter([Made({"prompt": source.prompt}, [])])
+        made = iter([Made({"prompt": source.prompt}, item.votes)])
     else:
         made = _completions(item, source, recipe)
     yield from made
@@ -61,7 +68,7 @@ def rows_of(item: Decided, source: Source, recipe: Recipe) -> Iterator[Made | st
 
 def canonical(row: Row) -> bytes:
     """The row as a line that its hash is over."""
-    return json.dumps(row, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+    return orjson.dumps(row, option=CANONICAL)
 
 
 def key_of(row: Row) -> str:
@@ -85,30 +92,35 @@ def prompt_text(prompt: Sequence[Message]) -> str:
 
 def read_sources(found: Sequence[Decided]) -> dict[int, Source]:
     """The payload of these items, and of their judgments what people wrote."""
-    items = [item.item_id for item in found]
+    items = list({item.item_id for item in found})
     judgments = [vote.judgment_id for item in found for vote in item.votes if vote.kind in WRITING]
     texts: dict[int, list[str]] = {}
-    rows = Response.objects.filter(item__in=items).order_by("item_id", "position")
-    for item_id, text in rows.values_list("item_id", "text"):
-        texts.setdefault(item_id, []).append(text)
+    rows = among(Response.objects.order_by("item_id", "position"), "labeling_response.item_id", items)
+    for item_id, text in rows.values_list("item_id", "text").iterator():
+        if item_id in texts:
+            texts[item_id].append(text)
+        else:
+            texts[item_id] = [text]
     written: dict[int, dict[int, str]] = {}
     answers = Judgment.objects.filter(pk__in=judgments) if judgments else Judgment.objects.none()
     for item_id, judgment, answer in answers.values_list("item_id", "pk", "answer"):
         written.setdefault(item_id, {})[judgment] = answer["text"]
+    prompts = among(Item.objects.order_by(), "labeling_item.id", items)
+    whole = Cast("messages", TextField())  # read as text, a quarter of the time of the field's own reading
     return {
-        item_id: Source(messages, texts.get(item_id, []), written.get(item_id, {}))
-        for item_id, messages in Item.objects.filter(pk__in=items).order_by().values_list("pk", "messages")
+        item_id: Source(orjson.loads(messages), texts.get(item_id, ()), written.get(item_id, NOTHING))
+        for item_id, messages in prompts.values_list("pk", whole).iterator()
     }
 
 
 def _pairs(item: Decided, source: Source, recipe: Recipe) -> Iterator[Made | str]:
-    for vote in item.votes:
+    compared = _compared(item)
+    for vote in item.votes if len(compared) < len(item.votes) else ():
         if vote.kind == "edit":
             row = _pair(
                 source, source.written[vote.judgment_id], source.texts[int(vote.label)], EDITED, 1.0, 1.0
             )
             yield from _with_margin(row, recipe, None, [vote])
-    compared = _compared(item)
     for pair in item.pairs:
         chosen, rejected = source.texts[pair.chosen], source.texts[pair.rejected]
         if pair.outcome == "better":
@@ -144,6 +156,8 @@ def _with_margin(row: Row, recipe: Recipe, margin: float | None, votes: list[Vot
 
 
 def _compared(item: Decided) -> list[Vote]:
+    if len(item.votes) == 1 and item.votes[0].kind not in WRITING:
+        return item.votes
     return [vote for vote in item.votes if vote.kind not in WRITING]
 
 

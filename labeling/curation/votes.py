@@ -13,6 +13,7 @@ from django.db import models
 from django.db.models import Exists, OuterRef, TextField
 from django.db.models.functions import Cast
 
+from labeling.compiled import among
 from labeling.curation.recipe import PAIRED, Recipe
 from labeling.judged import stored_ratings
 from labeling.models import Assignment, Item, Judgment, Project, Purpose, Resolution, ReviewState, Withdrawal
@@ -110,6 +111,7 @@ class Votes:
         self, projects: Sequence[Project], recipe: Recipe, newest: int, below: str | None = None
     ) -> None:
         self.dropped: Counter[str] = Counter()
+        self._any_settled = Resolution.objects.filter(project__in=projects).exists()
         self._projects, self._recipe, self._newest, self._below = projects, recipe, newest, below
         self._given: Counter[int] = Counter()
 
@@ -141,11 +143,11 @@ class Votes:
         ids = [votes[0].item_id for items in prompts for votes in items]
         open_items = set()
         if self._recipe.complete:
-            open_items = set(open_slots().filter(item__in=ids).values_list("item_id", flat=True))
-        settled = _settled(ids)
-        rated = _rated(
-            [vote for items in prompts for votes in items for vote in votes if vote.kind == "rating"]
-        )
+            slots = among(open_slots(), "labeling_assignment.item_id", ids)
+            open_items = set(slots.values_list("item_id", flat=True))
+        settled = _settled(ids) if self._any_settled else {}
+        ratings = [vote for items in prompts for votes in items for vote in votes if vote.kind == "rating"]
+        rated = _rated(ratings)
         return [
             [self._judged(votes, settled.get(votes[0].item_id), open_items, rated) for votes in items]
             for items in prompts
@@ -157,8 +159,10 @@ class Votes:
         item = votes[0].item_id
         reason = refused(votes[0], self._recipe, is_open=item in open_items)
         if reason is None:
-            votes = [_comparing(vote, rated) for vote in votes if self._counts(vote)]
-            votes = [vote for vote in votes if vote.label or vote.kind == "demonstration"]
+            votes = [vote for vote in votes if self._counts(vote)]
+            if rated:
+                votes = [_comparing(vote, rated) for vote in votes]
+                votes = [vote for vote in votes if vote.label or vote.kind == "demonstration"]
             if len(votes) < self._recipe.min_judgments:
                 reason = "too_few"
         return Judged(item, votes, settled, reason)
@@ -168,11 +172,12 @@ class Votes:
             self.dropped["state"] += 1
             return False
         cap = self._recipe.annotator_cap
-        if cap is not None and self._given[vote.person_id] >= cap:
-            self.dropped["annotator_cap"] += 1
-            return False
+        if cap is None:
+            return True
         self._given[vote.person_id] += 1
-        return True
+        if self._given[vote.person_id] > cap:
+            self.dropped["annotator_cap"] += 1
+        return self._given[vote.person_id] <= cap
 
 
 def withdrawn(projects: Sequence[Project]) -> tuple[list[int], list[int]]:
@@ -182,15 +187,19 @@ def withdrawn(projects: Sequence[Project]) -> tuple[list[int], list[int]]:
 
 
 def _by_item(votes: Iterable[Vote]) -> list[list[Vote]]:
+    first, *others = votes
+    if not others:
+        return [[first]]
     items: dict[int, list[Vote]] = {}
-    for vote in votes:
+    for vote in (first, *others):
         items.setdefault(vote.item_id, []).append(vote)
-    return sorted(items.values(), key=lambda found: (found[0].item_hash, found[0].project))
+    found = list(items.values())
+    return sorted(found, key=lambda each: (each[0].item_hash, each[0].project)) if len(found) > 1 else found
 
 
 def _settled(items: list[int]) -> dict[int, str]:
     """The newest resolution of each of these items that has one."""
-    rows = Resolution.objects.filter(item__in=items).order_by("revision")
+    rows = among(Resolution.objects.order_by("revision"), "labeling_resolution.item_id", items)
     return dict(rows.values_list("item_id", "label"))
 
 

@@ -67,7 +67,7 @@ def _rests_on(withdrawals: Iterable[Withdrawal]) -> Q:
     found = Q(pk__in=[])
     for each in withdrawals:
         if each.item_id is not None:
-            found |= Q(item=each.item_id)
+            found |= Q(judgment__item=each.item_id) | Q(item=each.item_id, judgment__isnull=True)
         else:
             found |= Q(judgment__person=each.person_id, judgment__project=each.project_id)
     return found

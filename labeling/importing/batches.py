@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 
 from labeling.errors import ImportRefused, Refused, RowRefused
 from labeling.importing.folders import forget
@@ -19,7 +19,7 @@ from labeling.importing.readers import Meter, Row, read_rows
 from labeling.intake import ItemDraft, add_items
 from labeling.lifecycle import Status
 from labeling.models import ImportBatch, Project, RowError, User
-from labeling.upkeep import refresh_statistics
+from labeling.upkeep import keep_indexes_in_memory, refresh_statistics
 
 CHUNK = 2000
 KEPT_ERRORS = 500
@@ -125,17 +125,8 @@ def run_import(batch: ImportBatch) -> bool:
     return True
 
 
-def _keep_indexes_in_memory() -> None:
-    """Content hashes fall anywhere in their index. On SQLite keep all of it at hand, and write its pages back less
-    often: those of several chunks then go to the file together."""
-    if connection.vendor == "sqlite":
-        with connection.cursor() as cursor:
-            cursor.execute("PRAGMA cache_size=-64000")
-            cursor.execute("PRAGMA wal_autocheckpoint=8000")
-
-
 def _import(batch: ImportBatch) -> None:
-    _keep_indexes_in_memory()
+    keep_indexes_in_memory()
     batch.row_errors.all().delete()
     batch.new, batch.refused = batch.items.count(), 0  # an earlier try may have stored some
     accepted, meter = 0, Meter()

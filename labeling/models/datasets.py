@@ -58,9 +58,12 @@ class DatasetEntry(AppendOnly):
     A row of prompts only has its item, and no judgment.
     """
 
-    version = models.ForeignKey(DatasetVersion, on_delete=models.PROTECT, related_name="entries")
+    # The unique constraint begins with the version and is its index.
+    version = models.ForeignKey(
+        DatasetVersion, on_delete=models.PROTECT, related_name="entries", db_index=False
+    )
     row = models.PositiveIntegerField()
-    item = models.ForeignKey(Item, on_delete=models.PROTECT, related_name="dataset_entries")
+    item = models.ForeignKey(Item, on_delete=models.PROTECT, related_name="dataset_entries", db_index=False)
     judgment = models.ForeignKey(
         Judgment, null=True, on_delete=models.PROTECT, related_name="dataset_entries"
     )
@@ -69,6 +72,10 @@ class DatasetEntry(AppendOnly):
         ordering = ["version", "row", "judgment"]
         constraints = [
             models.UniqueConstraint(fields=["version", "row", "judgment"], name="judgment_once_per_row")
+        ]
+        # Others are found by the judgments of their item.
+        indexes = [
+            models.Index(fields=["item"], condition=models.Q(judgment__isnull=True), name="prompts_by_item")
         ]
 
     def __str__(self) -> str:
