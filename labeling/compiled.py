@@ -229,13 +229,14 @@ class Insert(Statement):
         return int(key)
 
 
-def among(rows: QuerySet[Any], column: str, keys: Sequence[int]) -> QuerySet[Any]:
-    """The rows whose column ("table.column") is one of many keys, given as one value: Django prepares and names each
-    key of an `__in`, which takes longer than the look-up."""
+def among(rows: QuerySet[Any], column: str, keys: Sequence[int], *, outside: bool = False) -> QuerySet[Any]:
+    """The rows whose column ("table.column") is one of many keys, or none of them, given as one value: Django prepares
+    and names each key of an `__in`, which takes longer than the look-up."""
     value: Any = list(keys)
     where = f"{column} = ANY(%s)"
     if connections[DEFAULT_DB_ALIAS].vendor != "postgresql":
         where, value = f"{column} IN (SELECT value FROM json_each(%s))", json.dumps(list(keys))  # noqa: S608
+    where = f"NOT ({where})" if outside else where
     return rows.extra(where=[where], params=[value])  # noqa: S610 columns are named in the code
 
 

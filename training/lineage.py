@@ -4,6 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from django.db.models import Q
+
 from labeling.curation.withdrawing import affected_versions, stale_versions
 from labeling.models import DatasetEntry, DatasetVersion, Item, Judgment, Withdrawal
 from training.models import Checkpoint
@@ -29,8 +31,9 @@ class Affected:
 
 def uses_of(item: Item) -> list[Use]:
     """Every judgment of an item, and where each went. A row of prompts only has no judgment."""
+    of_item = Q(judgment__item=item) | Q(item=item, judgment__isnull=True)
     entries = (
-        DatasetEntry.objects.filter(item=item).select_related("version__project").order_by("version", "row")
+        DatasetEntry.objects.filter(of_item).select_related("version__project").order_by("version", "row")
     )
     rows: dict[int | None, list[tuple[DatasetVersion, int]]] = defaultdict(list)
     for entry in entries:

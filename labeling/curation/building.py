@@ -35,7 +35,7 @@ REMEMBERED = 10_000  # ways in which the votes on an item may fall whose outcome
 
 
 class Build:
-    """One pass over the judgments of the projects up to `newest`, of items whose hash is `below`, where that is given.
+    """One pass over the judgments of the projects up to `newest`, or on these `items` only.
 
     `dropped` grows as rows are taken. Near-duplicates are grouped in the folder `scratch`; without it they are not.
     """
@@ -48,12 +48,12 @@ class Build:
         newest: int,
         newest_item: int,
         scratch: Path | None,
-        below: str | None = None,
+        items: Sequence[int] | None = None,
     ) -> None:
         self.dropped: Counter[str] = Counter()
         self._last = ("", "")  # a prompt's hash, and its split
         self._projects, self._recipe = projects, recipe
-        self._newest, self._newest_item, self._below = newest, newest_item, below
+        self._newest, self._newest_item, self._items = newest, newest_item, items
         self._decisions: dict[tuple[object, ...], list[pairing.Decision | str]] = {}
         self._material = evaluation_material.read(projects, recipe)
         self._count = counter(recipe.tokenizer)
@@ -64,7 +64,7 @@ class Build:
         if self._recipe.kind == "prompts":
             items = self._prompts()
         else:
-            votes = Votes(self._projects, self._recipe, self._newest, self._below)
+            votes = Votes(self._projects, self._recipe, self._newest, items=self._items)
             self.dropped = votes.dropped
             items = self._decided(votes)
         for chunk in items:
@@ -109,7 +109,7 @@ class Build:
         """Every prompt of the projects once, judged or not."""
         recipe = self._recipe
         chunk: list[list[Decided]] = []
-        rows = prompts_of(self._projects, self._newest_item, self._below)
+        rows = prompts_of(self._projects, self._newest_item, self._items)
         for _, group in itertools.groupby(rows, key=lambda row: row[2]):
             first = min(group, key=lambda row: (row[1], row[3]))
             vote = Vote._make((*first, *NOBODY))

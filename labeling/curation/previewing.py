@@ -5,7 +5,7 @@ drop is estimated from a sample of items, and so are the example rows. Hashes de
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -72,10 +72,14 @@ def preview(*, project: Project, recipe: Recipe, person: User | None = None, sam
     projects = source_projects(project, recipe, person)
     newest = Judgment.objects.filter(project__in=projects).aggregate(newest=Max("pk"))["newest"] or 0
     newest_item = Item.objects.filter(project__in=projects).aggregate(newest=Max("pk"))["newest"] or 0
-    items = Item.objects.filter(project__in=projects).count()
-    below = None if items <= WHOLE else f"{int(SAMPLE / items * 16**8):08x}"
+    sample_of = _sample(projects)
     build = Build(
-        projects=projects, recipe=recipe, newest=newest, newest_item=newest_item, scratch=None, below=below
+        projects=projects,
+        recipe=recipe,
+        newest=newest,
+        newest_item=newest_item,
+        scratch=None,
+        items=sample_of,
     )
     found, prompts = Preview(), set()
     for made in (made for prompt in build.prompts() for made in prompt):
@@ -87,7 +91,17 @@ def preview(*, project: Project, recipe: Recipe, person: User | None = None, sam
         if len(found.sample) < sample:
             found.sample.append(made.row)
     found.dropped = {key: count for key, count in sorted(build.dropped.items()) if count}
-    return found if below is None else _scaled(found, tallies.count(projects, recipe), recipe)
+    return found if sample_of is None else _scaled(found, tallies.count(projects, recipe), recipe)
+
+
+def _sample(projects: Sequence[Project]) -> list[int] | None:
+    """The items whose hashes are the lowest, about SAMPLE; None where there are so few that all can be looked at."""
+    items = Item.objects.filter(project__in=projects)
+    count = items.count()
+    if count <= WHOLE:
+        return None
+    low = items.filter(content_hash__lt=f"{int(SAMPLE / count * 16**8):08x}")
+    return list(low.order_by().values_list("pk", flat=True))
 
 
 def _scaled(sampled: Preview, counted: Counter[str], recipe: Recipe) -> Preview:

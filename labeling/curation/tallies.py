@@ -3,20 +3,40 @@ tally is decided once, by the code that decides at a freeze."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple, get_args
 
 from django.db import connection
-from django.db.models import Aggregate, CharField, Exists, F, OuterRef, Subquery, Value
-from django.db.models.functions import Cast, Coalesce, Concat
+from django.db.models import (
+    Aggregate,
+    Case,
+    CharField,
+    F,
+    Func,
+    Max,
+    Min,
+    Q,
+    QuerySet,
+    Value,
+    When,
+)
 
+from labeling.compiled import among
 from labeling.curation.pairing import Decision, decisions
-from labeling.curation.recipe import PAIRED, Recipe
-from labeling.curation.votes import Vote, counted_judgments, open_slots, refused
-from labeling.models import Item, Project, Resolution
+from labeling.curation.recipe import PAIRED, Recipe, State
+from labeling.curation.votes import TAKEN, Vote, Votes, open_slots, refused, withdrawn
+from labeling.models import Assignment, Item, Judgment, Project, Purpose, Resolution, ReviewState
 from labeling.values import BOTH_BAD, TIE
 
 ROWS = "rows"
 NOBODY = Vote(0, "", "", "", "", False, 0, 1, 0, None, "", "", None, "", "")
+
+
+class Joined(Func):
+    """Texts that are never NULL, one after the other; Django's Concat guards each against being NULL."""
+
+    arg_joiner = " || "
+    template = "(%(expressions)s)"
+    output_field = CharField()
 
 
 class Together(Aggregate):
@@ -41,59 +61,113 @@ def count(projects: Sequence[Project], recipe: Recipe) -> Counter[str]:
     if recipe.kind == "prompts":
         prompts = Item.objects.filter(project__in=projects).order_by().values("prompt_hash").distinct()
         return Counter({ROWS: prompts.count()})
-    for item, votes, settled, is_open, items in _tallies(projects, recipe):
-        for outcome, times in _outcomes(item, votes, settled, is_open, recipe).items():
-            found[outcome] += times * items
-    return found
+    odd = _odd_items(projects)
+    for tally in _tallies(projects, recipe, odd):
+        for outcome, times in _outcomes(tally, recipe).items():
+            found[outcome] += times * tally.items
+    return found + (_one_by_one(projects, recipe, odd) if odd else Counter())
 
 
-def _tallies(
-    projects: Sequence[Project], recipe: Recipe
-) -> Iterator[tuple[Vote, list[Vote], str | None, bool, int]]:
-    """One entry for all items with equal facts and votes: the facts, the votes, and how many items they are."""
-    said = Concat(F("kind"), Value(":"), F("assignment__review"), Value(":"), F("label"))
-    settled = Resolution.objects.filter(item=OuterRef("item_id")).order_by("-revision").values("label")[:1]
-    per_item = (
-        counted_judgments(projects, recipe)
-        .order_by()
-        .values("item_id", "item__licence", "item__synthetic")
-        .annotate(
-            settled=Coalesce(Subquery(settled), Value("")),
-            open=Cast(Exists(open_slots().filter(item=OuterRef("item_id"))), CharField()),
-            said=Together(said),
+class Tally(NamedTuple):
+    """All items with equal facts and votes: the facts, the votes, and how many items they are."""
+
+    item: Vote
+    votes: list[Vote]
+    is_open: bool
+    items: int
+
+
+def _odd_items(projects: Sequence[Project]) -> list[int]:
+    """The few items whose votes cannot be read off an index: settled, answered again, sent back, withdrawn."""
+    work = Judgment.objects.filter(project__in=projects, purpose=Purpose.WORK).order_by()
+    returned = Assignment.objects.filter(project__in=projects, review=ReviewState.RETURNED).order_by()
+    people, items = withdrawn(projects)
+    found = [
+        Resolution.objects.filter(project__in=projects).order_by().values_list("item_id", flat=True),
+        work.filter(revision__gt=1).values_list("item_id", flat=True),
+        returned.values_list("item_id", flat=True),
+        work.filter(person__in=people).values_list("item_id", flat=True) if people else (),
+        items,
+    ]
+    return sorted({item for part in found for item in part})
+
+
+def _tallies(projects: Sequence[Project], recipe: Recipe, odd: list[int]) -> Iterator[Tally]:
+    """The other items. Where the recipe asks for nothing of the item itself, an index holds all that is read."""
+    ends = Item.objects.filter(project__in=projects).aggregate(first=Min("pk"), last=Max("pk"))
+    rows: QuerySet[Judgment] = (
+        Judgment.objects.filter(
+            project__in=projects, purpose=Purpose.WORK, kind__in=TAKEN.get(recipe.kind, ())
         )
-        .values_list("item__licence", "item__synthetic", "settled", "open", "said")
+        .filter(item__gte=ends["first"] or 0, item__lte=ends["last"] or 0)
+        .order_by()
     )
+    rows = among(rows, "labeling_judgment.item_id", odd, outside=True) if odd else rows
+    facts: dict[str, Any] = {"licence": Value(""), "synthetic": Value(0)}
+    if recipe.licences is not None or recipe.synthetic != "include":
+        facts |= {"licence": F("item__licence"), "synthetic": F("item__synthetic")}
+    review: Any = Value("submitted")
+    if len(recipe.statuses) < len(get_args(State)):
+        review = F("assignment__review")
+    said = Joined(F("kind"), Value(":"), review, Value(":"), F("label"))
+    is_open = Case(When(_open_items(projects), then=1), default=0) if recipe.complete else Value(0)
+    per_item = rows.values("item_id").annotate(
+        licence=facts["licence"], synthetic=facts["synthetic"], open=Max(is_open), said=Together(said)
+    )
+    yield from _grouped(per_item.values_list("licence", "synthetic", "open", "said"))
+
+
+def _open_items(projects: Sequence[Project]) -> Q:
+    """What `open_slots` says, in two parts that each have an index of their own."""
+    slots = open_slots().filter(project__in=projects)
+    free, held = slots.filter(person__isnull=True), slots.filter(person__isnull=False)
+    return Q(item_id__in=free.values("item_id")) | Q(item_id__in=held.values("item_id"))
+
+
+def _grouped(per_item: QuerySet[Any, Any]) -> Iterator[Tally]:
     sql, values = per_item.query.sql_with_params()
-    names = "licence, synthetic, settled, open, said"
+    names = "licence, synthetic, open, said"
     with connection.cursor() as cursor:
         # The names are those above, the inner statement is the ORM's.
         statement = f"WITH tally({names}) AS ({sql}) SELECT {names}, COUNT(*) FROM tally GROUP BY {names}"  # noqa: S608
         cursor.execute(statement, values)
-        for licence, synthetic, label, is_open, text, items in cursor.fetchall():
+        for licence, synthetic, is_open, text, items in cursor.fetchall():
             item = NOBODY._replace(licence=licence, synthetic=bool(synthetic))
             votes = [
                 item._replace(kind=kind, review=review, label=answer)
                 for kind, review, answer in (each.split(":", 2) for each in sorted(text.split(",")))
             ]
-            yield item, votes, label or None, is_open in ("1", "true"), items
+            yield Tally(item, votes, bool(is_open), items)
 
 
-def _outcomes(
-    item: Vote, votes: list[Vote], settled: str | None, is_open: bool, recipe: Recipe
-) -> Counter[str]:
-    reason = refused(item, recipe, is_open=is_open)
+def _one_by_one(projects: Sequence[Project], recipe: Recipe, odd: list[int]) -> Counter[str]:
+    """What the odd items give, read as a freeze reads them."""
+    votes, found = Votes(projects, recipe, items=odd), Counter[str]()
+    for chunk in votes.chunks():
+        for judged in (judged for prompt in chunk for judged in prompt):
+            if judged.dropped is not None:
+                found[judged.dropped] += 1
+            else:
+                found += _decided(judged.votes, judged.settled, recipe)
+    return found + votes.dropped
+
+
+def _outcomes(tally: Tally, recipe: Recipe) -> Counter[str]:
+    reason = refused(tally.item, recipe, is_open=tally.is_open)
     if reason is not None:
         return Counter({reason: 1})
-    counted = [vote for vote in votes if vote.review in recipe.statuses]
-    found = Counter({"state": len(votes) - len(counted)})
+    counted = [vote for vote in tally.votes if vote.review in recipe.statuses]
+    left_out = Counter({"state": len(tally.votes) - len(counted)})
     if len(counted) < recipe.min_judgments:
-        found["too_few"] = 1
-        return found
-    decided = list(decisions(counted, recipe, settled))
-    found.update(outcome for outcome in decided if isinstance(outcome, str))
+        return left_out + Counter({"too_few": 1})
+    return left_out + _decided(counted, None, recipe)
+
+
+def _decided(votes: list[Vote], settled: str | None, recipe: Recipe) -> Counter[str]:
+    decided = list(decisions(votes, recipe, settled))
+    found = Counter(outcome for outcome in decided if isinstance(outcome, str))
     pairs = [outcome for outcome in decided if isinstance(outcome, Decision)]
-    found[ROWS] = _rows(counted, pairs, recipe, found)
+    found[ROWS] = _rows(votes, pairs, recipe, found)
     return found
 
 

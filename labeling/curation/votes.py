@@ -104,15 +104,23 @@ def open_slots() -> models.QuerySet[Assignment]:
 
 
 class Votes:
-    """The votes of a recipe's projects up to a judgment, of items whose hash is `below`, where that is given; `dropped`
-    counts what its rules on votes left out."""
+    """The votes of a recipe's projects up to the `newest` judgment, or on these `items` only.
+
+    `dropped` counts what its rules on votes left out.
+    """
 
     def __init__(
-        self, projects: Sequence[Project], recipe: Recipe, newest: int, below: str | None = None
+        self,
+        projects: Sequence[Project],
+        recipe: Recipe,
+        newest: int | None = None,
+        *,
+        items: Sequence[int] | None = None,
     ) -> None:
         self.dropped: Counter[str] = Counter()
         self._any_settled = Resolution.objects.filter(project__in=projects).exists()
-        self._projects, self._recipe, self._newest, self._below = projects, recipe, newest, below
+        self._projects, self._recipe, self._newest = projects, recipe, newest
+        self._items = items
         self._given: Counter[int] = Counter()
 
     def chunks(self) -> Iterator[list[list[Judged]]]:
@@ -130,9 +138,11 @@ class Votes:
 
     def _read(self) -> Iterator[Vote]:
         """In the order of the prompts' hashes alone: databases differ in how they sort everything else."""
-        found = counted_judgments(self._projects, self._recipe).filter(pk__lte=self._newest)
-        if self._below is not None:
-            found = found.filter(item__content_hash__lt=self._below)
+        found = counted_judgments(self._projects, self._recipe)
+        if self._newest is not None:
+            found = found.filter(pk__lte=self._newest)
+        if self._items is not None:
+            found = among(found, "labeling_judgment.item_id", self._items)
         rows = found.order_by("item__prompt_hash", "item__content_hash", "item", "id")
         shown = Cast("display_order", TextField())
         for *values, order in rows.values_list(*COLUMNS, shown).iterator(chunk_size=2000):
@@ -226,13 +236,13 @@ def _comparing(vote: Vote, rated: dict[int, str]) -> Vote:
 
 
 def prompts_of(
-    projects: Sequence[Project], newest_item: int, below: str | None = None
+    projects: Sequence[Project], newest_item: int, items: Sequence[int] | None = None
 ) -> Iterator[tuple[Any, ...]]:
     """(item_id, item_hash, prompt_hash, project slug, licence, synthetic) of every item, in the order of prompts."""
     rows = Item.objects.filter(project__in=projects, pk__lte=newest_item).exclude(
         pk__in=withdrawn(projects)[1]
     )
-    if below is not None:
-        rows = rows.filter(content_hash__lt=below)
+    if items is not None:
+        rows = among(rows, "labeling_item.id", items)
     columns = ("pk", "content_hash", "prompt_hash", "project__slug", "licence", "synthetic")
     return rows.order_by("prompt_hash", "content_hash", "pk").values_list(*columns).iterator(chunk_size=2000)

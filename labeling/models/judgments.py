@@ -23,7 +23,7 @@ class Judgment(AppendOnly):
         Assignment, on_delete=models.PROTECT, related_name="judgments", db_index=False
     )
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="judgments", db_index=False)
-    item = models.ForeignKey(Item, on_delete=models.PROTECT, related_name="judgments")
+    item = models.ForeignKey(Item, on_delete=models.PROTECT, related_name="judgments", db_index=False)
     person = models.ForeignKey(User, on_delete=models.PROTECT, related_name="judgments", db_index=False)
     revision = models.PositiveSmallIntegerField(default=1)
     client_key = models.UUIDField()
@@ -47,6 +47,9 @@ class Judgment(AppendOnly):
             models.UniqueConstraint(fields=["person", "client_key"], name="one_judgment_per_client_key"),
         ]
         indexes = [
+            models.Index(
+                fields=["item", "project", "purpose", "kind", "revision", "label"], name="votes_of_item"
+            ),
             models.Index(fields=["project", "created_at"], name="judgments_by_day"),
             models.Index(fields=["project", "person"], name="judgments_of_person"),
         ]
