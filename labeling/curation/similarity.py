@@ -4,6 +4,7 @@ Texts are compared by their words: case, width, punctuation and white space do n
 Korean character is a word. All hashes are fixed: the same texts give the same result in every process.
 """
 
+import math
 import re
 import shutil
 import unicodedata
@@ -129,9 +130,12 @@ class SignatureFile:
     def clusters(self, threshold: float) -> Numbers:
         """For each text the first text that it is joined with, itself where it is alone. To be asked once, at the end.
 
-        Texts are joined where their signatures agree in at least `threshold` of the places, and so are those joined
-        with the same text. Raises OSError where a file cannot be written.
+        Texts are joined where their signatures agree in `threshold` of the places or nearly so: two standard errors of
+        that share are allowed for, so that a pair as similar as the threshold is missed once in fifty times, and a few
+        less similar ones are joined too. So are those joined with the same text. Raises OSError where a file cannot be
+        written.
         """
+        threshold -= 2 * math.sqrt(threshold * (1 - threshold) / HASHES)
         self._flush()
         for file in (self._hashes, *self._bands):
             file.close()
