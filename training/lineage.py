@@ -47,8 +47,8 @@ def uses_of(item: Item) -> list[Use]:
     found = []
     for judgment in judgments:
         used = rows.get(judgment.pk if judgment else None, [])
-        checkpoints = {c.pk: c for version, _ in used for c in trained.get(version.pk, ())}
-        found.append(Use(judgment, used, list(checkpoints.values())))
+        versions = dict.fromkeys(version.pk for version, _ in used)
+        found.append(Use(judgment, used, _once(trained, versions)))
     return found
 
 
@@ -74,6 +74,12 @@ def checkpoints_of(versions: Iterable[int]) -> dict[int, list[Checkpoint]]:
     return found
 
 
+def _once(trained: dict[int, list[Checkpoint]], versions: Iterable[int]) -> list[Checkpoint]:
+    """The checkpoints of several versions, each once, parents before their children."""
+    found = {checkpoint.pk: checkpoint for version in versions for checkpoint in trained.get(version, ())}
+    return [found[key] for key in sorted(found)]
+
+
 def affected(withdrawals: Iterable[Withdrawal]) -> list[Affected]:
     """For each withdrawal the versions that rest on it, and the checkpoints that learned from them."""
     found = [(withdrawal, list(affected_versions(withdrawal))) for withdrawal in withdrawals]
@@ -82,7 +88,7 @@ def affected(withdrawals: Iterable[Withdrawal]) -> list[Affected]:
         Affected(
             withdrawal,
             versions,
-            list({c.pk: c for version in versions for c in trained[version.pk]}.values()),
+            _once(trained, [version.pk for version in versions]),
         )
         for withdrawal, versions in found
     ]
