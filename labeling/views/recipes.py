@@ -5,14 +5,16 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 from django.views.decorators.http import require_POST
+from django_htmx.http import HttpResponseClientRedirect
 
 from labeling.access import Access, guarded
 from labeling.curation.describing import checks
 from labeling.curation.forms import DocumentForm, RecipeForm, initial_of
 from labeling.curation.freezes import start_freeze
 from labeling.curation.lint import LintReport
-from labeling.curation.previewing import preview
+from labeling.curation.previewing import Preview, preview
 from labeling.curation.recipe import Recipe, document, read_document, read_recipe
 from labeling.errors import RecipeRefused, Refused
 from labeling.models import DatasetVersion, Freeze, Membership, Project, Role
@@ -42,12 +44,14 @@ def new_version(request: HttpRequest, access: Access) -> HttpResponse:
             return redirect("labeling:freeze", access.project.slug, job.pk)
     except Refused as refusal:
         form.add_error(None, refusal.sentence)
+    found, problems = _looked_at(access, recipe, form)
     context = {
         "form": form,
         "as_text": as_text,
         "document": document(recipe) if recipe is not None else "",
+        "preview": found,
+        "problems": problems,
         "section": "datasets",
-        **_looked_at(access, recipe),
     }
     wrong = request.method == "POST" and bool(form.errors)
     return page(request, "labeling/recipe.html", context, fragment="preview", status=422 if wrong else 200)
@@ -78,15 +82,16 @@ def _read(form: Any) -> Recipe | None:
     return read_recipe(form.recipe_values())
 
 
-def _looked_at(access: Access, recipe: Recipe | None) -> dict[str, Any]:
-    """What the recipe would give, or the sentence that says why it cannot be applied."""
+def _looked_at(access: Access, recipe: Recipe | None, form: Any) -> tuple[Preview | None, list[str]]:
+    """What the recipe would give, or the sentences that say why it cannot be applied."""
     if recipe is None:
-        return {"preview": None, "refusal": ""}
+        whole = [str(error) for error in form.non_field_errors()]
+        return None, whole + [f"{field.label}: {error}" for field in form for error in field.errors]
     try:
         found = preview(project=access.project, recipe=recipe, person=access.person, sample=EXAMPLES)
     except RecipeRefused as refusal:
-        return {"preview": None, "refusal": refusal.sentence}
-    return {"preview": found, "refusal": ""}
+        return None, [refusal.sentence]
+    return found, []
 
 
 @guarded("view_results")
@@ -94,8 +99,9 @@ def freeze(request: HttpRequest, access: Access, freeze_id: int) -> HttpResponse
     """A recipe on its way: progress, the version, or what the check found."""
     jobs = Freeze.objects.select_related("created_by", "version")
     job = get_object_or_404(jobs, project=access.project, pk=freeze_id)
-    if job.version is not None and not request.headers.get("HX-Request"):
-        return redirect("labeling:dataset", access.project.slug, job.version.number)
+    if job.version is not None:
+        to = reverse("labeling:dataset", args=[access.project.slug, job.version.number])
+        return HttpResponseClientRedirect(to) if request.headers.get("HX-Request") else redirect(to)
     report = LintReport.from_dict(job.lint)
     context = {
         "job": job,
