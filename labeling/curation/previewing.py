@@ -20,7 +20,7 @@ from labeling.curation.splits import TEST, TRAIN, VALIDATION
 from labeling.estimates import wilson_bounds
 from labeling.models import Item, Judgment, Project, User
 
-WHOLE = 400  # items up to which a project is built whole
+WHOLE = 1000  # items up to which a project is built whole
 SAMPLE = 400  # items of a sample, about
 ON_TEXTS = (
     *(
@@ -81,15 +81,16 @@ def preview(*, project: Project, recipe: Recipe, person: User | None = None, sam
         scratch=None,
         items=sample_of,
     )
-    found, prompts = Preview(), set()
-    for made in (made for prompt in build.prompts() for made in prompt):
-        split = found.splits.setdefault(made.row["split"], {"rows": 0, "prompts": 0})
-        split["rows"] += 1
-        split["prompts"] += made.row["prompt_hash"] not in prompts
-        prompts.add(made.row["prompt_hash"])
-        found.rows += 1
-        if len(found.sample) < sample:
-            found.sample.append(made.row)
+    found, others = Preview(), list[Row]()
+    for prompt in build.prompts():
+        split = found.splits.setdefault(prompt[0].row["split"], {"rows": 0, "prompts": 0})
+        split["rows"] += len(prompt)
+        split["prompts"] += 1
+        found.rows += len(prompt)
+        first, *rest = (made.row for made in prompt)
+        found.sample += [first][: sample - len(found.sample)]
+        others += rest[: sample - len(others)]
+    found.sample += others[: sample - len(found.sample)]
     found.dropped = {key: count for key, count in sorted(build.dropped.items()) if count}
     return found if sample_of is None else _scaled(found, tallies.count(projects, recipe), recipe)
 

@@ -18,6 +18,7 @@ from labeling.curation.lineage import row_lineage
 from labeling.curation.lint import LintReport
 from labeling.curation.recipe import KINDS, document, dropped_words, read_recipe
 from labeling.curation.shapes import STYLES, TRAINERS, shapes_of
+from labeling.curation.splits import TEST, TRAIN, VALIDATION
 from labeling.curation.withdrawing import stale_versions
 from labeling.downloads import resumable
 from labeling.errors import Refused
@@ -32,11 +33,15 @@ TYPES = {"jsonl": "application/jsonl", "parquet": "application/vnd.apache.parque
 @guarded("view_results")
 def datasets(request: HttpRequest, access: Access) -> HttpResponse:
     versions = list(DatasetVersion.objects.filter(project=access.project).select_related("created_by"))
-    jobs = list(access.project.freezes.select_related("created_by", "version")[:5])
+    # What became nothing is shown until something was frozen after it.
+    since = versions[0].created_at if versions else access.project.created_at
+    jobs = list(
+        access.project.freezes.filter(version=None, created_at__gt=since).select_related("created_by")
+    )
     context = {
         "versions": versions,
         "stale": stale_versions(versions),
-        "jobs": [job for job in jobs if job.version is None],
+        "jobs": jobs,
         "live": any(not job.is_over for job in jobs),
         "section": "datasets",
     }
@@ -60,7 +65,7 @@ def dataset(request: HttpRequest, access: Access, number: int) -> HttpResponse:
         "recipe_words": recipe_sentences(version.recipe),
         "document": document(read_recipe(version.recipe)),
         "dropped": dropped_words(version.dropped),
-        "splits": [(name, split["rows"], split["prompts"]) for name, split in sorted(version.splits.items())],
+        "splits": [(name, *version.splits[name].values()) for name in _splits(version)],
         "lint": LintReport.from_dict(version.lint),
         "checks": checks(LintReport.from_dict(version.lint)),
         "stale": stale_versions([version]),
@@ -77,8 +82,11 @@ def dataset(request: HttpRequest, access: Access, number: int) -> HttpResponse:
 
 def _files(version: DatasetVersion) -> list[tuple[str, str, list[str]]]:
     """(shape, who reads it, splits) of everything that can be downloaded."""
-    splits = sorted(version.splits, key=["train", "validation", "test"].index)
-    return [(shape, TRAINERS[shape], splits) for shape in shapes_of(version.kind)]
+    return [(shape, TRAINERS[shape], _splits(version)) for shape in shapes_of(version.kind)]
+
+
+def _splits(version: DatasetVersion) -> list[str]:
+    return sorted(version.splits, key=[TRAIN, VALIDATION, TEST].index)
 
 
 class _Rows(Sequence[dict[str, object]]):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from labeling.curation import previewing
 from labeling.curation.freezing import freeze
 from labeling.curation.previewing import preview
 from labeling.curation.recipe import Recipe, document, read_document, read_recipe, stored
@@ -347,14 +348,18 @@ def test_a_document_that_is_no_recipe_is_refused_with_a_sentence(text: str, word
     assert words in refusal.value.sentence
 
 
-def test_in_large_projects_the_preview_counts_what_a_freeze_counts(ben: User, bea: User, cleo: User) -> None:
+def test_in_large_projects_the_preview_counts_what_a_freeze_counts(
+    ben: User, bea: User, cleo: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """More items than are looked at one by one: settled, sent back, answered again and open ones among them."""
+    monkeypatch.setattr(previewing, "WHOLE", 100)
+    monkeypatch.setattr(previewing, "SAMPLE", 100)
     project = world.make_project(overlap=2)
-    items = world.fill(project, 450)
+    items = world.fill(project, 150)
     chance = random.Random(11)
     labels = ["0", "1", "tie", "both_bad"]
     for who in (ben, bea):
-        world.judge_all(project, who, chance.choices(labels, [6, 4, 1, 1], k=450))
+        world.judge_all(project, who, chance.choices(labels, [6, 4, 1, 1], k=150))
     world.fill(project, 20, start=1000)
     Resolution.objects.create(project=project, item=items[3], label="1", person=cleo)
     Resolution.objects.create(project=project, item=items[4], label="tie", person=cleo)
@@ -366,4 +371,4 @@ def test_in_large_projects_the_preview_counts_what_a_freeze_counts(ben: User, be
         assert not seen.exact
         assert (seen.rows, seen.dropped) == (version.rows, version.dropped), values
         assert len(seen.sample) == 20
-    assert Item.objects.filter(project=project).count() == 470
+    assert Item.objects.filter(project=project).count() == 170
