@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from evaluation.engines import ENGINES
 from evaluation.models import Case, EvalRun, Suite
 from labeling.curation import exporting, rowfile
+from labeling.curation.recipe import PAIRED
 from labeling.curation.rows import prompt_text
 from labeling.errors import Refused
 from labeling.models import DatasetVersion, Project, User
@@ -26,6 +27,11 @@ def create_suite(*, version: DatasetVersion, split: str = "test") -> Suite:
     found = Suite.objects.filter(dataset_version=version, split=split).first()
     if found is not None:
         return found
+    if version.kind not in PAIRED:
+        raise Refused(
+            f"{version} holds rows of the kind {version.kind}; a suite needs pairs of chosen and rejected, "
+            f"of the kind {' or '.join(PAIRED)}."
+        )
     if not version.splits.get(split):
         raise Refused(
             f"{version} has no rows in its {split} split; freeze a version with a larger test share."

@@ -39,6 +39,7 @@ def launch(
         spec = parse_spec(method, values)
     except SpecRefused as refusal:
         raise Refused(str(refusal)) from refusal
+    exporting.check_shape(dataset_version, SHAPES[method])
     if not dataset_version.splits.get("train"):
         raise Refused(f"{dataset_version} has no training rows; freeze one with a smaller test share.")
     if len(name) > NAME_LENGTH:

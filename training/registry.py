@@ -7,6 +7,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
+from labeling.curation.tokens import register_tokenizer
 from labeling.errors import Refused
 from labeling.models import Project
 from training.models import BaseModel, Checkpoint, TrainingRun
@@ -37,6 +38,7 @@ def register_base(
             kind=Checkpoint.Kind.BASE,
             defaults={"name": name, "path": location, "content_hash": content_hash, "parameters": parameters},
         )
+    register_tokenizer(name=name, path=Path(location))
     return checkpoint
 
 

@@ -28,7 +28,7 @@ def trainer_rows(
     return shaped(rowfile.read(version.path, split=split), shape=shape, style=style)
 
 
-def check_shape(version: DatasetVersion, shape: str, style: str) -> str:
+def check_shape(version: DatasetVersion, shape: str, style: str = CONVERSATIONAL) -> str:
     """The shape that is meant. Raises Refused with the ones that there are."""
     shapes = shapes_of(version.kind)
     if (shape or version.kind) not in shapes:

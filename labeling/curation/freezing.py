@@ -7,6 +7,7 @@ give the same bytes again.
 import hashlib
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Callable
 from itertools import islice
@@ -30,6 +31,7 @@ from labeling.errors import RecipeRefused
 from labeling.models import DatasetEntry, DatasetVersion, Item, Judgment, Project, User
 from labeling.upkeep import few_collections, keep_indexes_in_memory
 
+ABANDONED_S = 86_400
 BEATS = 500  # rows between two signs of life
 BATCH = 50_000
 LIBRARIES = ("django", "numpy", "pyarrow", "pydantic")
@@ -67,6 +69,7 @@ def freeze(
     building = path.with_name(f"{folder}.building")
     kept = False
     try:
+        _forget_abandoned(path.parent)
         building.mkdir(parents=True)
         keep_indexes_in_memory()
         with few_collections():
@@ -91,6 +94,13 @@ def freeze(
         shutil.rmtree(building, ignore_errors=True)
         if not kept:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _forget_abandoned(folder: Path) -> None:
+    """Remove what killed processes began to write and nobody will end: nothing has grown in it for a day."""
+    for left in folder.glob("*.building"):
+        if left.stat().st_mtime < time.time() - ABANDONED_S:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def newer_judgments(version: DatasetVersion) -> int:

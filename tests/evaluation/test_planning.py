@@ -6,7 +6,7 @@ from evaluation.models import Case, EvalRun, Suite
 from evaluation.planning import create_suite, plan_evaluation, plan_on_held_out, planned, trained_on
 from labeling.curation import rowfile
 from labeling.errors import Refused
-from labeling.models import Project, ProtectedFingerprint
+from labeling.models import Project, ProtectedFingerprint, User
 from labeling.protection import protected_hashes
 from tests import world
 from tests.training.runs import RESULT, judged_version, launched, root_checkpoint
@@ -96,3 +96,10 @@ def test_an_unknown_engine_is_refused(project: Project) -> None:
         plan_evaluation(
             project=project, suite=suite, checkpoints=[root_checkpoint()], person=None, engine="abacus"
         )
+
+
+def test_a_suite_needs_pairs(project: Project, ben: User) -> None:
+    world.fill(project, 12)
+    world.judge_all(project, ben)
+    with pytest.raises(Refused, match="holds rows of the kind sft; a suite needs pairs"):
+        create_suite(version=world.frozen(project, kind="sft", test_share=0.5))

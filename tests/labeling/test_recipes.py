@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from labeling.curation import previewing
 from labeling.curation.freezing import freeze
 from labeling.curation.previewing import preview
 from labeling.curation.recipe import Recipe, document, read_document, read_recipe, stored
+from labeling.curation.tokens import register_tokenizer
 from labeling.errors import RecipeRefused
 from labeling.models import Item, Project, Resolution, ReviewState, User
 from labeling.queue import claim_next
@@ -293,6 +295,26 @@ def test_lengths_are_counted_in_words_of_prompt_and_longest_response(project: Pr
     assert dropped == {"short": 1, "long": 1}
     with pytest.raises(RecipeRefused, match="tokenizer is 'gpt-9'; choose one of words"):
         made(project, tokenizer="gpt-9", max_tokens=5)
+
+
+def test_lengths_are_counted_in_tokens_of_a_base_model_that_is_still_what_it_was(
+    project: Project, ben: User, tmp_path: Path
+) -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    fast = tokenizers.Tokenizer(tokenizers.models.WordLevel({"a": 0, "b": 1, "?": 2}, unk_token="?"))
+    fast.pre_tokenizer = tokenizers.pre_tokenizers.Split("", "isolated")
+    fast.save(str(tmp_path / "tokenizer.json"))
+    assert register_tokenizer(name="letters", path=tmp_path) is not None
+    assert register_tokenizer(name="nothing", path=tmp_path / "none") is None
+    world.put(
+        project, world.draft(0, prompt="ab", first="ab", second="abab"), world.draft(1, prompt="ab" * 9)
+    )
+    world.judge_all(project, ben)
+    rows, dropped = made(project, tokenizer="letters", max_tokens=6)
+    assert ([row["rejected"] for row in rows], dropped) == (["abab"], {"long": 1})
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(RecipeRefused, match="was changed on disk; register the base model again"):
+        made(project, tokenizer="letters", max_tokens=6)
 
 
 def test_judgments_of_other_projects_are_used_where_the_person_may_curate_them(ben: User, emma: User) -> None:

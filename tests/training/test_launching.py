@@ -150,3 +150,13 @@ def test_a_run_and_its_checkpoint_show_on_their_pages(
         "my-run"
         in client.get(reverse("training:runs", args=[project.slug]), headers={"hx-request": "true"}).text
     )
+
+
+def test_a_version_of_another_kind_than_the_method_reads_is_refused_with_what_it_gives(
+    project: Project,
+) -> None:
+    judged_version(project)
+    prompts = world.frozen(project, kind="prompts", test_share=0)
+    with pytest.raises(Refused, match="rows of the kind prompts, which can be given as prompts, not as sft"):
+        launched(project, prompts)
+    launched(project, world.frozen(project, kind="sft", test_share=0))
