@@ -82,6 +82,8 @@ def counted_judgments(projects: Sequence[Project], recipe: Recipe) -> models.Que
     people, items = withdrawn(projects)
     found = found.exclude(person__in=people) if people else found
     found = found.exclude(item__in=items) if items else found
+    if not Judgment.objects.filter(project__in=projects, revision__gt=1).exists():
+        return found.exclude(assignment__review=ReviewState.RETURNED)  # all are the latest
     return _current(found)
 
 
