@@ -119,6 +119,14 @@ def as_member(user: User, row: tuple[Any, ...]) -> Access:
     return Access(project, user, role.label, BY_ROLE[role])
 
 
+def opened(user: User, slug: str, capability: str) -> Access | None:
+    """The way into a project for what the capability allows; None where there is none, for whatever reason."""
+    try:
+        return open_project(user, slug, capability)
+    except (Http404, PermissionDenied):
+        return None
+
+
 def open_from_shell(slug: str, username: str = "", capability: str | None = None) -> Access:
     """The way in for commands: the operator of the machine may do everything, a named person what the role allows."""
     if username:

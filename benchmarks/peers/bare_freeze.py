@@ -46,6 +46,7 @@ def main(database: str, out: str) -> None:
         & rows["chosen"].str.strip().ne("")
         & rows["rejected"].str.strip().ne("")
     ]
+    rows = rows.drop_duplicates(["prompt_hash", "chosen", "rejected"])
     rows["split"] = rows["prompt_hash"].map(split_of)
     rows["prompt"] = rows["messages"].map(json.loads)
     rows = rows.sort_values(["prompt_hash", "content_hash"])

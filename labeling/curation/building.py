@@ -17,7 +17,6 @@ from labeling.curation.recipe import Recipe
 from labeling.curation.rows import (
     Decided,
     Made,
-    Row,
     identity,
     key_of,
     prompt_text,
@@ -27,7 +26,7 @@ from labeling.curation.rows import (
 )
 from labeling.curation.splits import TRAIN, alike, split_of
 from labeling.curation.tokens import counter
-from labeling.curation.votes import CHUNK, Judged, Vote, Votes, prompts_of
+from labeling.curation.votes import CHUNK, Judged, Vote, Votes, prompts_of, refused
 from labeling.models import Item, Judgment, Project
 
 NOBODY = (0, 0, 0, None, "", "", None, "", "")  # what a vote says of a judgment, for an item that needs none
@@ -49,11 +48,13 @@ class Build:
         newest_item: int,
         scratch: Path | None,
         items: Sequence[int] | None = None,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self.dropped: Counter[str] = Counter()
         self._last = ("", "")  # a prompt's hash, and its split
         self._projects, self._recipe = projects, recipe
         self._newest, self._newest_item, self._items = newest, newest_item, items
+        self._beat = beat  # called at least every few seconds
         self._decisions: dict[tuple[object, ...], list[pairing.Decision | str]] = {}
         self._material = evaluation_material.read(projects, recipe)
         self._count = counter(recipe.tokenizer)
@@ -68,6 +69,7 @@ class Build:
             self.dropped = votes.dropped
             items = self._decided(votes)
         for chunk in items:
+            self._beat()
             sources = read_sources([item for prompt in chunk for item in prompt])
             made = [
                 [
@@ -82,7 +84,9 @@ class Build:
                     yield self._of_prompt(prompt_rows)
 
     def _decided(self, votes: Votes) -> Iterator[list[list[Decided]]]:
-        model = chances_by_item(self._projects, self._recipe, self._newest)
+        model: Mapping[int, pairing.ByPair] = {}
+        if self._items is None:  # a sample of items says nothing of people: then the majority decides
+            model = chances_by_item(self._projects, self._recipe, self._newest, self._beat)
         for chunk in votes.chunks():
             yield [[self._decide(item, model) for item in prompt if self._kept(item)] for prompt in chunk]
 
@@ -111,14 +115,13 @@ class Build:
         chunk: list[list[Decided]] = []
         rows = prompts_of(self._projects, self._newest_item, self._items)
         for _, group in itertools.groupby(rows, key=lambda row: row[2]):
-            first = min(group, key=lambda row: (row[1], row[3]))
-            vote = Vote._make((*first, *NOBODY))
-            if recipe.licences is not None and vote.licence not in recipe.licences:
-                self.dropped["licence"] += 1
-            elif recipe.synthetic == ("only", "exclude")[vote.synthetic]:
-                self.dropped[("human", "synthetic")[vote.synthetic]] += 1
-            else:
+            votes = [Vote._make((*row, *NOBODY)) for row in group]
+            allowed = [vote for vote in votes if refused(vote, recipe, is_open=False) is None]
+            if allowed:
+                vote = min(allowed, key=lambda vote: (vote.item_hash, vote.project))
                 chunk.append([Decided(vote.item_id, [vote], [])])
+            else:
+                self._drop(refused(votes[0], recipe, is_open=False) or "licence")
             if len(chunk) >= CHUNK:
                 yield chunk
                 chunk = []
@@ -155,7 +158,7 @@ class Build:
         reasons: dict[int, str] = {}
         for rule in rules:
             left = [made for made in flat if id(made) not in reasons]
-            for made, reason in zip(left, rule([made.row for made in left]), strict=True):
+            for made, reason in zip(left, rule(left), strict=True):
                 if reason is not None:
                     reasons[id(made)] = reason
         self.dropped.update(reasons.values())
@@ -163,26 +166,26 @@ class Build:
             yield [made for made in prompt if id(made) not in reasons]
 
     @property
-    def _rules(self) -> list[Callable[[list[Row]], list[str | None]]]:
-        rules: list[Callable[[list[Row]], list[str | None]]] = []
+    def _rules(self) -> list[Callable[[list[Made]], list[str | None]]]:
+        rules: list[Callable[[list[Made]], list[str | None]]] = []
         if self._recipe.min_tokens or self._recipe.max_tokens:
             rules.append(self._lengths)
         return [*rules, self._leaks] if self._material.any else rules
 
-    def _lengths(self, rows: list[Row]) -> list[str | None]:
+    def _lengths(self, rows: list[Made]) -> list[str | None]:
         low, high = self._recipe.min_tokens or 0, self._recipe.max_tokens
-        prompts = self._count([prompt_text(row.get("prompt", ())) for row in rows])
-        longest = self._count([max(texts_of(row), key=len, default="") for row in rows])
+        prompts = self._count([prompt_text(made.row.get("prompt", ())) for made in rows])
+        longest = self._count([max(texts_of(made.row), key=len, default="") for made in rows])
         return [
             "short" if one + two < low else "long" if high is not None and one + two > high else None
             for one, two in zip(prompts, longest, strict=True)
         ]
 
-    def _leaks(self, rows: list[Row]) -> list[str | None]:
+    def _leaks(self, rows: list[Made]) -> list[str | None]:
         """Training rows that hold evaluation material. Held-out rows may: evaluation is what they are for."""
-        train = [row for row in rows if row["split"] == TRAIN]
+        train = [made for made in rows if made.row["split"] == TRAIN]
         found = iter(self._material.reasons(train))
-        return [next(found) if row["split"] == TRAIN else None for row in rows]
+        return [next(found) if made.row["split"] == TRAIN else None for made in rows]
 
     def _of_prompt(self, rows: list[Made]) -> list[Made]:
         """The rows of one prompt in their order, each text once, and no more than the recipe takes of one prompt."""
@@ -206,7 +209,7 @@ class Build:
         recipe = self._recipe
         if recipe.near_duplicates is None or not (recipe.test_share or recipe.validation_share):
             return {}
-        return alike(self._texts(), recipe.near_duplicates, scratch)
+        return alike(self._texts(), recipe.near_duplicates, scratch, self._beat)
 
     def _texts(self) -> Iterator[tuple[str, str]]:
         """The text of each prompt, once, in the order of their hashes."""
@@ -214,5 +217,8 @@ class Build:
         if self._recipe.kind != "prompts":
             rows = rows.filter(Exists(Judgment.objects.filter(item=OuterRef("pk"), pk__lte=self._newest)))
         pairs = rows.order_by("prompt_hash", "content_hash", "pk").values_list("prompt_hash", "messages")
-        for prompt_hash, group in itertools.groupby(pairs.iterator(chunk_size=2000), key=lambda row: row[0]):
+        prompts = itertools.groupby(pairs.iterator(chunk_size=2000), key=lambda row: row[0])
+        for number, (prompt_hash, group) in enumerate(prompts):
+            if number % CHUNK == 0:
+                self._beat()
             yield prompt_hash, prompt_text(next(group)[1])

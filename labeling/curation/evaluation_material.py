@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from labeling.curation.recipe import Recipe
-from labeling.curation.rows import Row, prompt_text, texts_of
+from labeling.curation.rows import Made, Row, texts_of
 from labeling.models import Project, ProtectedFingerprint
 
 NEAR = 0.8  # Jaccard similarity from which a prompt counts as one of evaluation, where the recipe names none
@@ -24,15 +24,17 @@ class Material:
     def any(self) -> bool:
         return bool(self._hashes)
 
-    def reasons(self, rows: Sequence[Row]) -> list[str | None]:
+    def reasons(self, rows: Sequence[Made]) -> list[str | None]:
         """For each row the rule that drops it, None where it may stay."""
         if not self._hashes:
             return [None] * len(rows)
-        prompts = [prompt_text(row["prompt"]) if "prompt" in row else row["text"] for row in rows]
+        prompts = [made.prompt_text for made in rows]
         near = iter([False] * len(rows))
         if self._known is not None and "minhash" in self._rules and rows:
             near = self._known.near(prompts)
-        return [self._reason(row, text, alike) for row, text, alike in zip(rows, prompts, near, strict=True)]
+        return [
+            self._reason(made.row, text, alike) for made, text, alike in zip(rows, prompts, near, strict=True)
+        ]
 
     def _reason(self, row: Row, prompt: str, alike: bool) -> str | None:
         if row["prompt_hash"] in self._hashes:
@@ -46,5 +48,5 @@ class Material:
 def read(projects: Sequence[Project], recipe: Recipe) -> Material:
     """The evaluation material of these projects."""
     rows = ProtectedFingerprint.objects.filter(project__in=projects).values_list("prompt_hash", "text")
-    known = dict(rows)
-    return Material(set(known), sorted({text for text in known.values() if text}), recipe)
+    known = list(rows)
+    return Material({key for key, _ in known}, sorted({text for _, text in known if text}), recipe)

@@ -24,7 +24,7 @@ def run_freeze(job: Freeze) -> None:
 
 
 def _freeze(job: Freeze) -> None:
-    def beat(share: float) -> None:
+    def beat(share: float | None) -> None:
         if not job.heartbeat(share) or job.cancel_requested():
             raise _Stopped
 

@@ -10,6 +10,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
@@ -32,11 +33,10 @@ from labeling.models import DatasetEntry, DatasetVersion, Item, Judgment, Projec
 from labeling.upkeep import few_collections, keep_indexes_in_memory
 
 ABANDONED_S = 86_400
-BEATS = 500  # rows between two signs of life
 BATCH = 50_000
 LIBRARIES = ("django", "numpy", "pyarrow", "pydantic")
 RULES = Recipe().decontaminate  # rows of a recipe with all of them are compared already
-Beat = Callable[[float], None]
+Beat = Callable[[float | None], None]
 
 
 class LintBlocked(RecipeRefused):
@@ -99,8 +99,9 @@ def freeze(
 def _forget_abandoned(folder: Path) -> None:
     """Remove what killed processes began to write and nobody will end: nothing has grown in it for a day."""
     for left in folder.glob("*.building"):
-        if left.stat().st_mtime < time.time() - ABANDONED_S:
-            shutil.rmtree(left, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another process ended it at this moment
+            if left.stat().st_mtime < time.time() - ABANDONED_S:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def newer_judgments(version: DatasetVersion) -> int:
@@ -116,7 +117,8 @@ class _Written:
     def __init__(
         self, folder: Path, project: Project, projects: list[Project], recipe: Recipe, beat: Beat
     ) -> None:
-        self._folder, self._project, self._recipe = folder, project, recipe
+        self._folder, self._project, self._recipe, self._beat = folder, project, recipe, beat
+        self.share: float | None = None  # prompts come in the order of their hashes, which fall evenly
         self.newest = Judgment.objects.filter(project__in=projects).aggregate(newest=Max("pk"))["newest"] or 0
         newest_item = Item.objects.filter(project__in=projects).aggregate(newest=Max("pk"))["newest"] or 0
         build = Build(
@@ -125,6 +127,7 @@ class _Written:
             newest=self.newest,
             newest_item=newest_item,
             scratch=folder / "signatures",
+            beat=lambda: beat(self.share),
         )
         self.counts, self._digest = Counts(), hashlib.sha256()
         lint = Lint(evaluation_material.read(projects, Recipe()) if recipe.decontaminate != RULES else None)
@@ -140,8 +143,7 @@ class _Written:
                     self.counts.add(made)
                     writer.add(made.row)
                     self._digest.update(canonical(made.row))
-                    if self.counts.rows % BEATS == 0:
-                        beat(int(made.row["prompt_hash"][:8], 16) / 16**8)
+                self.share = int(prompt[0].row["prompt_hash"][:8], 16) / 16**8
         self.dropped = {key: count for key, count in sorted(build.dropped.items()) if count}
         if not self.counts.rows:
             reasons = "; ".join(f"{words}: {count:,}" for words, count in dropped_words(self.dropped))
@@ -156,10 +158,16 @@ class _Written:
         return self._digest.hexdigest()
 
     def already(self) -> DatasetVersion | None:
-        """The version that has these very rows by this very recipe."""
-        return DatasetVersion.objects.filter(
+        """The version that has these very rows by this very recipe, of these very judgments."""
+        alike = DatasetVersion.objects.filter(
             project=self._project, content_hash=self.content_hash, recipe=stored(self._recipe)
-        ).first()
+        )
+        behind_these = file_hash(self._folder / JUDGMENTS)
+        for version in alike:
+            with suppress(OSError):
+                if file_hash(version.path / JUDGMENTS) == behind_these:
+                    return version
+        return None
 
     def store(self, folder: str, person: User | None, override: str) -> DatasetVersion:
         """Add the version with its entries, and write its manifest; to be called within a transaction."""
@@ -184,6 +192,7 @@ class _Written:
             while chunk := [entry(line) for line in islice(lines, BATCH)]:
                 chunk.sort(key=itemgetter(1))  # two of three indexes then grow from one end to the other
                 insert_many(DatasetEntry(version=version), ("row", "item_id", "judgment_id"), chunk)
+                self._beat(1.0)
         write_manifest(self._folder, version, self.counts)
         _flush(self._folder / FILE_NAME)
         return version

@@ -28,7 +28,7 @@ WORDS = {
     "empty": "a response is empty",
     "truncated": "a response breaks off in the middle of a sentence or of code",
     "split": "the same prompt is in two splits",
-    "contradiction": "the same two responses are preferred both ways round",
+    "contradiction": "the same responses are preferred, or labelled, both ways round",
     "cycle": "preferences go in a circle",
     "person": "one person gave most of the judgments",
     "longer": "the chosen response is nearly always the longer one",
@@ -111,7 +111,7 @@ class Lint:
         self._material = material
         self._found = {name: Finding(name) for name in WORDS}
         self._rows = 0
-        self._batch: list[tuple[int, Row]] = []
+        self._batch: list[tuple[int, Made]] = []
         self._items: dict[int, int] = {}  # row → item, of the batch at hand
         self._people: Counter[int] = Counter()
         self._longer, self._left = Rate(), Rate()
@@ -127,12 +127,14 @@ class Lint:
         longer, pairs, left, shown = 0, 0, 0, 0
         for place, made in enumerate(prompt):
             row = made.row
-            self._batch.append((first + place, row))
+            self._batch.append((first + place, made))
             self._items[first + place] = made.item_id
             if "chosen" in row and row["soft_label"] != 0.5:
                 one, two = len(row["chosen"]), len(row["rejected"])
                 longer, pairs = longer + (one > two), pairs + (one != two)
             for vote in made.votes:
+                if not vote.judgment_id:
+                    continue  # a prompt rests on nobody's judgment
                 self._people[vote.person_id] += 1
                 if vote.left and vote.label in SIDES and vote.kind == "pairwise":
                     left, shown = left + (vote.label == vote.left), shown + 1
@@ -166,21 +168,22 @@ class Lint:
         batch, self._batch = self._batch, []
         if not batch:
             return
-        flat = [(number, row, text) for number, row in batch for text in texts_of(row)]
+        flat = [(number, made.row, text) for number, made in batch for text in texts_of(made.row)]
         found = texts.hits([text for _, _, text in flat])
         found["template"] = {place for place in found["template"] if _unbalanced(flat[place][1])}
         found["empty"] = {place for place, (_, _, text) in enumerate(flat) if not text.strip()}
         for name, places in found.items():
             self._add(name, sorted({flat[place][0] for place in places}))
         self._add(
-            "identical", [n for n, row in batch if "chosen" in row and row["chosen"] == row["rejected"]]
+            "identical", [n for n, made in batch if made.row.get("chosen", 0) == made.row.get("rejected", 1)]
         )
         if self._material is not None:
-            train = [(number, row) for number, row in batch if row["split"] == TRAIN]
-            reasons = self._material.reasons([row for _, row in train])
+            train = [(number, made) for number, made in batch if made.row["split"] == TRAIN]
+            reasons = self._material.reasons([made for _, made in train])
             self._add(
                 "evaluation", [n for (n, _), why in zip(train, reasons, strict=True) if why is not None]
             )
+        self._items.clear()
 
     def _person(self) -> Finding:
         total = self._people.total()
@@ -203,10 +206,18 @@ def _between(first: int, rows: Sequence[Row]) -> Iterator[tuple[str, list[int]]]
     """What is wrong between the rows of one prompt, the first of which has this number."""
     if len({row["split"] for row in rows}) > 1:
         yield "split", [first + place for place in range(len(rows))]
+    labels: dict[str, dict[bool, list[int]]] = {}
     edges: dict[tuple[str, str], list[int]] = {}
     for number, row in enumerate(rows, start=first):
         if "chosen" in row and row["chosen"] != row["rejected"] and row["soft_label"] != 0.5:
             edges.setdefault((row["chosen"], row["rejected"]), []).append(number)
+        elif "label" in row:
+            labels.setdefault(row["completion"], {}).setdefault(row["label"], []).append(number)
+    both = sorted(
+        n for said in labels.values() if len(said) > 1 for numbers in said.values() for n in numbers
+    )
+    if both:
+        yield "contradiction", both
     both_ways = {edge for edge in edges if edge[::-1] in edges}
     if both_ways:
         yield "contradiction", sorted(number for edge in both_ways for number in edges[edge])

@@ -1,6 +1,6 @@
 """What a model of the people says of each pair: Dawid and Skene's, over everything that a recipe takes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 from labeling.curation.pairing import ByPair
@@ -10,7 +10,9 @@ from labeling.models import Project, User
 from labeling.values import BOTH_BAD, pairs_of
 
 
-def chances_by_item(projects: Sequence[Project], recipe: Recipe, newest: int) -> Mapping[int, ByPair]:
+def chances_by_item(
+    projects: Sequence[Project], recipe: Recipe, newest: int, beat: Callable[[], None]
+) -> Mapping[int, ByPair]:
     """Item → pair → chance of each outcome; empty where the recipe asks for no such model.
 
     It holds every label in memory, some 200 bytes each: the model needs to see them together. The order in which it
@@ -22,6 +24,7 @@ def chances_by_item(projects: Sequence[Project], recipe: Recipe, newest: int) ->
 
     labels = []
     for chunk in Votes(projects, recipe, newest).chunks():
+        beat()
         people = {vote.person_id for prompt in chunk for item in prompt for vote in item.votes}
         names = dict(User.objects.filter(pk__in=people).values_list("pk", "username"))
         labels += [

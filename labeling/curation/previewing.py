@@ -23,18 +23,8 @@ from labeling.models import Item, Judgment, Project, User
 WHOLE = 1000  # items up to which a project is built whole
 SAMPLE = 400  # items of a sample, about
 ON_TEXTS = (
-    *(
-        "empty",
-        "identical",
-        "short",
-        "long",
-        "protected",
-        "ngram",
-        "near_evaluation",
-        "repeated",
-        "prompt_cap",
-    ),
-    *("no_strength", "no_best", "undecided", "annotator_cap"),
+    *("empty", "identical", "short", "long", "protected", "ngram", "near_evaluation"),
+    *("no_strength", "no_best", "undecided"),
 )
 
 
@@ -57,6 +47,12 @@ class Preview:
     bounds: dict[str, tuple[int, int]] = field(default_factory=dict)
     sample: list[Row] = field(default_factory=list)
     exact: bool = True
+    grouped: bool = False  # whether near-duplicates will still move prompts from one split to another
+
+    @property
+    def about(self) -> bool:
+        """Whether the splits are about right only."""
+        return self.grouped or not self.exact
 
     @property
     def lines(self) -> list[Line]:
@@ -81,7 +77,7 @@ def preview(*, project: Project, recipe: Recipe, person: User | None = None, sam
         scratch=None,
         items=sample_of,
     )
-    found, others = Preview(), list[Row]()
+    found, others = Preview(grouped=recipe.near_duplicates is not None), list[Row]()
     for prompt in build.prompts():
         split = found.splits.setdefault(prompt[0].row["split"], {"rows": 0, "prompts": 0})
         split["rows"] += len(prompt)

@@ -1,6 +1,7 @@
 """Recipes: how judgments become the rows of a dataset version."""
 
 import json
+import reprlib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,8 @@ KINDS: dict[str, str] = {
     "prompts": "Prompts only (PPO)",
 }
 PAIRED = ("preference", "reward")
+QUOTE = reprlib.Repr()
+QUOTE.maxlevel = 2
 LONGEST = 20_000  # characters of a recipe as YAML
 Share = Annotated[float, Field(ge=0.0, le=0.9)]
 
@@ -120,6 +123,9 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _possible(self) -> "Recipe":
         """Refuse what contradicts itself, with what to change."""
+        for text in (*self.projects, *(self.licences or ()), self.tokenizer):
+            if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+                raise ValueError(f"{text!a} holds a character that cannot be stored; take it out")
         if self.min_tokens and self.max_tokens and self.min_tokens > self.max_tokens:
             raise ValueError(
                 f"no row has at least {self.min_tokens} and at most {self.max_tokens} tokens; lower min_tokens"
@@ -151,7 +157,7 @@ def read_recipe(values: Mapping[str, Any]) -> Recipe:
         if first["type"] == "extra_forbidden":
             known = ", ".join(Recipe.model_fields)
             raise RecipeRefused(f"{name} is no field of a recipe; the fields are {known}.") from error
-        given = repr(first["input"])[:100]
+        given = QUOTE.repr(first["input"])[:100]
         raise RecipeRefused(
             f"{name} is {given}: {first['msg'][0].lower()}{first['msg'][1:]}; mend it and freeze again."
         ) from error
@@ -163,7 +169,7 @@ def read_document(text: str) -> Recipe:
         raise RecipeRefused(f"The recipe has {len(text):,} characters; {LONGEST:,} are allowed.")
     try:
         values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise RecipeRefused(f"The recipe is not YAML: {error}; mend it and try again.") from error
     if not isinstance(values, dict):
         raise RecipeRefused(f"The recipe is a {type(values).__name__}; write lines of field: value.")

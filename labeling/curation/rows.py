@@ -1,7 +1,6 @@
 """Decided judgments and texts → the rows of a kind."""
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,11 +44,16 @@ class Decided:
 
 @dataclass(slots=True)
 class Made:
-    """A row, the judgments behind it, and its item."""
+    """A row, the judgments behind it, its item, and its prompt where the row itself does not tell it apart."""
 
     row: Row
     votes: list[Vote]
     item_id: int = 0
+    prompt: Sequence[Message] = ()
+
+    @property
+    def prompt_text(self) -> str:
+        return prompt_text(self.row.get("prompt", self.prompt))
 
 
 def rows_of(item: Decided, source: Source, recipe: Recipe) -> Iterator[Made | str]:
@@ -76,9 +80,9 @@ def key_of(row: Row) -> str:
     return hashlib.sha256(canonical(row)).hexdigest()
 
 
-def identity(row: Row) -> str:
+def identity(row: Row) -> bytes:
     """What makes two rows the same to a trainer: prompt, texts and label."""
-    return json.dumps([row.get("prompt"), texts_of(row), row.get("label")])
+    return orjson.dumps([row.get("prompt"), texts_of(row), row.get("label")])
 
 
 def texts_of(row: Row) -> list[str]:
@@ -181,7 +185,7 @@ def _completions(item: Decided, source: Source, recipe: Recipe) -> Iterator[Made
 def _completion(source: Source, text: str, origin: str, recipe: Recipe, votes: list[Vote]) -> Made:
     if recipe.kind == "text":
         whole = "\n\n".join([*(message["content"] for message in source.prompt), text])
-        return Made({"text": whole, "origin": origin}, votes)
+        return Made({"text": whole, "origin": origin}, votes, prompt=source.prompt)
     return Made({"prompt": source.prompt, "completion": text, "origin": origin}, votes)
 
 

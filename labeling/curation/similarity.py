@@ -9,7 +9,7 @@ import re
 import shutil
 import unicodedata
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -127,7 +127,7 @@ class SignatureFile:
                 file.write(keys.tobytes())
             self._waiting = []
 
-    def clusters(self, threshold: float) -> Numbers:
+    def clusters(self, threshold: float, beat: Callable[[], None] = lambda: None) -> Numbers:
         """For each text the first text that it is joined with, itself where it is alone. To be asked once, at the end.
 
         Texts are joined where their signatures agree in `threshold` of the places or nearly so: two standard errors of
@@ -142,6 +142,7 @@ class SignatureFile:
         parent = np.arange(self._count)
         after = np.fromfile(self._folder / "band0", dtype=np.uint64)
         for band in reversed(range(BANDS if self._count > 1 else 0)):
+            beat()
             keys = np.fromfile(self._folder / f"band{band}", dtype=np.uint64)
             order = np.lexsort((after, keys))  # within a band's key the likest stand beside each other
             after, sorted_keys = keys, keys[order]

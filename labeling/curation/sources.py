@@ -1,9 +1,6 @@
 """The projects that a recipe takes judgments from."""
 
-from django.core.exceptions import PermissionDenied
-from django.http import Http404
-
-from labeling.access import open_project
+from labeling.access import opened
 from labeling.curation.recipe import Recipe
 from labeling.errors import RecipeRefused
 from labeling.models import Project, User
@@ -14,17 +11,14 @@ def source_projects(project: Project, recipe: Recipe, person: User | None) -> li
     not there or the person may not curate it; the two are not told apart."""
     found = {project.slug: project}
     for slug in recipe.projects:
-        other = Project.objects.filter(slug=slug).first() if person is None else _curated(person, slug)
+        if person is None:
+            other = Project.objects.filter(slug=slug).first()
+        else:
+            access = opened(person, slug, "curate")
+            other = access.project if access is not None else None
         if other is None:
             raise RecipeRefused(
                 f"projects names {slug!r}: there is no such project, or you may not curate it; take it out."
             )
         found[slug] = other
     return [found[slug] for slug in sorted(found)]
-
-
-def _curated(person: User, slug: str) -> Project | None:
-    try:
-        return open_project(person, slug, "curate").project
-    except (Http404, PermissionDenied):
-        return None

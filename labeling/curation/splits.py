@@ -1,7 +1,7 @@
 """Which split a prompt falls into: by its hash, and near-duplicates together."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from labeling.curation.recipe import Recipe
@@ -17,7 +17,9 @@ def split_of(prompt_hash: str, recipe: Recipe) -> str:
     return VALIDATION if place < recipe.test_share + recipe.validation_share else TRAIN
 
 
-def alike(prompts: Iterable[tuple[str, str]], threshold: float, folder: Path) -> Mapping[str, str]:
+def alike(
+    prompts: Iterable[tuple[str, str]], threshold: float, folder: Path, beat: Callable[[], None]
+) -> Mapping[str, str]:
     """Groups of near-duplicate prompts: hash → the hash that stands for its group, for those that are not alone.
 
     `prompts` are (hash, text) in the order of the hashes, each once. `folder` is made and removed.
@@ -30,7 +32,7 @@ def alike(prompts: Iterable[tuple[str, str]], threshold: float, folder: Path) ->
         for prompt_hash, text in prompts:
             hashes.append(bytes.fromhex(prompt_hash))
             file.add(text)
-        groups = file.clusters(threshold)
+        groups = file.clusters(threshold, beat)
     finally:
         file.close()
     return {

@@ -24,7 +24,7 @@ from labeling.compiled import among
 from labeling.curation.pairing import Decision, decisions
 from labeling.curation.recipe import PAIRED, Recipe, State
 from labeling.curation.votes import TAKEN, Vote, Votes, open_slots, refused, withdrawn
-from labeling.models import Assignment, Item, Judgment, Project, Purpose, Resolution, ReviewState
+from labeling.models import Assignment, Gold, Item, Judgment, Project, Purpose, Resolution, ReviewState
 from labeling.values import BOTH_BAD, TIE
 
 ROWS = "rows"
@@ -54,13 +54,17 @@ class Together(Aggregate):
 def count(projects: Sequence[Project], recipe: Recipe) -> Counter[str]:
     """How much each rule on votes drops, and under ROWS how many rows are left before the rules on texts.
 
-    Ratings count as what they are only where their texts are read: as one row or none, they are left to the sample.
+    Ratings are not read for it: an item of them counts as one row.
     Where the recipe asks for a model of the people, the counts are those of the majority.
     """
     found: Counter[str] = Counter()
     if recipe.kind == "prompts":
-        prompts = Item.objects.filter(project__in=projects).order_by().values("prompt_hash").distinct()
-        return Counter({ROWS: prompts.count()})
+        items = Item.objects.filter(project__in=projects).exclude(pk__in=withdrawn(projects)[1])
+        if recipe.licences is not None:
+            items = items.filter(licence__in=recipe.licences)
+        if recipe.synthetic != "include":
+            items = items.filter(synthetic=recipe.synthetic == "only")
+        return Counter({ROWS: items.order_by().values("prompt_hash").distinct().count()})
     odd = _odd_items(projects)
     for tally in _tallies(projects, recipe, odd):
         for outcome, times in _outcomes(tally, recipe).items():
@@ -118,10 +122,15 @@ def _tallies(projects: Sequence[Project], recipe: Recipe, odd: list[int]) -> Ite
 
 
 def _open_items(projects: Sequence[Project]) -> Q:
-    """What `open_slots` says, in two parts that each have an index of their own."""
+    """What `open_slots` says, in two parts that each have an index of their own, and known answers."""
     slots = open_slots().filter(project__in=projects)
     free, held = slots.filter(person__isnull=True), slots.filter(person__isnull=False)
-    return Q(item_id__in=free.values("item_id")) | Q(item_id__in=held.values("item_id"))
+    known = Gold.objects.filter(project__in=projects)
+    return (
+        Q(item_id__in=free.values("item_id"))
+        | Q(item_id__in=held.values("item_id"))
+        | Q(item_id__in=known.order_by().values("item_id"))
+    )
 
 
 def _grouped(per_item: QuerySet[Any, Any]) -> Iterator[Tally]:
@@ -164,6 +173,8 @@ def _outcomes(tally: Tally, recipe: Recipe) -> Counter[str]:
 
 
 def _decided(votes: list[Vote], settled: str | None, recipe: Recipe) -> Counter[str]:
+    if any(vote.kind == "rating" for vote in votes):
+        return Counter({ROWS: 1})
     decided = list(decisions(votes, recipe, settled))
     found = Counter(outcome for outcome in decided if isinstance(outcome, str))
     pairs = [outcome for outcome in decided if isinstance(outcome, Decision)]

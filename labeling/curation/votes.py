@@ -16,7 +16,17 @@ from django.db.models.functions import Cast
 from labeling.compiled import among
 from labeling.curation.recipe import PAIRED, Recipe
 from labeling.judged import stored_ratings
-from labeling.models import Assignment, Item, Judgment, Project, Purpose, Resolution, ReviewState, Withdrawal
+from labeling.models import (
+    Assignment,
+    Gold,
+    Item,
+    Judgment,
+    Project,
+    Purpose,
+    Resolution,
+    ReviewState,
+    Withdrawal,
+)
 
 CHUNK = 500  # items whose payload is in memory at a time
 COMPARING = ("pairwise", "ranking", "rating")
@@ -69,22 +79,25 @@ def current_judgments(project: Project, purpose: Purpose = Purpose.WORK) -> mode
     return _current(Judgment.objects.filter(project=project, purpose=purpose))
 
 
-def _current(judgments: models.QuerySet[Judgment]) -> models.QuerySet[Judgment]:
+def _current(judgments: models.QuerySet[Judgment], newest: int | None = None) -> models.QuerySet[Judgment]:
+    """The latest revisions, as they were when `newest` was the last judgment."""
     later = Judgment.objects.filter(assignment=OuterRef("assignment"), revision__gt=OuterRef("revision"))
+    if newest is not None:
+        judgments, later = judgments.filter(pk__lte=newest), later.filter(pk__lte=newest)
     return judgments.filter(~Exists(later)).exclude(assignment__review=ReviewState.RETURNED)
 
 
-def counted_judgments(projects: Sequence[Project], recipe: Recipe) -> models.QuerySet[Judgment]:
-    """The judgments that a recipe looks at: of its kinds, current, not withdrawn."""
+def counted_judgments(
+    projects: Sequence[Project], recipe: Recipe, newest: int | None = None
+) -> models.QuerySet[Judgment]:
+    """The judgments up to `newest` that a recipe looks at: of its kinds, current, not withdrawn."""
     found = Judgment.objects.filter(
         project__in=projects, purpose=Purpose.WORK, kind__in=TAKEN.get(recipe.kind, ())
     )
     people, items = withdrawn(projects)
     found = found.exclude(person__in=people) if people else found
     found = found.exclude(item__in=items) if items else found
-    if not Judgment.objects.filter(project__in=projects, revision__gt=1).exists():
-        return found.exclude(assignment__review=ReviewState.RETURNED)  # all are the latest
-    return _current(found)
+    return _current(found, newest)
 
 
 def refused(vote: Vote, recipe: Recipe, *, is_open: bool) -> str | None:
@@ -140,9 +153,7 @@ class Votes:
 
     def _read(self) -> Iterator[Vote]:
         """In the order of the prompts' hashes alone: databases differ in how they sort everything else."""
-        found = counted_judgments(self._projects, self._recipe)
-        if self._newest is not None:
-            found = found.filter(pk__lte=self._newest)
+        found = counted_judgments(self._projects, self._recipe, self._newest)
         if self._items is not None:
             found = among(found, "labeling_judgment.item_id", self._items)
         rows = found.order_by("item__prompt_hash", "item__content_hash", "item", "id")
@@ -157,6 +168,8 @@ class Votes:
         if self._recipe.complete:
             slots = among(open_slots(), "labeling_assignment.item_id", ids)
             open_items = set(slots.values_list("item_id", flat=True))
+            known = among(Gold.objects.order_by(), "labeling_gold.item_id", ids)
+            open_items |= set(known.values_list("item_id", flat=True))  # people are still checked by them
         settled = _settled(ids) if self._any_settled else {}
         ratings = [vote for items in prompts for votes in items for vote in votes if vote.kind == "rating"]
         rated = _rated(ratings)
@@ -172,7 +185,7 @@ class Votes:
         reason = refused(votes[0], self._recipe, is_open=item in open_items)
         if reason is None:
             votes = [vote for vote in votes if self._counts(vote)]
-            if rated:
+            if any(vote.kind == "rating" for vote in votes):
                 votes = [_comparing(vote, rated) for vote in votes]
                 votes = [vote for vote in votes if vote.label or vote.kind == "demonstration"]
             if len(votes) < self._recipe.min_judgments:

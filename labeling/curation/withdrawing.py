@@ -1,6 +1,6 @@
 """Taking a person or an item out: later versions leave them out, and what was made of them is stale."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
@@ -54,6 +54,7 @@ def affected_versions(withdrawal: Withdrawal) -> QuerySet[DatasetVersion]:
 
 def stale_versions(versions: Iterable[DatasetVersion]) -> set[int]:
     """The keys of those of these versions that hold something withdrawn."""
+    # Those of any project: a version may rest on judgments of several.
     withdrawals = list(Withdrawal.objects.all())
     keys = [version.pk for version in versions]
     if not withdrawals or not keys:
@@ -62,12 +63,14 @@ def stale_versions(versions: Iterable[DatasetVersion]) -> set[int]:
     return set(entries.values_list("version_id", flat=True).distinct())
 
 
-def _rests_on(withdrawals: Iterable[Withdrawal]) -> Q:
+def _rests_on(withdrawals: Sequence[Withdrawal]) -> Q:
     """Entries whose item, or whose person's judgment of that project, was withdrawn."""
-    found = Q(pk__in=[])
+    items = [each.item_id for each in withdrawals if each.item_id is not None]
+    people: dict[int, list[int]] = {}
     for each in withdrawals:
-        if each.item_id is not None:
-            found |= Q(judgment__item=each.item_id) | Q(item=each.item_id, judgment__isnull=True)
-        else:
-            found |= Q(judgment__person=each.person_id, judgment__project=each.project_id)
+        if each.person_id is not None:
+            people.setdefault(each.project_id, []).append(each.person_id)
+    found = Q(judgment__item__in=items) | Q(item__in=items, judgment__isnull=True)
+    for project, gone in people.items():
+        found |= Q(judgment__person__in=gone, judgment__project=project)
     return found

@@ -8,7 +8,7 @@ from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 
-from labeling.access import Access, guarded
+from labeling.access import Access, guarded, opened
 from labeling.blind import hidden_items
 from labeling.curation import exporting, rowfile
 from labeling.curation.describing import checks, recipe_sentences
@@ -143,12 +143,15 @@ def row(request: HttpRequest, access: Access, number: int, row: int) -> HttpResp
         found = row_lineage(version, row)
     except Refused as refusal:
         raise Http404(refusal.sentence) from refusal
-    hidden = hidden_items(project=found.item.project, person=access.person, items=[found.item.pk])
+    source = found.item.project
+    hidden = bool(hidden_items(project=source, person=access.person, items=[found.item.pk]))
+    if source.pk != access.project.pk and access.person is not None:
+        hidden = hidden or opened(access.person, source.slug, "review") is None
     context = {
         "version": version,
         "number": row,
         "found": found,
-        "hidden": bool(hidden),
+        "hidden": hidden,
         "section": "datasets",
     }
     return page(request, "labeling/dataset_row.html", context)
@@ -159,7 +162,9 @@ def compare(request: HttpRequest, access: Access) -> HttpResponse:
     """What differs between two versions (?from=1&to=2)."""
     versions = {v.number: v for v in DatasetVersion.objects.filter(project=access.project)}
     wanted = [request.GET.get(name, "") for name in ("from", "to")]
-    found = [versions.get(int(number)) if number.isdigit() else None for number in wanted]
+    found = [
+        versions.get(int(number)) if number.isdecimal() and len(number) < 10 else None for number in wanted
+    ]
     before, after = found
     if before is None or after is None:
         raise Http404("Name two versions of this project, as in ?from=1&to=2.")

@@ -16,7 +16,7 @@ from labeling.curation.freezes import start_freeze
 from labeling.curation.lint import LintReport
 from labeling.curation.previewing import Preview, preview
 from labeling.curation.recipe import Recipe, document, read_document, read_recipe
-from labeling.errors import RecipeRefused, Refused
+from labeling.errors import Refused
 from labeling.models import DatasetVersion, Freeze, Membership, Project, Role
 from labeling.pages import page
 
@@ -68,7 +68,7 @@ def _others(access: Access) -> QuerySet[Project]:
 
 def _start(request: HttpRequest, access: Access) -> Recipe:
     number = request.GET.get("from", "")
-    if not number.isdigit():
+    if not number.isdecimal() or len(number) > 9:
         return Recipe()
     version = get_object_or_404(DatasetVersion, project=access.project, number=int(number))
     return read_recipe(version.recipe)
@@ -89,7 +89,7 @@ def _looked_at(access: Access, recipe: Recipe | None, form: Any) -> tuple[Previe
         return None, whole + [f"{field.label}: {error}" for field in form for error in field.errors]
     try:
         found = preview(project=access.project, recipe=recipe, person=access.person, sample=EXAMPLES)
-    except RecipeRefused as refusal:
+    except Refused as refusal:
         return None, [refusal.sentence]
     return found, []
 

@@ -76,7 +76,7 @@ def test_who_may_still_be_given_the_item_reads_no_names_and_answers(ben: User, e
     world.judge_all(project, ben)
     world.frozen(project)
     page = world.sign_in(emma).get(reverse("labeling:dataset_row", args=[project.slug, 1, 0]))
-    assert "Hidden from you while you may still be given its item" in page.text
+    assert "Hidden from you: you may still be given its item" in page.text
     assert "ben" not in page.text.split("<main")[1]
 
 

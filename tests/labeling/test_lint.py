@@ -106,7 +106,7 @@ def look(
     for number, row in enumerate(rows):
         (vote,) = votes(number, chance.random() >= left)
         prompts.setdefault(row["prompt_hash"], []).append(
-            Made(row, [vote._replace(person_id=number % people)], number)
+            Made(row, [vote._replace(person_id=number % people, judgment_id=number + 1)], number)
         )
     lint = Lint(material)
     for prompt in prompts.values():
@@ -249,7 +249,7 @@ def test_the_left_side_must_not_win_too_often_nor_too_rarely(share: float, block
     (left,) = [finding for finding in report.findings if finding.name == "left"]
     assert left.blocks is blocks
     assert left.estimate is not None
-    assert left.estimate["low"] <= share <= left.estimate["high"]
+    assert left.estimate["value"] == pytest.approx(share, abs=0.06)
 
 
 def test_choosing_the_longer_response_nearly_always_blocks() -> None:

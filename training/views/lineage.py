@@ -5,7 +5,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
-from labeling.access import Access, guarded
+from labeling.access import Access, guarded, visible_projects
 from labeling.blind import hidden_items
 from labeling.curation.withdrawing import LONGEST_REASON, withdraw
 from labeling.errors import Refused
@@ -29,12 +29,23 @@ class WithdrawalForm(PlainForm):
     )
 
 
+def _visible(request: HttpRequest) -> set[int]:
+    """The projects that this person may know of: what others made of the judgments is told without names."""
+    return set(visible_projects(request.user).values_list("pk", flat=True))
+
+
 @guarded("review")
 def uses(request: HttpRequest, access: Access, item_id: int) -> HttpResponse:
     """Every judgment of an item, with the versions and checkpoints that used it."""
     item = get_object_or_404(Item, project=access.project, pk=item_id)
     hidden = bool(hidden_items(project=access.project, person=access.person, items=[item.pk]))
-    context = {"item": item, "hidden": hidden, "uses": [] if hidden else uses_of(item), "section": "items"}
+    context = {
+        "item": item,
+        "hidden": hidden,
+        "uses": [] if hidden else uses_of(item),
+        "visible": _visible(request),
+        "section": "items",
+    }
     return page(request, "training/uses.html", context)
 
 
@@ -50,5 +61,10 @@ def withdrawals(request: HttpRequest, access: Access) -> HttpResponse:
         except Refused as refusal:
             form.add_error(None, refusal.sentence)
     rows = Withdrawal.objects.filter(project=access.project).select_related("person", "item", "created_by")
-    context = {"form": form, "affected": affected(rows[:SHOWN]), "section": "withdrawals"}
+    context = {
+        "form": form,
+        "affected": affected(rows[:SHOWN]),
+        "visible": _visible(request),
+        "section": "withdrawals",
+    }
     return page(request, "training/withdrawals.html", context, status=422 if form.errors else 200)
