@@ -18,12 +18,12 @@ def refresh_statistics() -> None:
             cursor.execute("ANALYZE")
 
 
-def keep_indexes_in_memory() -> None:
+def keep_indexes_in_memory(megabytes: int) -> None:
     """For rows whose hashes or keys fall anywhere in their indexes: on SQLite keep all of an index at hand, and write
     its pages back less often. Those of several thousand rows then go to the file together."""
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
-            cursor.execute("PRAGMA cache_size=-64000")
+            cursor.execute(f"PRAGMA cache_size=-{megabytes}000")
             cursor.execute("PRAGMA wal_autocheckpoint=8000")
 
 

@@ -71,7 +71,7 @@ def freeze(
     try:
         _forget_abandoned(path.parent)
         building.mkdir(parents=True)
-        keep_indexes_in_memory()
+        keep_indexes_in_memory(16)
         with few_collections():
             written = _Written(building, project, projects, recipe, beat or (lambda share: None))
         if same := written.already():

@@ -71,14 +71,16 @@ def read(path: Path, *, split: str | None = None, start: int = 0) -> Iterator[Ro
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path / FILE_NAME) as file:
-        groups, skipped = list(range(file.num_row_groups)), 0
-        while groups and skipped + file.metadata.row_group(groups[0]).num_rows <= start:
-            skipped += file.metadata.row_group(groups.pop(0)).num_rows
-        for batch in file.iter_batches(batch_size=GROUP, row_groups=groups) if groups else ():
-            for row in batch.to_pylist():
-                skipped += 1
-                if skipped > start and (split is None or row["split"] == split):
-                    yield row
+        first = 0
+        for group in range(file.num_row_groups):
+            last = first + file.metadata.row_group(group).num_rows
+            if last > start:
+                for number, row in enumerate(
+                    file.read_row_group(group, use_threads=False).to_pylist(), start=first
+                ):
+                    if number >= start and (split is None or row["split"] == split):
+                        yield row
+            first = last
 
 
 def content_hash(path: Path) -> str:

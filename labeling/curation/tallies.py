@@ -28,6 +28,9 @@ from labeling.models import Assignment, Gold, Item, Judgment, Project, Purpose, 
 from labeling.values import BOTH_BAD, TIE
 
 ROWS = "rows"
+NOTHING = Q()
+OWNER = F("project_id") + 0  # an expression, so that SQLite takes the index of votes and not one of projects
+SUBMITTED = "submitted"  # stands for every state where the recipe takes all of them
 NOBODY = Vote(0, "", "", "", "", False, 0, 1, 0, None, "", "", None, "", "")
 
 
@@ -65,8 +68,12 @@ def count(projects: Sequence[Project], recipe: Recipe) -> Counter[str]:
         if recipe.synthetic != "include":
             items = items.filter(synthetic=recipe.synthetic == "only")
         return Counter({ROWS: items.order_by().values("prompt_hash").distinct().count()})
-    odd = _odd_items(projects)
-    for tally in _tallies(projects, recipe, odd):
+    span = Item.objects.filter(project__in=projects).aggregate(first=Min("pk"), last=Max("pk"))
+    ends = Q(
+        item__gte=span["first"] or 0, item__lte=span["last"] or 0
+    )  # the index of votes begins with the item
+    odd = _odd_items(projects, ends)
+    for tally in _tallies(projects, recipe, odd, ends):
         for outcome, times in _outcomes(tally, recipe).items():
             found[outcome] += times * tally.items
     return found + (_one_by_one(projects, recipe, odd) if odd else Counter())
@@ -81,14 +88,16 @@ class Tally(NamedTuple):
     items: int
 
 
-def _odd_items(projects: Sequence[Project]) -> list[int]:
+def _odd_items(projects: Sequence[Project], ends: Q) -> list[int]:
     """The few items whose votes cannot be read off an index: settled, answered again, sent back, withdrawn."""
     work = Judgment.objects.filter(project__in=projects, purpose=Purpose.WORK).order_by()
+    again = Judgment.objects.filter(ends, purpose=Purpose.WORK, revision__gt=1).alias(owner=OWNER).order_by()
+    again = again.filter(owner__in=[project.pk for project in projects])
     returned = Assignment.objects.filter(project__in=projects, review=ReviewState.RETURNED).order_by()
     people, items = withdrawn(projects)
     found = [
         Resolution.objects.filter(project__in=projects).order_by().values_list("item_id", flat=True),
-        work.filter(revision__gt=1).values_list("item_id", flat=True),
+        again.values_list("item_id", flat=True),
         returned.values_list("item_id", flat=True),
         work.filter(person__in=people).values_list("item_id", flat=True) if people else (),
         items,
@@ -96,57 +105,57 @@ def _odd_items(projects: Sequence[Project]) -> list[int]:
     return sorted({item for part in found for item in part})
 
 
-def _tallies(projects: Sequence[Project], recipe: Recipe, odd: list[int]) -> Iterator[Tally]:
+def _tallies(projects: Sequence[Project], recipe: Recipe, odd: list[int], ends: Q) -> Iterator[Tally]:
     """The other items. Where the recipe asks for nothing of the item itself, an index holds all that is read."""
-    ends = Item.objects.filter(project__in=projects).aggregate(first=Min("pk"), last=Max("pk"))
     rows: QuerySet[Judgment] = (
-        Judgment.objects.filter(
-            project__in=projects, purpose=Purpose.WORK, kind__in=TAKEN.get(recipe.kind, ())
-        )
-        .filter(item__gte=ends["first"] or 0, item__lte=ends["last"] or 0)
+        Judgment.objects.filter(ends, purpose=Purpose.WORK, kind__in=TAKEN.get(recipe.kind, ()))
+        .alias(owner=OWNER)
+        .filter(owner__in=[project.pk for project in projects])
         .order_by()
     )
     rows = among(rows, "labeling_judgment.item_id", odd, outside=True) if odd else rows
-    facts: dict[str, Any] = {"licence": Value(""), "synthetic": Value(0)}
-    if recipe.licences is not None or recipe.synthetic != "include":
-        facts |= {"licence": F("item__licence"), "synthetic": F("item__synthetic")}
-    review: Any = Value("submitted")
+    said = Joined(F("kind"), Value("::"), F("label"))
     if len(recipe.statuses) < len(get_args(State)):
-        review = F("assignment__review")
-    said = Joined(F("kind"), Value(":"), review, Value(":"), F("label"))
-    is_open = Case(When(_open_items(projects), then=1), default=0) if recipe.complete else Value(0)
-    per_item = rows.values("item_id").annotate(
-        licence=facts["licence"], synthetic=facts["synthetic"], open=Max(is_open), said=Together(said)
-    )
-    yield from _grouped(per_item.values_list("licence", "synthetic", "open", "said"))
+        said = Joined(F("kind"), Value(":"), F("assignment__review"), Value(":"), F("label"))
+    facts: dict[str, Any] = {}
+    if recipe.licences is not None or recipe.synthetic != "include":
+        facts = {"licence": F("item__licence"), "synthetic": F("item__synthetic")}
+    waiting = _open_items(projects) if recipe.complete else NOTHING
+    if waiting != NOTHING:
+        facts["open"] = Max(Case(When(waiting, then=1), default=0))
+    per_item = rows.values("item_id").annotate(**facts, said=Together(said))
+    yield from _grouped(per_item.values_list(*facts, "said"), [*facts, "said"])
 
 
 def _open_items(projects: Sequence[Project]) -> Q:
-    """What `open_slots` says, in two parts that each have an index of their own, and known answers."""
+    """What `open_slots` says, in parts that each have an index of their own, and known answers. Parts that hold nothing
+    are left out: asking them of every vote takes longer than all else."""
     slots = open_slots().filter(project__in=projects)
-    free, held = slots.filter(person__isnull=True), slots.filter(person__isnull=False)
-    known = Gold.objects.filter(project__in=projects)
-    return (
-        Q(item_id__in=free.values("item_id"))
-        | Q(item_id__in=held.values("item_id"))
-        | Q(item_id__in=known.order_by().values("item_id"))
-    )
+    known = Gold.objects.filter(project__in=projects).order_by()
+    found = NOTHING
+    for part in (slots.filter(person__isnull=True), slots.filter(person__isnull=False), known):
+        if part.exists():
+            found |= Q(item_id__in=part.values("item_id"))
+    return found
 
 
-def _grouped(per_item: QuerySet[Any, Any]) -> Iterator[Tally]:
+def _grouped(per_item: QuerySet[Any, Any], columns: list[str]) -> Iterator[Tally]:
     sql, values = per_item.query.sql_with_params()
-    names = "licence, synthetic, open, said"
+    names = ", ".join(columns)
     with connection.cursor() as cursor:
         # The names are those above, the inner statement is the ORM's.
         statement = f"WITH tally({names}) AS ({sql}) SELECT {names}, COUNT(*) FROM tally GROUP BY {names}"  # noqa: S608
         cursor.execute(statement, values)
-        for licence, synthetic, is_open, text, items in cursor.fetchall():
-            item = NOBODY._replace(licence=licence, synthetic=bool(synthetic))
+        for *facts, text, items in cursor.fetchall():
+            known = dict(zip(columns, facts, strict=False))
+            item = NOBODY._replace(
+                licence=known.get("licence", ""), synthetic=bool(known.get("synthetic", False))
+            )
             votes = [
-                item._replace(kind=kind, review=review, label=answer)
+                item._replace(kind=kind, review=review or SUBMITTED, label=answer)
                 for kind, review, answer in (each.split(":", 2) for each in sorted(text.split(",")))
             ]
-            yield Tally(item, votes, bool(is_open), items)
+            yield Tally(item, votes, bool(known.get("open", False)), items)
 
 
 def _one_by_one(projects: Sequence[Project], recipe: Recipe, odd: list[int]) -> Counter[str]:

@@ -126,7 +126,7 @@ def run_import(batch: ImportBatch) -> bool:
 
 
 def _import(batch: ImportBatch) -> None:
-    keep_indexes_in_memory()
+    keep_indexes_in_memory(64)
     batch.row_errors.all().delete()
     batch.new, batch.refused = batch.items.count(), 0  # an earlier try may have stored some
     accepted, meter = 0, Meter()
