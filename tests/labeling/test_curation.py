@@ -73,6 +73,7 @@ def test_the_same_judgments_in_another_order_and_with_other_numbers_give_the_sam
 def test_a_fresh_database_gives_this_very_hash(time: int) -> None:
     version = scene("Fresh", padding=time)
     assert version.content_hash == "5a36a13c1fb6d862df456f84c2c0dacc97a08995082a60ff6105812b7fcfb7a8"
+    assert version.file_hash == "e367b45db481237d4a9ff793e2d887ad6f13bbbf3ef406fbfa382262b5ba6a26"
 
 
 def test_a_later_judgment_changes_nothing_and_is_counted_as_newer(ben: User, bea: User) -> None:
