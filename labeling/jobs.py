@@ -16,7 +16,9 @@ def run_import(batch_id: int) -> None:
 
 @shared_task
 def run_freeze(freeze_id: int) -> None:
-    freezes.run_freeze(Freeze.objects.select_related("project", "created_by").get(pk=freeze_id))
+    freezes.run_freeze(
+        Freeze.objects.select_related("project", "created_by", "parent__project").get(pk=freeze_id)
+    )
 
 
 @shared_task

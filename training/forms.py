@@ -4,13 +4,25 @@ from typing import Any
 
 from django import forms
 
+from labeling.forms import PercentField, PlainForm
 from labeling.models import DatasetVersion, Project
 from training.models import Checkpoint
 from training.registry import visible_checkpoints
-from training.specs import METHODS, DpoSpec, SftSpec, TrainSpec
+from training.specs import METHODS, DpoSpec, SftSpec, SubsetJob, TrainSpec
 
 SHOWN = ("adaptation", "epochs", "learning_rate", "batch_size", "max_length", "beta", "seed")
 METHOD_WORDS = {"sft": "SFT: imitate the chosen responses", "dpo": "DPO: prefer chosen over rejected"}
+QUALITIES = {
+    "agreement": "on which people agree",
+    "length": "with a long response",
+    "difficulty": "whose response is hard for the model",
+    "none": "like any other: diversity alone decides",
+}
+TEXTS = {"prompt": "their prompts", "response": "their responses", "both": "prompt and response"}
+ALGORITHMS = {
+    "farthest": "Each row far from those chosen before it",
+    "kmeans": "One row of each of as many clusters",
+}
 
 
 def _field(name: str) -> forms.Field:
@@ -59,3 +71,49 @@ class RunForm(forms.Form):
         spec: type[TrainSpec] = METHODS[self.cleaned_data["method"]]
         given = {name: self.cleaned_data[name] for name in SHOWN if name in spec.model_fields}
         return {name: value for name, value in given.items() if value not in (None, "")}
+
+
+class SelectionForm(PlainForm):
+    """Choose the best rows of a version. What it leaves open, the spec's defaults say."""
+
+    k = forms.IntegerField(min_value=1, max_value=100_000, label="How many rows")
+    quality = forms.ChoiceField(choices=QUALITIES.items(), label="A good row is one")
+    weight = PercentField(
+        min_value=0,
+        max_value=100,
+        label="Weight of quality, per cent",
+        help_text="What is left to 100 is the weight of diversity.",
+    )
+    text = forms.ChoiceField(
+        choices=TEXTS.items(), label="Rows are alike by", help_text="The text that the model reads."
+    )
+    checkpoint = forms.ModelChoiceField(
+        Checkpoint.objects.none(),
+        empty_label=None,
+        label="As read by",
+        help_text="The mean of this model's last hidden states is the place of a text.",
+    )
+    algorithm = forms.ChoiceField(choices=ALGORITHMS.items(), label="Diversity")
+    max_length = forms.IntegerField(
+        min_value=16,
+        max_value=131_072,
+        label="Longest text, in tokens",
+        help_text="Longer ones are cut, and counted.",
+    )
+    seed = forms.IntegerField(
+        min_value=0, max_value=2**31 - 1, help_text="Of the clusters and the random draws."
+    )
+
+    def __init__(self, *args: Any, version: DatasetVersion, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        checkpoints: forms.ModelChoiceField[Checkpoint] = self.fields["checkpoint"]  # type: ignore[assignment]
+        checkpoints.queryset = visible_checkpoints(version.project).order_by("-id")
+        for name in ("quality", "text", "algorithm", "max_length", "seed", "weight"):
+            self.fields[name].initial = SubsetJob.model_fields[name].default
+        rows = version.splits.get("train", {"rows": 0})["rows"]
+        self.fields["k"].initial = min(1000, max(1, rows // 2))
+        self.fields["k"].help_text = f"Fewer than the {rows:,} training rows of version {version.number}."
+        if version.kind in ("prompts", "text"):
+            del self.fields["text"]
+        if version.kind == "prompts":
+            self.fields["quality"].initial = "none"

@@ -2,8 +2,8 @@
 
 from celery import shared_task
 
-from training import launching
-from training.models import TrainingRun
+from training import launching, selecting
+from training.models import Selection, TrainingRun
 
 
 @shared_task
@@ -15,5 +15,12 @@ def drive_run(run_id: int) -> None:
 
 
 @shared_task
+def choose_rows(selection_id: int) -> None:
+    rows = Selection.objects.select_related("project", "checkpoint__base", "dataset_version__project")
+    selecting.run_selection(rows.get(pk=selection_id))
+
+
+@shared_task
 def sweep() -> None:
     TrainingRun.sweep()
+    Selection.sweep()

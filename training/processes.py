@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 
 POLL_SECONDS = 0.5
 GRACE_SECONDS = 40  # shorter than the time after which a silent job is given to another worker
 LOG_FILE = "log.txt"
+LAST_EVENTS = 64 * 1024  # bytes
 STOPPED, BUSY = 75, 73
 
 OFFLINE = {
@@ -80,25 +82,33 @@ def killed_words(code: int) -> str:
 
 def failure_words(run_dir: Path, code: int) -> str:
     """Why a process failed: its last error event, else the last line that it printed."""
-    try:
-        lines = (run_dir / "events.jsonl").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    for line in reversed(lines):
-        with suppress(ValueError):  # a line torn by a kill
-            event = json.loads(line)
-            if event["type"] == "error":
-                return str(event["values"].get("message", event["values"]))
+    event = newest_event(run_dir, "error")
+    if event is not None:
+        return str(event.get("message", event))
     last = log_tail(run_dir, 600).strip().splitlines()
     return f"The process ended with code {code}: {last[-1] if last else 'it said nothing'}. See the log."
 
 
+def newest_event(run_dir: Path, type: str) -> dict[str, Any] | None:
+    """The values of the newest event of a type among the last ones; None where there is none."""
+    for line in reversed(_end_of(run_dir / "events.jsonl", LAST_EVENTS).splitlines()):
+        with suppress(ValueError):  # a line torn by a kill
+            event = json.loads(line)
+            if event["type"] == type:
+                return dict(event["values"])
+    return None
+
+
 def log_tail(run_dir: Path, size: int = 4000) -> str:
     """The end of the process's own output; empty before it wrote any."""
+    return _end_of(run_dir / LOG_FILE, size)
+
+
+def _end_of(path: Path, size: int) -> str:
     try:
-        with (run_dir / LOG_FILE).open("rb") as log:
-            log.seek(0, os.SEEK_END)
-            log.seek(max(0, log.tell() - size))
-            return log.read().decode("utf-8", "replace")
+        with path.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - size))
+            return file.read().decode("utf-8", "replace")
     except OSError:
         return ""

@@ -173,6 +173,39 @@ class ScoreJob(Strict):
     batch_size: int = Field(default=16, ge=1, le=1024, description="Rows in one forward pass.")
 
 
+class SubsetJob(Strict):
+    """The whole spec.json of a choice of rows: the best k of a dataset, by quality and by how far apart they are."""
+
+    method: Literal["subset"] = Field(default="subset", description="The recipe that this file is for.")
+    seed: int = Field(
+        default=42,
+        ge=0,
+        le=2**31 - 1,
+        description="Seed of the clusters, and of random draws to compare with.",
+    )
+    base: str = Field(min_length=1, description="Directory (or hub name) of the base model.")
+    adapter: str | None = Field(default=None, description="Directory of a LoRA adapter on the base, or null.")
+    k: int = Field(default=1000, ge=1, le=100_000, description="How many rows to choose.")
+    algorithm: Literal["farthest", "kmeans"] = Field(
+        default="farthest", description="Each row far from those before it, or one row of each of k clusters."
+    )
+    text: Literal["prompt", "response", "both"] = Field(
+        default="prompt", description="The text by which rows are alike or far apart."
+    )
+    quality: Literal["agreement", "length", "difficulty", "none"] = Field(
+        default="agreement",
+        description="What makes a row good: how sure people are of it, how long its response is, or how much harder "
+        "the model finds the response than the prompt makes it.",
+    )
+    weight: float = Field(
+        default=0.5, ge=0, le=1, description="Weight of quality; what is left to 1 is that of diversity."
+    )
+    max_length: int = Field(
+        default=512, ge=16, le=131072, description="Longest text in tokens; longer ones are cut, and counted."
+    )
+    batch_size: int = Field(default=16, ge=1, le=1024, description="Texts in one forward pass.")
+
+
 def parse_spec(method: str, values: Mapping[str, Any]) -> TrainSpec:
     """Return the spec of `method`; what is left out has its default.
 

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from training.views import lineage, runs
+from training.views import lineage, runs, selections
 
 app_name = "training"
 urlpatterns = [
@@ -9,5 +9,9 @@ urlpatterns = [
     path("p/<slug:slug>/runs/<int:run_id>/cancel/", runs.cancel, name="cancel"),
     path("p/<slug:slug>/items/<int:item_id>/uses/", lineage.uses, name="uses"),
     path("p/<slug:slug>/withdrawals/", lineage.withdrawals, name="withdrawals"),
+    path("p/<slug:slug>/datasets/<int:number>/choose/", selections.choose, name="choose"),
+    path("p/<slug:slug>/choices/<int:selection_id>/", selections.selection, name="selection"),
+    path("p/<slug:slug>/choices/<int:selection_id>/cancel/", selections.cancel, name="selection_cancel"),
+    path("p/<slug:slug>/choices/<int:selection_id>/freeze/", selections.freeze, name="selection_freeze"),
     path("p/<slug:slug>/checkpoints/", runs.checkpoints, name="checkpoints"),
 ]

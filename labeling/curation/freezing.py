@@ -9,24 +9,26 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, OperationalError, transaction
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 
 from labeling.compiled import insert_many
 from labeling.curation import evaluation_material
 from labeling.curation.building import Build
+from labeling.curation.evaluation_material import Material
 from labeling.curation.lint import Lint, LintReport
 from labeling.curation.manifest import JUDGMENTS, Counts, behind, entry, write_manifest
 from labeling.curation.recipe import Recipe, dropped_words, stored
 from labeling.curation.rowfile import FILE_NAME, RowWriter, file_hash
-from labeling.curation.rows import canonical
+from labeling.curation.rows import Made, canonical
 from labeling.curation.sources import source_projects
 from labeling.errors import RecipeRefused
 from labeling.models import DatasetEntry, DatasetVersion, Item, Judgment, Project, User
@@ -34,9 +36,53 @@ from labeling.upkeep import few_collections, keep_indexes_in_memory
 
 ABANDONED_S = 86_400
 BATCH = 50_000
-LIBRARIES = ("django", "numpy", "pyarrow", "pydantic")
 RULES = Recipe().decontaminate  # rows of a recipe with all of them are compared already
 Beat = Callable[[float | None], None]
+
+
+class RowSource:
+    """What a version is written from. `dropped` is complete once the prompts were taken."""
+
+    project: Project
+    recipe: Recipe
+    newest: int  # the last judgment that it knows of
+    material: Material | None  # what the check compares training prompts with
+    dropped: Mapping[str, int]
+    parent: DatasetVersion | None = None
+    choice: dict[str, Any] | None = None
+
+    def prompts(self, scratch: Path, beat: Callable[[], None]) -> Iterator[list[Made]]:
+        """The rows of every prompt, in the order of the prompts' hashes."""
+        raise NotImplementedError
+
+
+class FromJudgments(RowSource):
+    """The rows that a recipe makes of the judgments there are."""
+
+    def __init__(self, project: Project, recipe: Recipe, person: User | None) -> None:
+        self.project, self.recipe = project, recipe
+        self._projects = source_projects(project, recipe, person)
+        self.newest = _newest(Judgment.objects.filter(project__in=self._projects))
+        self._newest_item = _newest(Item.objects.filter(project__in=self._projects))
+        compared = recipe.decontaminate == RULES
+        self.material = None if compared else evaluation_material.read(self._projects, Recipe())
+        self.dropped = {}
+
+    def prompts(self, scratch: Path, beat: Callable[[], None]) -> Iterator[list[Made]]:
+        build = Build(
+            projects=self._projects,
+            recipe=self.recipe,
+            newest=self.newest,
+            newest_item=self._newest_item,
+            scratch=scratch,
+            beat=beat,
+        )
+        yield from build.prompts()
+        self.dropped = build.dropped
+
+
+def _newest(rows: QuerySet[Any]) -> int:
+    return rows.aggregate(newest=Max("pk"))["newest"] or 0
 
 
 class LintBlocked(RecipeRefused):
@@ -63,7 +109,13 @@ def freeze(
     `beat` is called with the share that is done. Raises RecipeRefused where no row is left or another person froze at
     the same moment, and LintBlocked where the check blocks and no reason (`override`) is given.
     """
-    projects = source_projects(project, recipe, person)
+    return write_version(FromJudgments(project, recipe, person), person=person, override=override, beat=beat)
+
+
+def write_version(
+    source: RowSource, *, person: User | None, override: str = "", beat: Beat | None = None
+) -> DatasetVersion:
+    """Write what the source gives as a version, or find the one that it already is. Raises as `freeze` does."""
     folder = uuid.uuid4().hex
     path = Path(settings.PREFLOOP_VAR) / "datasets" / folder
     building = path.with_name(f"{folder}.building")
@@ -73,7 +125,7 @@ def freeze(
         building.mkdir(parents=True)
         keep_indexes_in_memory(16)
         with few_collections():
-            written = _Written(building, project, projects, recipe, beat or (lambda share: None))
+            written = _Written(building, source, beat or (lambda share: None))
         if same := written.already():
             return same
         if written.report.blocks and not override.strip():
@@ -114,29 +166,18 @@ def newer_judgments(version: DatasetVersion) -> int:
 class _Written:
     """The files of a version on the way, and what is known of them."""
 
-    def __init__(
-        self, folder: Path, project: Project, projects: list[Project], recipe: Recipe, beat: Beat
-    ) -> None:
-        self._folder, self._project, self._recipe, self._beat = folder, project, recipe, beat
+    def __init__(self, folder: Path, source: RowSource, beat: Beat) -> None:
+        self._folder, self._source, self._beat = folder, source, beat
         self.share: float | None = None  # prompts come in the order of their hashes, which fall evenly
-        self.newest = Judgment.objects.filter(project__in=projects).aggregate(newest=Max("pk"))["newest"] or 0
-        newest_item = Item.objects.filter(project__in=projects).aggregate(newest=Max("pk"))["newest"] or 0
-        build = Build(
-            projects=projects,
-            recipe=recipe,
-            newest=self.newest,
-            newest_item=newest_item,
-            scratch=folder / "signatures",
-            beat=lambda: beat(self.share),
-        )
         self.counts, self._digest = Counts(), hashlib.sha256()
-        lint = Lint(evaluation_material.read(projects, Recipe()) if recipe.decontaminate != RULES else None)
+        lint = Lint(source.material)
+        prompts = source.prompts(folder / "signatures", lambda: beat(self.share))
         with (
-            RowWriter(folder / FILE_NAME, recipe.kind) as writer,
+            RowWriter(folder / FILE_NAME, source.recipe.kind) as writer,
             (folder / JUDGMENTS).open("w", encoding="utf-8") as judgments,
         ):
             judgments.write("row,item,judgment,revision,guideline\n")
-            for prompt in build.prompts():
+            for prompt in prompts:
                 lint.see(prompt)
                 for made in prompt:
                     judgments.writelines(behind(self.counts.rows, made))
@@ -144,7 +185,7 @@ class _Written:
                     writer.add(made.row)
                     self._digest.update(canonical(made.row))
                 self.share = int(prompt[0].row["prompt_hash"][:8], 16) / 16**8
-        self.dropped = {key: count for key, count in sorted(build.dropped.items()) if count}
+        self.dropped = {key: count for key, count in sorted(source.dropped.items()) if count}
         if not self.counts.rows:
             reasons = "; ".join(f"{words}: {count:,}" for words, count in dropped_words(self.dropped))
             raise RecipeRefused(
@@ -160,7 +201,10 @@ class _Written:
     def already(self) -> DatasetVersion | None:
         """The version that has these very rows by this very recipe, of these very judgments."""
         alike = DatasetVersion.objects.filter(
-            project=self._project, content_hash=self.content_hash, recipe=stored(self._recipe)
+            project=self._source.project,
+            content_hash=self.content_hash,
+            recipe=stored(self._source.recipe),
+            parent=self._source.parent,
         )
         behind_these = file_hash(self._folder / JUDGMENTS)
         for version in alike:
@@ -171,20 +215,25 @@ class _Written:
 
     def store(self, folder: str, person: User | None, override: str) -> DatasetVersion:
         """Add the version with its entries, and write its manifest; to be called within a transaction."""
-        last = DatasetVersion.objects.filter(project=self._project).aggregate(last=Max("number"))["last"] or 0
+        source = self._source
+        last = (
+            DatasetVersion.objects.filter(project=source.project).aggregate(last=Max("number"))["last"] or 0
+        )
         version = DatasetVersion.objects.create(
-            project=self._project,
+            project=source.project,
             number=last + 1,
-            kind=self._recipe.kind,
-            recipe=stored(self._recipe),
+            kind=source.recipe.kind,
+            recipe=stored(source.recipe),
             content_hash=self.content_hash,
             file_hash=file_hash(self._folder / FILE_NAME),
             lint=self.report.as_dict(),
             override=override if self.report.blocks else "",
+            parent=source.parent,
+            choice=source.choice,
             splits=self.counts.splits,
             dropped=self.dropped,
             folder=folder,
-            last_judgment_id=self.newest,
+            last_judgment_id=source.newest,
             created_by=person,
         )
         with (self._folder / JUDGMENTS).open(encoding="utf-8") as lines:

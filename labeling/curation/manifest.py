@@ -52,6 +52,10 @@ def entry(line: str) -> tuple[int, int, int | None]:
     return int(row), int(item), int(judgment) if judgment else None
 
 
+def _parent(version: DatasetVersion | None) -> dict[str, str] | None:
+    return None if version is None else {"dataset": str(version), "content_hash": version.content_hash}
+
+
 def write_manifest(folder: Path, version: DatasetVersion, counts: Counts) -> None:
     """Everything that is known of the version; the judgments behind its rows are in a file of their own."""
     guidelines = Guideline.objects.filter(pk__in=[key for key in counts.guidelines if key])
@@ -59,6 +63,8 @@ def write_manifest(folder: Path, version: DatasetVersion, counts: Counts) -> Non
         "dataset": str(version),
         "kind": version.kind,
         "recipe": version.recipe,
+        "parent": _parent(version.parent),
+        "choice": version.choice,
         "content_hash": version.content_hash,
         "file_hash": version.file_hash,
         "splits": version.splits,

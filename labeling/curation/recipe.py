@@ -52,6 +52,7 @@ DROP_WORDS = {
     "other_pair": "the recipe takes other pairs of the ranking",
     "repeated": "the same row is there already",
     "prompt_cap": "the prompt has as many rows as the recipe allows",
+    "not_chosen": "not among the rows that were chosen",
 }
 
 

@@ -21,13 +21,14 @@ def schema(kind: str) -> Any:
     prompt = ("prompt", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())])))
     votes = pa.struct([(name, pa.int32()) for name in ("chosen", "rejected", "tie", "both_bad")])
     pair = [prompt, ("chosen", pa.string()), ("rejected", pa.string())]
-    known = [("soft_label", pa.float64()), ("confidence", pa.float64()), ("votes", votes)]
+    sure = ("confidence", pa.float64())
+    known = [("soft_label", pa.float64()), sure, ("votes", votes)]
     of_kind: dict[str, list[tuple[str, Any]]] = {
         "preference": [*pair, *known],
         "reward": [*pair, *known, ("margin", pa.float64())],
-        "sft": [prompt, ("completion", pa.string()), ("origin", pa.string())],
-        "text": [("text", pa.string()), ("origin", pa.string())],
-        "unpaired": [prompt, ("completion", pa.string()), ("label", pa.bool_())],
+        "sft": [prompt, ("completion", pa.string()), ("origin", pa.string()), sure],
+        "text": [("text", pa.string()), ("origin", pa.string()), sure],
+        "unpaired": [prompt, ("completion", pa.string()), ("label", pa.bool_()), sure],
         "prompts": [prompt],
     }
     ends = [("item", pa.string()), ("prompt_hash", pa.string())]

@@ -170,34 +170,41 @@ def _completions(item: Decided, source: Source, recipe: Recipe) -> Iterator[Made
     for vote in item.votes:
         if vote.kind in WRITING:
             origin = "demonstration" if vote.kind == "demonstration" else "edit"
-            yield _completion(source, source.written[vote.judgment_id], origin, recipe, [vote])
+            yield _completion(source, source.written[vote.judgment_id], origin, 1.0, recipe, [vote])
     if compared := _compared(item):
         lost = {pair.rejected for pair in item.pairs if pair.outcome == "better"}
         won = {pair.chosen for pair in item.pairs if pair.outcome == "better"} - lost
         equal = {side for pair in item.pairs if pair.outcome == TIE for side in (pair.chosen, pair.rejected)}
         if len(won - equal) == 1:
-            yield _completion(source, source.texts[(won - equal).pop()], "best", recipe, compared)
+            (best,) = won - equal
+            sure = min(
+                pair.confidence for pair in item.pairs if pair.outcome == "better" and pair.chosen == best
+            )
+            yield _completion(source, source.texts[best], "best", sure, recipe, compared)
         elif item.pairs:
             outcomes = {pair.outcome for pair in item.pairs}
             yield outcomes.pop() if len(outcomes) == 1 and "better" not in outcomes else "no_best"
 
 
-def _completion(source: Source, text: str, origin: str, recipe: Recipe, votes: list[Vote]) -> Made:
+def _completion(
+    source: Source, text: str, origin: str, confidence: float, recipe: Recipe, votes: list[Vote]
+) -> Made:
+    known = {"origin": origin, "confidence": confidence}
     if recipe.kind == "text":
         whole = "\n\n".join([*(message["content"] for message in source.prompt), text])
-        return Made({"text": whole, "origin": origin}, votes, prompt=source.prompt)
-    return Made({"prompt": source.prompt, "completion": text, "origin": origin}, votes)
+        return Made({"text": whole, **known}, votes, prompt=source.prompt)
+    return Made({"prompt": source.prompt, "completion": text, **known}, votes)
 
 
 def _single(item: Decided, source: Source, recipe: Recipe) -> Iterator[Made | str]:
     """Each response once: good where it wins more than it loses, and what people wrote; its opposite otherwise."""
     for vote in item.votes:
         if vote.kind in WRITING:
-            yield Made(_labelled(source, source.written[vote.judgment_id], good=True), [vote])
+            yield Made(_labelled(source, source.written[vote.judgment_id], 1.0, good=True), [vote])
         if vote.kind == "edit":
-            yield Made(_labelled(source, source.texts[int(vote.label)], good=False), [vote])
+            yield Made(_labelled(source, source.texts[int(vote.label)], 1.0, good=False), [vote])
     score: Counter[int] = Counter()
-    seen: set[int] = set()
+    sure: dict[int, float] = {}  # of each response the least sure pair that it is in
     for pair in item.pairs:
         sides: tuple[int, ...] = (pair.chosen, pair.rejected)
         if pair.outcome == "better":
@@ -211,14 +218,15 @@ def _single(item: Decided, source: Source, recipe: Recipe) -> Iterator[Made | st
         else:
             yield pair.outcome
             continue
-        seen.update(sides)
+        sure |= {side: min(sure.get(side, 1.0), pair.confidence) for side in sides}
     compared = _compared(item)
-    for position in sorted(seen):
+    for position in sorted(sure):
         if score[position]:
-            yield Made(_labelled(source, source.texts[position], good=score[position] > 0), compared)
+            good = score[position] > 0
+            yield Made(_labelled(source, source.texts[position], sure[position], good=good), compared)
         else:
             yield "undecided"
 
 
-def _labelled(source: Source, text: str, *, good: bool) -> Row:
-    return {"prompt": source.prompt, "completion": text, "label": good}
+def _labelled(source: Source, text: str, confidence: float, *, good: bool) -> Row:
+    return {"prompt": source.prompt, "completion": text, "label": good, "confidence": confidence}

@@ -156,11 +156,7 @@ class Votes:
         found = counted_judgments(self._projects, self._recipe, self._newest)
         if self._items is not None:
             found = among(found, "labeling_judgment.item_id", self._items)
-        rows = found.order_by("item__prompt_hash", "item__content_hash", "item", "id")
-        shown = Cast("display_order", TextField())
-        for *values, order in rows.values_list(*COLUMNS, shown).iterator(chunk_size=2000):
-            left = order[1:2] if order[1:2].isdigit() else ""
-            yield Vote._make((*values, left))
+        yield from read_votes(found.order_by("item__prompt_hash", "item__content_hash", "item", "id"))
 
     def _ready(self, prompts: list[list[list[Vote]]]) -> list[list[Judged]]:
         ids = [votes[0].item_id for items in prompts for votes in items]
@@ -203,6 +199,14 @@ class Votes:
         if self._given[vote.person_id] > cap:
             self.dropped["annotator_cap"] += 1
         return self._given[vote.person_id] <= cap
+
+
+def read_votes(judgments: models.QuerySet[Judgment]) -> Iterator[Vote]:
+    """Each of these judgments as a vote, in their order."""
+    shown = Cast("display_order", TextField())
+    for *values, order in judgments.values_list(*COLUMNS, shown).iterator(chunk_size=2000):
+        left = order[1:2] if order[1:2].isdigit() else ""
+        yield Vote._make((*values, left))
 
 
 def withdrawn(projects: Sequence[Project]) -> tuple[list[int], list[int]]:

@@ -17,7 +17,8 @@ class DatasetVersion(AppendOnly):
     """Rows that never change, with the recipe that made them and a hash over their content.
 
     `content_hash` is over the rows, `file_hash` over the bytes of their file. `lint` is the report of the check before
-    the freeze; `override` says why a version was frozen although the check had findings that block.
+    the freeze; `override` says why a version was frozen although the check had findings that block. A version of rows
+    chosen out of another one has that one as its `parent`, and in `choice` how they were chosen.
     """
 
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="dataset_versions")
@@ -28,6 +29,8 @@ class DatasetVersion(AppendOnly):
     file_hash = models.CharField(max_length=64, blank=True)
     lint = models.JSONField(default=dict)
     override = models.TextField(blank=True)
+    parent = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="children")
+    choice = models.JSONField(null=True)
     splits = models.JSONField()
     dropped = models.JSONField()
     folder = models.CharField(max_length=200)
@@ -83,13 +86,20 @@ class DatasetEntry(AppendOnly):
 
 
 class Freeze(Lifecycle):
-    """A recipe on its way to a version. It fails where the check blocks; `lint` then says what was found."""
+    """A recipe on its way to a version. It fails where the check blocks; `lint` then says what was found.
+
+    With a `parent` it is not the judgments that are read but the rows of that version; `keep` has the numbers of those
+    of its training rows that are kept, and `choice` how they were chosen.
+    """
 
     job = "labeling.jobs.run_freeze"
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="freezes")
     recipe = models.JSONField()
     override = models.TextField(blank=True)
+    parent = models.ForeignKey(DatasetVersion, null=True, on_delete=models.PROTECT, related_name="+")
+    keep = models.JSONField(null=True)
+    choice = models.JSONField(null=True)
     version = models.ForeignKey(DatasetVersion, null=True, on_delete=models.PROTECT, related_name="freezes")
     lint = models.JSONField(default=dict)
 

@@ -32,11 +32,15 @@ TYPES = {"jsonl": "application/jsonl", "parquet": "application/vnd.apache.parque
 
 @guarded("view_results")
 def datasets(request: HttpRequest, access: Access) -> HttpResponse:
-    versions = list(DatasetVersion.objects.filter(project=access.project).select_related("created_by"))
+    versions = list(
+        DatasetVersion.objects.filter(project=access.project).select_related("created_by", "parent")
+    )
     # What became nothing is shown until something was frozen after it.
     since = versions[0].created_at if versions else access.project.created_at
     jobs = list(
-        access.project.freezes.filter(version=None, created_at__gt=since).select_related("created_by")
+        access.project.freezes.filter(version=None, created_at__gt=since)
+        .select_related("created_by")
+        .defer("keep")
     )
     context = {
         "versions": versions,
@@ -50,7 +54,8 @@ def datasets(request: HttpRequest, access: Access) -> HttpResponse:
 
 @guarded("view_results")
 def dataset(request: HttpRequest, access: Access, number: int) -> HttpResponse:
-    version = get_object_or_404(DatasetVersion, project=access.project, number=number)
+    versions = DatasetVersion.objects.select_related("parent", "project", "created_by")
+    version = get_object_or_404(versions, project=access.project, number=number)
     paginator: Paginator[dict[str, object]] = Paginator(_Rows(version), SAMPLE)
     try:
         page_obj = paginator.get_page(request.GET.get("page"))

@@ -12,7 +12,7 @@ from django_htmx.http import HttpResponseClientRedirect
 from labeling.access import Access, guarded
 from labeling.curation.describing import checks
 from labeling.curation.forms import DocumentForm, RecipeForm, initial_of
-from labeling.curation.freezes import start_freeze
+from labeling.curation.freezes import freeze_again, start_freeze
 from labeling.curation.lint import LintReport
 from labeling.curation.previewing import Preview, preview
 from labeling.curation.recipe import Recipe, document, read_document, read_recipe
@@ -97,7 +97,7 @@ def _looked_at(access: Access, recipe: Recipe | None, form: Any) -> tuple[Previe
 @guarded("view_results")
 def freeze(request: HttpRequest, access: Access, freeze_id: int) -> HttpResponse:
     """A recipe on its way: progress, the version, or what the check found."""
-    jobs = Freeze.objects.select_related("created_by", "version")
+    jobs = Freeze.objects.select_related("created_by", "version", "parent").defer("keep")
     job = get_object_or_404(jobs, project=access.project, pk=freeze_id)
     if job.version is not None:
         to = reverse("labeling:dataset", args=[access.project.slug, job.version.number])
@@ -124,9 +124,7 @@ def freeze_anyway(request: HttpRequest, access: Access, freeze_id: int) -> HttpR
         return HttpResponse(
             "Write why it should be frozen all the same; it stays with the version.", status=422
         )
-    again = start_freeze(
-        project=access.project, recipe=read_recipe(job.recipe), person=access.person, override=reason
-    )
+    again = freeze_again(job, person=access.person, override=reason)
     return redirect("labeling:freeze", access.project.slug, again.pk)
 
 

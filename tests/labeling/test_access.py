@@ -21,6 +21,7 @@ from labeling.queue import claim_next
 from tests import world
 from tests.training.runs import judged_version, launched, root_checkpoint
 from training import urls as training_urls
+from training.selecting import start_selection
 
 # Everyone's rights, written out once more: a change of the table in access.py has to be meant.
 MAY = {
@@ -77,6 +78,10 @@ PAGES: dict[str, dict[str, str]] = {
     "training:checkpoints": {"get": "view_results"},
     "training:uses": {"get": "review"},
     "training:withdrawals": {"get": "manage", "post": "manage"},
+    "training:choose": {"get": "curate", "post": "curate"},
+    "training:selection": {"get": "view_results"},
+    "training:selection_cancel": {"post": "curate"},
+    "training:selection_freeze": {"post": "curate"},
     "evaluation:dashboard": {"get": "view_results"},
     "evaluation:evaluations": {"get": "view_results", "post": "train"},
     "evaluation:evaluation": {"get": "view_results"},
@@ -120,7 +125,10 @@ def addresses(project: Project) -> dict[str, str]:
     run = launched(project, version)
     suite = create_suite(version=version)
     evaluation = plan_evaluation(project=project, suite=suite, checkpoints=[root_checkpoint()], person=None)
+    choice = start_selection(version=version, checkpoint=root_checkpoint(), values={"k": 2}, person=None)
     numbers: dict[str, list[Any]] = {
+        "choose": [version.number], "selection": [choice.pk], "selection_cancel": [choice.pk],
+        "selection_freeze": [choice.pk],
         "submit": [slot.pk], "skip": [slot.pk], "draft": [slot.pk], "item": [slot.item_id], "import": [batch.pk],
         "review_item": [slot.item_id],
         "import_cancel": [batch.pk], "guideline": [1],

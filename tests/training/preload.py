@@ -12,4 +12,5 @@ import trl.trainer.sft_trainer  # noqa: F401
 import training.recipes.dpo
 import training.recipes.score
 import training.recipes.sft
+import training.recipes.subset
 import training.recipes.tuning  # noqa: F401

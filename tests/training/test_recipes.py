@@ -113,7 +113,7 @@ def enter(method: str, run_dir: str, fault: tuple[str, int, int] | None) -> None
                 os.kill(os.getpid(), fault[2])
 
         contract.Run.event = faulty
-    work = module.work if method == "score" else module.train
+    work = module.work if method in ("score", "subset") else module.train
     os._exit(contract.process([method, run_dir], method, work))
 
 

@@ -1,4 +1,5 @@
 from training.models.registry import BaseModel, Checkpoint
 from training.models.runs import RunEvent, TrainingRun
+from training.models.selections import Selection
 
-__all__ = ["BaseModel", "Checkpoint", "RunEvent", "TrainingRun"]
+__all__ = ["BaseModel", "Checkpoint", "RunEvent", "Selection", "TrainingRun"]

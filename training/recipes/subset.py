@@ -1,0 +1,286 @@
+"""Choose the best rows of a dataset: `python -m training.recipes.subset RUN_DIR`.
+
+RUN_DIR/spec.json: training.specs.SubsetJob. RUN_DIR/rows.jsonl: {"row", "prompt", "response", "messages", "quality"},
+`messages` the prompt's turns and `quality` a number or null. Writes RUN_DIR/picks.jsonl, the k chosen rows in the order
+in which they were chosen, each with why; RUN_DIR/left.jsonl, the best rows that were left out, each with the chosen row
+that stands for it; RUN_DIR/map.jsonl, up to SHOWN rows as points of a plane.
+
+A text's vector is the mean of the model's last hidden states over its tokens. Vectors are kept in the order in which
+they are made, in whole batches, so a stopped run goes on where it was and ends with the same picks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from training.recipes import contract, score
+from training.specs import SubsetJob, parse
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from transformers import PreTrainedTokenizerBase
+
+    Floats = npt.NDArray[np.floating]
+
+SHOWN = 1500  # points of the map
+LEFT = 50  # rows left out that are named
+LOOKED_AT = 5000  # rows by which one choice is compared with others
+DRAWS = 20  # random choices to compare with
+EXCERPT = 300  # characters
+
+Row = dict[str, Any]
+
+
+def work(run: contract.Run) -> None:
+    """Make the vectors, choose, and write result.json."""
+    job = parse(SubsetJob, run.spec)
+    began = time.monotonic()
+    rows = contract.read_lines(run.path / "rows.jsonl")
+    if not job.k < len(rows):
+        raise contract.RecipeFailed(f"{job.k} of {len(rows)} rows leaves none out; choose fewer")
+    reader = Reader(job)
+    texts, cut = reader.encoded([text_of(row, job.text) for row in rows])
+    hard = reader.asked(rows) if job.quality == "difficulty" else []
+    total = len(set(texts)) + len(hard)
+    run.event("start", rows=len(rows), texts=len(set(texts)), total=total)
+    vectors = embedded(run, reader, texts, total)
+    quality, misfits = measured(run, reader, rows, hard, total)
+    run.event("choosing", total, done=total, total=total)
+    result = choose(run, job, rows, vectors, quality)
+    seconds = round(time.monotonic() - began, 1)
+    run.event("end", total, seconds=seconds)
+    run.finish(
+        status="succeeded", rows=len(rows), cut=cut, misfits=misfits, seconds=seconds,
+        environment=contract.environment(), **result,
+    )  # fmt: skip
+
+
+def text_of(row: Row, part: str) -> str:
+    """The text of a row by which it is compared."""
+    return "\n\n".join([row["prompt"], row["response"]]) if part == "both" else str(row[part])
+
+
+class Reader:
+    """The model as a reader of texts."""
+
+    def __init__(self, job: SubsetJob) -> None:
+        from peft import PeftModel
+        from transformers import AutoConfig, AutoTokenizer
+
+        self.batch_size = job.batch_size
+        limit = getattr(AutoConfig.from_pretrained(job.base), "max_position_embeddings", None)
+        self.limit = min(job.max_length, limit) if limit else job.max_length
+        self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(job.base)
+        model: Any = score.load(job.base)
+        self.model = PeftModel.from_pretrained(model, job.adapter).eval() if job.adapter else model
+        self._body = model.base_model  # without the head; an adapter is put into its layers
+
+    def encoded(self, texts: Sequence[str]) -> tuple[list[tuple[int, ...]], int]:
+        """Each text's tokens, and how many texts were cut to the limit."""
+        found: list[tuple[int, ...]] = []
+        cut = 0
+        empty = (self.tokenizer.eos_token_id or 0,)
+        for start in range(0, len(texts), 1000):
+            for ids in self.tokenizer(list(texts[start : start + 1000]))["input_ids"]:
+                cut += len(ids) > self.limit
+                found.append(tuple(ids[: self.limit]) or empty)
+        return found, cut
+
+    def vectors(self, batch: Sequence[tuple[int, ...]]) -> Floats:
+        """[batch, hidden] float32: the mean of the last hidden states over each text's tokens."""
+        import torch
+
+        width = max(len(ids) for ids in batch)
+        device = self._body.device
+        ids = torch.tensor([[*each, *[0] * (width - len(each))] for each in batch], device=device)
+        mask = torch.tensor([[1] * len(each) + [0] * (width - len(each)) for each in batch], device=device)
+        with torch.inference_mode():
+            states = self._body(input_ids=ids, attention_mask=mask).last_hidden_state.float()
+        kept = states * mask[:, :, None]
+        mean: Floats = (kept.sum(dim=1) / mask.sum(dim=1, keepdim=True)).cpu().numpy()
+        return mean
+
+    def asked(self, rows: Sequence[Row]) -> list[score.Request]:
+        """Each row's response after its prompt, in tokens; the longest first."""
+        ends = score.end_ids(self.tokenizer, self.model)
+        asked = [
+            score.encode(
+                self.tokenizer,
+                ends,
+                {"id": str(place), "messages": row["messages"], "completion": row["response"]},
+                self.limit,
+            )
+            for place, row in enumerate(rows)
+        ]
+        return sorted(asked, key=lambda request: (-len(request.ids), int(request.id)))
+
+    def losses(self, batch: list[score.Request]) -> Floats:
+        """[batch, 2]: nats a token of the response after its prompt, and of the response alone."""
+        import numpy as np
+
+        bare = [score.Request(r.id, r.ids[:1] + r.ids[-r.tokens :], r.tokens, truncated=False) for r in batch]
+        tokens = np.array([request.tokens for request in batch])
+        sums = [score.log_probabilities(self.model, requests) for requests in (batch, bare)]
+        return -np.array(sums, dtype=np.float32).T / tokens[:, None]
+
+
+class Kept:
+    """Arrays of float32 on disk, appended batch by batch; what a killed process left half is done again."""
+
+    def __init__(self, path: Path, width: int, batch: int) -> None:
+        self._path, self._width = path, width
+        whole = (path.stat().st_size if path.exists() else 0) // (4 * width * batch)
+        self.count = whole * batch
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        os.truncate(self._fd, self.count * 4 * width)
+        os.lseek(self._fd, 0, os.SEEK_END)
+
+    def add(self, values: Floats) -> None:
+        import numpy as np
+
+        with os.fdopen(os.dup(self._fd), "wb") as file:
+            file.write(np.ascontiguousarray(values, dtype=np.float32).tobytes())
+        self.count += len(values)
+
+    def all(self) -> Floats:
+        """[n, width] in the order in which they were added."""
+        import numpy as np
+
+        os.close(self._fd)
+        return np.fromfile(self._path, dtype=np.float32).reshape(-1, self._width)
+
+
+def embedded(run: contract.Run, reader: Reader, texts: list[tuple[int, ...]], total: int) -> Floats:
+    """[rows, hidden]; equal texts are read once."""
+    import numpy as np
+
+    ordered = sorted(set(texts), key=lambda ids: (-len(ids), ids))
+    width = len(reader.vectors(ordered[-1:])[0])
+    kept = Kept(run.path / "vectors.f32", width, reader.batch_size)
+    for batch in batches(ordered, kept.count, reader.batch_size):
+        run.stop_if_asked()
+        kept.add(reader.vectors(batch))
+        run.event("progress", kept.count, done=kept.count, total=total)
+    place = {ids: number for number, ids in enumerate(ordered)}
+    vectors = kept.all()
+    if not np.isfinite(vectors).all():
+        raise contract.RecipeFailed("the model gives vectors that are not numbers; choose another model")
+    return vectors[[place[ids] for ids in texts]]
+
+
+def measured(
+    run: contract.Run, reader: Reader, rows: list[Row], hard: list[score.Request], total: int
+) -> tuple[Floats, int]:
+    """Each row's quality as it is, and how many rows do not fit their prompts.
+
+    A row's difficulty is the perplexity of its response after the prompt over that of the response alone (Li et al.
+    2024, arXiv 2402.00530). From 1 on the prompt does not help: the response is to something else, and comes last.
+    """
+    import numpy as np
+
+    if not hard:
+        return np.array([row["quality"] for row in rows], dtype=np.float64), 0
+    kept = Kept(run.path / "losses.f32", 2, reader.batch_size)
+    before = total - len(hard)
+    for batch in batches(hard, kept.count, reader.batch_size):
+        run.stop_if_asked()
+        kept.add(reader.losses(batch))
+        run.event("progress", before + kept.count, done=before + kept.count, total=total)
+    after, alone = kept.all().T
+    difficulty = np.empty(len(rows))
+    difficulty[[int(request.id) for request in hard]] = np.exp(after - alone)
+    misfit = difficulty >= 1
+    return np.where(misfit, np.nan, difficulty), int(misfit.sum())
+
+
+def batches(ordered: Sequence[Any], start: int, size: int) -> Iterator[list[Any]]:
+    for at in range(start, len(ordered), size):
+        yield list(ordered[at : at + size])
+
+
+def choose(
+    run: contract.Run, job: SubsetJob, rows: list[Row], vectors: Floats, quality: Floats
+) -> dict[str, Any]:
+    """Write the picks, what was left out, and the map; return how the choice compares with random ones."""
+    import numpy as np
+
+    from training.recipes import choosing
+
+    units, places = choosing.unit(vectors), choosing.ranked(quality)
+    weight = 0.0 if job.quality == "none" else job.weight
+    if job.algorithm == "kmeans":
+        picks = choosing.kmeans(units, places, job.k, weight=weight, seed=job.seed)
+    else:
+        picks = choosing.farthest(units, places, job.k, weight=weight)
+    run.stop_if_asked()
+    chosen = [pick.row for pick in picks]
+    near, distance = choosing.nearest_chosen(units, chosen)
+    lines = []
+    for pick in picks:
+        why = {"score": pick.score, "place": pick.quality, "distance": pick.distance, "group": pick.group}
+        stood_by = None if pick.near is None else rows[pick.near]["row"]
+        lines.append(described(rows[pick.row], quality[pick.row]) | why | {"near": stood_by})
+    write_lines(run.path / "picks.jsonl", lines)
+    taken = np.zeros(len(rows), dtype=bool)
+    taken[chosen] = True
+    best = [int(row) for row in np.argsort(-places, kind="stable") if not taken[row]][:LEFT]
+    left = [
+        described(rows[row], quality[row])
+        | {"place": float(places[row]), "distance": float(distance[row]), "near": rows[near[row]]["row"]}
+        for row in best
+    ]
+    write_lines(run.path / "left.jsonl", left)
+    random = np.random.default_rng(job.seed)
+    write_lines(run.path / "map.jsonl", mapped(rows, units, taken, random))
+    looked_at = random.permutation(len(rows))[:LOOKED_AT]
+    drawn = [random.choice(len(rows), size=job.k, replace=False) for _ in range(DRAWS)]
+    return {
+        "chosen": len(picks),
+        "reach": choosing.reach(units, chosen, looked_at),
+        "reach_random": [choosing.reach(units, draw.tolist(), looked_at) for draw in drawn],
+        "place": float(places[chosen].mean()),
+        "place_random": [float(places[draw].mean()) for draw in drawn],
+        "dimensions": int(vectors.shape[1]),
+    }
+
+
+def mapped(rows: list[Row], units: Floats, taken: Any, random: Any) -> list[dict[str, Any]]:
+    """Points of up to SHOWN rows, half of them chosen where there are as many; in the order of the rows."""
+    import numpy as np
+
+    from training.recipes import choosing
+
+    inside, outside = (random.permutation(np.flatnonzero(mask)) for mask in (taken, ~taken))
+    some = min(len(inside), max(SHOWN // 2, SHOWN - len(outside)))
+    shown = np.sort(np.concatenate([inside[:some], outside[: SHOWN - some]]))
+    return [
+        {"row": rows[row]["row"], "x": float(x), "y": float(y), "chosen": bool(taken[row])}
+        for row, (x, y) in zip(shown, choosing.map_of(units[shown]), strict=True)
+    ]
+
+
+def described(row: Row, quality: float) -> dict[str, Any]:
+    """What is told of a row: its number, its quality, and the beginnings of its texts."""
+    return {
+        "row": row["row"],
+        "quality": float(quality),
+        "prompt": row["prompt"][:EXCERPT],
+        "response": row["response"][:EXCERPT],
+    }
+
+
+def write_lines(path: Path, lines: list[dict[str, Any]]) -> None:
+    contract.write_whole(
+        path, "".join(json.dumps(contract.plain(line), ensure_ascii=False) + "\n" for line in lines)
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(contract.process(sys.argv, "subset", work))
