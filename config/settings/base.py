@@ -180,6 +180,7 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "io"
 CELERY_TASK_ROUTES = {
     "training.jobs.drive_run": {"queue": "train"},
+    "training.jobs.choose_rows": {"queue": "train"},
     "evaluation.jobs.drive_evaluation": {"queue": "eval"},
     "*.jobs.*": {"queue": "io"},
 }

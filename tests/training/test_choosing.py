@@ -28,6 +28,7 @@ def test_places_share_ties_and_put_the_unknown_last() -> None:
     assert choosing.ranked(np.array([2.0, 2.0, 1.0])).tolist() == [0.75, 0.75, 0.0]
     assert choosing.ranked(np.array([np.nan, 5.0, np.nan])).tolist() == [0.25, 1.0, 0.25]
     assert choosing.ranked(np.array([7.0])).tolist() == [0.0]
+    assert choosing.worse(np.array([2.0, 2.0, np.nan, 5.0, np.nan])).tolist() == [0.5, 0.5, 0.0, 1.0, 0.0]
 
 
 def test_vectors_lose_what_all_have_in_common() -> None:

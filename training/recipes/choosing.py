@@ -58,6 +58,12 @@ def ranked(values: Floats) -> Floats:
     return ((2 * last - counts + 1) / 2)[place] / max(len(values) - 1, 1)
 
 
+def worse(values: Floats) -> Floats:
+    """[n] → the share of the others that are lower than each value, 0 to 1; nan is lower than any number."""
+    known = np.where(np.isnan(values), -np.inf, values)
+    return np.searchsorted(np.sort(known), known, side="left") / max(len(values) - 1, 1)
+
+
 def farthest(
     vectors: Floats, quality: Floats, k: int, *, weight: float, before: Sequence[int] = ()
 ) -> list[Pick]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.floating]
 
 SHOWN = 1500  # points of the map
-LEFT = 50  # rows left out that are named
+LEFT = 20  # rows left out that are named
 LOOKED_AT = 5000  # rows by which one choice is compared with others
 DRAWS = 20  # random choices to compare with
 EXCERPT = 300  # characters
@@ -213,7 +213,7 @@ def choose(
 
     from training.recipes import choosing
 
-    units, places = choosing.unit(vectors), choosing.ranked(quality)
+    units, places, worse = choosing.unit(vectors), choosing.ranked(quality), choosing.worse(quality)
     weight = 0.0 if job.quality == "none" else job.weight
     if job.algorithm == "kmeans":
         picks = choosing.kmeans(units, places, job.k, weight=weight, seed=job.seed)
@@ -224,16 +224,17 @@ def choose(
     near, distance = choosing.nearest_chosen(units, chosen)
     lines = []
     for pick in picks:
-        why = {"score": pick.score, "place": pick.quality, "distance": pick.distance, "group": pick.group}
-        stood_by = None if pick.near is None else rows[pick.near]["row"]
-        lines.append(described(rows[pick.row], quality[pick.row]) | why | {"near": stood_by})
+        why = {"score": pick.score, "distance": pick.distance, "group": pick.group}
+        near_row = None if pick.near is None else rows[pick.near]["row"]
+        known = described(rows[pick.row], quality[pick.row], worse[pick.row])
+        lines.append(known | why | {"near": near_row})
     write_lines(run.path / "picks.jsonl", lines)
     taken = np.zeros(len(rows), dtype=bool)
     taken[chosen] = True
     best = [int(row) for row in np.argsort(-places, kind="stable") if not taken[row]][:LEFT]
     left = [
-        described(rows[row], quality[row])
-        | {"place": float(places[row]), "distance": float(distance[row]), "near": rows[near[row]]["row"]}
+        described(rows[row], quality[row], worse[row])
+        | {"distance": float(distance[row]), "near": rows[near[row]]["row"]}
         for row in best
     ]
     write_lines(run.path / "left.jsonl", left)
@@ -245,8 +246,8 @@ def choose(
         "chosen": len(picks),
         "reach": choosing.reach(units, chosen, looked_at),
         "reach_random": [choosing.reach(units, draw.tolist(), looked_at) for draw in drawn],
-        "place": float(places[chosen].mean()),
-        "place_random": [float(places[draw].mean()) for draw in drawn],
+        "worse": float(worse[chosen].mean()),
+        "worse_random": [float(worse[draw].mean()) for draw in drawn],
         "dimensions": int(vectors.shape[1]),
     }
 
@@ -266,11 +267,12 @@ def mapped(rows: list[Row], units: Floats, taken: Any, random: Any) -> list[dict
     ]
 
 
-def described(row: Row, quality: float) -> dict[str, Any]:
-    """What is told of a row: its number, its quality, and the beginnings of its texts."""
+def described(row: Row, quality: float, worse: float) -> dict[str, Any]:
+    """What is told of a row: its number, its quality, the share of rows that are worse, and how its texts begin."""
     return {
         "row": row["row"],
         "quality": float(quality),
+        "worse": float(worse),
         "prompt": row["prompt"][:EXCERPT],
         "response": row["response"][:EXCERPT],
     }

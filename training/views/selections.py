@@ -59,7 +59,7 @@ def _settings(request: HttpRequest, earlier: Any) -> dict[str, Any]:
 
 def _words(selection: Selection) -> str:
     spec = selection.spec
-    return f"{spec['k']:,} rows {QUALITIES[spec['quality']]}, {spec['weight']:.0%} quality"
+    return f"{spec['k']:,} rows {QUALITIES[spec['quality']]}"
 
 
 @guarded("view_results")
@@ -94,7 +94,7 @@ def _chosen(request: HttpRequest, found: Selection) -> dict[str, Any]:
         "picks": list(enumerate(page_obj.object_list, start=page_obj.start_index())),
         "page_obj": page_obj,
         "left": lines(found, "left"),
-        "random": {name: _around(result[f"{name}_random"]) for name in ("reach", "place")},
+        "random": {name: _around(result[f"{name}_random"]) for name in ("reach", "worse")},
         "map": choice_map(lines(found, "map"), chosen=result["chosen"], rows=result["rows"]),
         "curve": distance_chart(curve),
         "versions": DatasetVersion.objects.filter(
@@ -110,8 +110,8 @@ def _around(draws: Sequence[float]) -> dict[str, float]:
 def _facts(found: Selection) -> list[tuple[str, str]]:
     spec = found.spec
     return [
-        ("Quality", f"a good row is one {QUALITIES[spec['quality']]}; it weighs {spec['weight']:.0%}"),
-        ("Diversity", f"{ALGORITHMS[spec['algorithm']].lower()}, by {TEXTS[spec['text']]}"),
+        ("Good rows", f"those {QUALITIES[spec['quality']]}; quality weighs {spec['weight'] * 100:g} %"),
+        ("Unlike rows", f"{ALGORITHMS[spec['algorithm']].lower()}, by {TEXTS[spec['text']]}"),
         ("Read by", f"{found.checkpoint.name}, up to {spec['max_length']:,} tokens of a text"),
     ]
 
