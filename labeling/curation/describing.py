@@ -90,9 +90,12 @@ def _splitting(recipe: Any) -> Iterator[str]:
     if recipe.validation_share:
         held += f" and {recipe.validation_share:.0%} for choosing a checkpoint"
     yield f"{held} (seed {recipe.seed}); all rows of one prompt are on one side{near}."
-    what = {"ngram": "13 words in a row with", "minhash": "nearly the same prompt as"}
-    rules = ["an equal prompt to", *(what[rule] for rule in recipe.decontaminate)]
-    yield f"Rows with {' or '.join(rules)} one that is used for evaluation are not trained on."
+    what = {
+        "ngram": "that share 13 words in a row with such a prompt",
+        "minhash": "whose prompt is nearly such a one",
+    }
+    rules = ["rows whose prompt is used for evaluation", *(what[rule] for rule in recipe.decontaminate)]
+    yield f"Not trained on: {', '.join(rules[:-1])}{' or ' if rules[1:] else ''}{rules[-1]}."
 
 
 @dataclass(frozen=True, slots=True)

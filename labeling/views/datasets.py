@@ -55,6 +55,7 @@ def datasets(request: HttpRequest, access: Access) -> HttpResponse:
 @guarded("view_results")
 def dataset(request: HttpRequest, access: Access, number: int) -> HttpResponse:
     versions = DatasetVersion.objects.select_related("parent", "project", "created_by")
+    versions = versions.prefetch_related("training_runs", "children")
     version = get_object_or_404(versions, project=access.project, number=number)
     paginator: Paginator[dict[str, object]] = Paginator(_Rows(version), SAMPLE)
     try:

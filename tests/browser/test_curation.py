@@ -90,3 +90,24 @@ def test_without_scripts_a_recipe_is_checked_and_frozen_too(chromium: Browser, s
     page.locator("#preview button").click()
     expect(page.locator("h1")).not_to_have_text("New version")
     page.context.close()
+
+
+def test_emma_chooses_the_best_rows_and_sees_why_before_she_freezes_them(page: Page, site: str) -> None:
+    let_in(page.context, site, "emma")
+    page.goto(f"{site}/p/{world.SLUG}/datasets/1/")
+    page.get_by_role("link", name="Choose the best rows").click()
+    page.get_by_label("How many rows").fill("6")
+    page.get_by_label("Weight of quality").fill("25")
+    page.get_by_role("button", name="Choose").click()
+    expect(page.locator("h1")).to_contain_text("6 of", timeout=PATIENCE)
+    expect(page.locator("#picks-title ~ .table-wrap tbody tr")).to_have_count(6)
+    expect(page.locator("#choice-map canvas, #choice-map svg").first).to_be_visible()
+    for width, theme in ((1280, "light"), (390, "dark")):
+        page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+        page.set_viewport_size({"width": width, "height": 900})
+        assert complaints(page, width) == []
+
+    page.get_by_role("button", name="Freeze these rows").click()
+    expect(page.locator(".notice").first).to_contain_text("Rows chosen out of version 1", timeout=PATIENCE)
+    page.get_by_role("link", name="which, and why").click()
+    expect(page.locator(".notice")).to_contain_text("Frozen as version")

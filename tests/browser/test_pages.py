@@ -20,6 +20,7 @@ PAGES = [
     "agreement/",
     "datasets/",
     "datasets/1/",
+    "datasets/1/choose/",
     "datasets/1/rows/0/",
     "datasets/new/",
     "datasets/new/?as=yaml",

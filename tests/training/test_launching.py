@@ -160,3 +160,10 @@ def test_a_version_of_another_kind_than_the_method_reads_is_refused_with_what_it
     with pytest.raises(Refused, match="rows of the kind prompts, which can be given as prompts, not as sft"):
         launched(project, prompts)
     launched(project, world.frozen(project, kind="sft", test_share=0))
+
+
+def test_the_page_of_a_version_names_the_runs_that_trained_on_it(project: Project, leo: User) -> None:
+    run = launched(project)
+    page = world.sign_in(leo).get(reverse("labeling:dataset", args=[project.slug, 1])).text
+    assert reverse("training:run", args=[project.slug, run.pk]) in page
+    assert "nothing yet" not in page
