@@ -101,7 +101,7 @@ def test_emma_chooses_the_best_rows_and_sees_why_before_she_freezes_them(page: P
     page.get_by_role("button", name="Choose").click()
     expect(page.locator("h1")).to_contain_text("6 of", timeout=PATIENCE)
     expect(page.locator("#picks-title ~ .table-wrap tbody tr")).to_have_count(6)
-    expect(page.locator("#choice-map canvas, #choice-map svg").first).to_be_visible()
+    expect(page.locator("#choice-map canvas, #choice-map svg").first).to_be_visible(timeout=PATIENCE)
     for width, theme in ((1280, "light"), (390, "dark")):
         page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
         page.set_viewport_size({"width": width, "height": 900})
@@ -110,4 +110,4 @@ def test_emma_chooses_the_best_rows_and_sees_why_before_she_freezes_them(page: P
     page.get_by_role("button", name="Freeze these rows").click()
     expect(page.locator(".notice").first).to_contain_text("Rows chosen out of version 1", timeout=PATIENCE)
     page.get_by_role("link", name="which, and why").click()
-    expect(page.locator(".notice")).to_contain_text("Frozen as version")
+    expect(page.locator(".notice").first).to_contain_text("Frozen as version")
