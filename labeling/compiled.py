@@ -24,7 +24,7 @@ class Param(Expression):
     def __init__(self, name: str, like: "Field[Any, Any]") -> None:
         super().__init__(output_field=like)
         self.name, self._like = name, like
-        self._plain = like.get_internal_type() in AS_IT_IS or "Integer" in like.get_internal_type()
+        self.is_plain = like.get_internal_type() in AS_IT_IS or "Integer" in like.get_internal_type()
 
     def as_sql(self, compiler: Any, connection: Any) -> Any:
         return "%s", [self]
@@ -35,7 +35,7 @@ class Param(Expression):
 
     def ready(self, value: Any, connection: Any) -> Any:
         """A value as the database takes it: whole numbers and texts as they are."""
-        return value if self._plain or value is None else self._like.get_db_prep_save(value, connection)
+        return value if self.is_plain or value is None else self._like.get_db_prep_save(value, connection)
 
 
 def param(name: str, model: type[Model], field: str = "") -> Param:
@@ -245,26 +245,32 @@ def insert_many(like: Model, names: Sequence[str], rows: Iterable[Sequence[Any]]
     than `bulk_create`, which makes an object of each row and a statement of each thousand parameters. Raises
     IntegrityError; keys are not returned."""
     connection = connections[DEFAULT_DB_ALIAS]
-    primary = {like._meta.pk.attname} - set(names)
-    fields: list[Any] = [field for field in like._meta.concrete_fields if field.attname not in primary]
-    constant = [field.get_db_prep_save(field.pre_save(like, add=True), connection) for field in fields]
-    place = {field.attname: number for number, field in enumerate(fields)}
-    given = [(place[name], Param(name, _valued(fields[place[name]]))) for name in names]
-    filled = []
-    for row in rows:
-        line = constant.copy()
-        for (number, each), value in zip(given, row, strict=True):
-            line[number] = each.ready(value, connection)
-        filled.append(line)
+    by_name = {field.attname: field for field in like._meta.concrete_fields if not field.primary_key}
+    if like._meta.pk.attname in names:
+        by_name[like._meta.pk.attname] = like._meta.pk
+    given: list[Any] = [by_name.pop(name) for name in names]
+    constant = [
+        field.get_db_prep_save(field.pre_save(like, add=True), connection) for field in by_name.values()
+    ]
+    params = [Param(field.attname, _valued(field)) for field in given]
+    if all(param.is_plain for param in params):
+        filled = [(*constant, *row) for row in rows]
+    else:
+        filled = [
+            (*constant, *(each.ready(value, connection) for each, value in zip(params, row, strict=True)))
+            for row in rows
+        ]
     quote = connection.ops.quote_name
-    target = f"{quote(like._meta.db_table)} ({', '.join(quote(field.column) for field in fields)})"
+    columns = ", ".join(quote(field.column) for field in (*by_name.values(), *given))
+    target = f"{quote(like._meta.db_table)} ({columns})"
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             with connection.wrap_database_errors, cursor.copy(f"COPY {target} FROM STDIN") as copy:
                 for line in filled:
                     copy.write_row(line)
         else:
-            cursor.executemany(f"INSERT INTO {target} VALUES ({', '.join(['%s'] * len(fields))})", filled)  # noqa: S608
+            places = ", ".join(["%s"] * (len(constant) + len(given)))
+            cursor.executemany(f"INSERT INTO {target} VALUES ({places})", filled)  # noqa: S608
 
 
 def instance(model: type[models.Model], names: Sequence[str], row: Sequence[Any]) -> Any:

@@ -136,7 +136,7 @@ class Lint:
                 if not vote.judgment_id:
                     continue  # a prompt rests on nobody's judgment
                 self._people[vote.person_id] += 1
-                if vote.left and vote.label in SIDES and vote.kind == "pairwise":
+                if vote.left in SIDES and vote.label in SIDES and vote.kind == "pairwise":
                     left, shown = left + (vote.label == vote.left), shown + 1
         self._longer.add(longer, pairs)
         self._left.add(left, shown)

@@ -60,14 +60,12 @@ def rows_of(item: Decided, source: Source, recipe: Recipe) -> Iterator[Made | st
     """The rows of an item without their split, or the reason why a part of it gives none."""
     kind = recipe.kind
     if kind in PAIRED:
-        made = _pairs(item, source, recipe)
-    elif kind == "unpaired":
-        made = _single(item, source, recipe)
-    elif kind == "prompts":
-        made = iter([Made({"prompt": source.prompt}, item.votes)])
-    else:
-        made = _completions(item, source, recipe)
-    yield from made
+        return _pairs(item, source, recipe)
+    if kind == "unpaired":
+        return _single(item, source, recipe)
+    if kind == "prompts":
+        return iter([Made({"prompt": source.prompt}, item.votes)])
+    return _completions(item, source, recipe)
 
 
 def canonical(row: Row) -> bytes:
@@ -124,12 +122,12 @@ def _pairs(item: Decided, source: Source, recipe: Recipe) -> Iterator[Made | str
             row = _pair(
                 source, source.written[vote.judgment_id], source.texts[int(vote.label)], EDITED, 1.0, 1.0
             )
-            yield from _with_margin(row, recipe, None, [vote])
+            yield _with_margin(row, recipe, None, [vote])
     for pair in item.pairs:
         chosen, rejected = source.texts[pair.chosen], source.texts[pair.rejected]
         if pair.outcome == "better":
             row = _pair(source, chosen, rejected, pair.votes, pair.soft_label, pair.confidence)
-            yield from _with_margin(row, recipe, pair.margin, compared)
+            yield _with_margin(row, recipe, pair.margin, compared)
         elif pair.outcome == TIE and recipe.ties == "both":
             for one, two in ((chosen, rejected), (rejected, chosen)):
                 yield Made(_pair(source, one, two, pair.votes, 0.5, pair.confidence), compared)
@@ -150,13 +148,10 @@ def _pair(
     }
 
 
-def _with_margin(row: Row, recipe: Recipe, margin: float | None, votes: list[Vote]) -> Iterator[Made | str]:
+def _with_margin(row: Row, recipe: Recipe, margin: float | None, votes: list[Vote]) -> Made | str:
     if recipe.kind == "preference":
-        yield Made(row, votes)
-    elif margin is None:
-        yield "no_strength"
-    else:
-        yield Made({**row, "margin": margin}, votes)
+        return Made(row, votes)
+    return "no_strength" if margin is None else Made({**row, "margin": margin}, votes)
 
 
 def _compared(item: Decided) -> list[Vote]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from django.db import models
 from django.db.models import Exists, OuterRef, TextField
-from django.db.models.functions import Cast
+from django.db.models.functions import Cast, Substr
 
 from labeling.compiled import among
 from labeling.curation.recipe import PAIRED, Recipe
@@ -35,9 +35,10 @@ TAKEN = {
     **dict.fromkeys(PAIRED, (*COMPARING, "edit")),
     **dict.fromkeys(("sft", "text", "unpaired"), (*COMPARING, *WRITING)),
 }
+SYNTHETIC = Cast("item__synthetic", models.IntegerField())  # SQLite's own value: the ORM would convert each
 COLUMNS = (
     *("item_id", "item__content_hash", "item__prompt_hash", "item__project__slug"),
-    *("item__licence", "item__synthetic", "id", "revision", "person_id", "guideline_id"),
+    *("item__licence", SYNTHETIC, "id", "revision", "person_id", "guideline_id"),
     *("kind", "label", "strength", "assignment__review"),
 )
 
@@ -50,7 +51,7 @@ class Vote(NamedTuple):
     prompt_hash: str
     project: str
     licence: str
-    synthetic: bool
+    synthetic: int
     judgment_id: int
     revision: int
     person_id: int
@@ -59,7 +60,7 @@ class Vote(NamedTuple):
     label: str
     strength: int | None
     review: str
-    left: str  # the position that stood on the left of a comparison; "" where that is not known
+    left: str  # the position that stood on the left of a comparison; not a digit where that is not known
 
 
 class Judged(NamedTuple):
@@ -203,10 +204,8 @@ class Votes:
 
 def read_votes(judgments: models.QuerySet[Judgment]) -> Iterator[Vote]:
     """Each of these judgments as a vote, in their order."""
-    shown = Cast("display_order", TextField())
-    for *values, order in judgments.values_list(*COLUMNS, shown).iterator(chunk_size=2000):
-        left = order[1:2] if order[1:2].isdigit() else ""
-        yield Vote._make((*values, left))
+    left = Substr(Cast("display_order", TextField()), 2, 1)
+    yield from map(Vote._make, judgments.values_list(*COLUMNS, left).iterator(chunk_size=2000))
 
 
 def withdrawn(projects: Sequence[Project]) -> tuple[list[int], list[int]]:
