@@ -7,10 +7,12 @@ last those on all rows of a prompt.
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 
 from django.db.models import Exists, OuterRef
 
+from labeling.compiled import among
 from labeling.curation import evaluation_material, pairing
 from labeling.curation.modelling import chances_by_item
 from labeling.curation.recipe import Recipe
@@ -30,13 +32,15 @@ from labeling.curation.votes import CHUNK, Judged, Vote, Votes, prompts_of, refu
 from labeling.models import Item, Judgment, Project
 
 NOBODY = (0, 0, 0, None, "", "", None, "", "")  # what a vote says of a judgment, for an item that needs none
+SAID = attrgetter("kind", "label", "strength")
 REMEMBERED = 10_000  # ways in which the votes on an item may fall whose outcome is decided once
 
 
 class Build:
     """One pass over the judgments of the projects up to `newest`, or on these `items` only.
 
-    `dropped` grows as rows are taken. Near-duplicates are grouped in the folder `scratch`; without it they are not.
+    `dropped` grows as rows are taken. Near-duplicates are grouped in the folder `scratch`; of `texts_seen` prompts
+    `most_alike` are in the largest group.
     """
 
     def __init__(
@@ -46,7 +50,7 @@ class Build:
         recipe: Recipe,
         newest: int,
         newest_item: int,
-        scratch: Path | None,
+        scratch: Path,
         items: Sequence[int] | None = None,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
@@ -55,10 +59,11 @@ class Build:
         self._projects, self._recipe = projects, recipe
         self._newest, self._newest_item, self._items = newest, newest_item, items
         self._beat = beat  # called at least every few seconds
-        self._decisions: dict[tuple[object, ...], list[pairing.Decision | str]] = {}
+        self._decisions: dict[tuple[object, ...], tuple[list[pairing.Decision], list[str]]] = {}
         self._material = evaluation_material.read(projects, recipe)
         self._count = counter(recipe.tokenizer)
-        self._groups = self._alike(scratch) if scratch is not None else {}
+        self.texts_seen = self.most_alike = 0
+        self._groups = self._alike(scratch)
 
     def prompts(self) -> Iterator[list[Made]]:
         """The rows of every prompt, each with the judgments behind it."""
@@ -97,16 +102,18 @@ class Build:
 
     def _decide(self, item: Judged, model: Mapping[int, pairing.ByPair]) -> Decided:
         chances = model.get(item.item_id)
-        said = (item.settled, *((vote.kind, vote.label, vote.strength) for vote in item.votes))
-        outcomes = self._decisions.get(said) if chances is None else None
-        if outcomes is None:
-            outcomes = list(pairing.decisions(item.votes, self._recipe, item.settled, chances))
+        said = (item.settled, *map(SAID, item.votes))
+        outcome = self._decisions.get(said) if chances is None else None
+        if outcome is None:
+            found = list(pairing.decisions(item.votes, self._recipe, item.settled, chances))
+            outcome = (
+                [each for each in found if not isinstance(each, str)],
+                [each for each in found if isinstance(each, str)],
+            )
             if chances is None and len(self._decisions) < REMEMBERED:
-                self._decisions[said] = outcomes
-        for outcome in outcomes:
-            if isinstance(outcome, str):
-                self.dropped[outcome] += 1
-        pairs = [outcome for outcome in outcomes if not isinstance(outcome, str)]
+                self._decisions[said] = outcome
+        pairs, reasons = outcome
+        self.dropped.update(reasons)
         return Decided(item.item_id, item.votes, pairs)
 
     def _prompts(self) -> Iterator[list[list[Decided]]]:
@@ -209,11 +216,15 @@ class Build:
         recipe = self._recipe
         if recipe.near_duplicates is None or not (recipe.test_share or recipe.validation_share):
             return {}
-        return alike(self._texts(), recipe.near_duplicates, scratch, self._beat)
+        groups = alike(self._texts(), recipe.near_duplicates, scratch, self._beat)
+        self.most_alike = 1 + max(Counter(groups.values()).values(), default=0)
+        return groups
 
     def _texts(self) -> Iterator[tuple[str, str]]:
         """The text of each prompt, once, in the order of their hashes."""
         rows = Item.objects.filter(project__in=self._projects, pk__lte=self._newest_item)
+        if self._items is not None:
+            rows = among(rows, "labeling_item.id", self._items)
         if self._recipe.kind != "prompts":
             rows = rows.filter(Exists(Judgment.objects.filter(item=OuterRef("pk"), pk__lte=self._newest)))
         pairs = rows.order_by("prompt_hash", "content_hash", "pk").values_list("prompt_hash", "messages")
@@ -221,4 +232,5 @@ class Build:
         for number, (prompt_hash, group) in enumerate(prompts):
             if number % CHUNK == 0:
                 self._beat()
+            self.texts_seen += 1
             yield prompt_hash, prompt_text(next(group)[1])

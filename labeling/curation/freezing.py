@@ -168,23 +168,24 @@ class _Written:
 
     def __init__(self, folder: Path, source: RowSource, beat: Beat) -> None:
         self._folder, self._source, self._beat = folder, source, beat
-        self.share: float | None = None  # prompts come in the order of their hashes, which fall evenly
+        self._at = ""  # the hash of the prompt at hand
         self.counts, self._digest = Counts(), hashlib.sha256()
-        lint = Lint(source.material)
-        prompts = source.prompts(folder / "signatures", lambda: beat(self.share))
+        recipe = source.recipe
+        lint = Lint(source.material, holds_out=recipe.test_share + recipe.validation_share > 0)
+        prompts = source.prompts(folder / "signatures", lambda: beat(self._share()))
         with (
-            RowWriter(folder / FILE_NAME, source.recipe.kind) as writer,
+            RowWriter(folder / FILE_NAME, recipe.kind) as writer,
             (folder / JUDGMENTS).open("w", encoding="utf-8") as judgments,
         ):
             judgments.write("row,item,judgment,revision,guideline\n")
             for prompt in prompts:
                 lint.see(prompt)
                 for made in prompt:
-                    judgments.writelines(behind(self.counts.rows, made))
+                    judgments.write(behind(self.counts.rows, made))
                     self.counts.add(made)
                     writer.add(made.row)
                     self._digest.update(canonical(made.row))
-                self.share = int(prompt[0].row["prompt_hash"][:8], 16) / 16**8
+                self._at = prompt[0].row["prompt_hash"]
         self.dropped = {key: count for key, count in sorted(source.dropped.items()) if count}
         if not self.counts.rows:
             reasons = "; ".join(f"{words}: {count:,}" for words, count in dropped_words(self.dropped))
@@ -193,6 +194,10 @@ class _Written:
                 "relax the rule that drops most, or let people judge more items."
             )
         self.report = lint.report()
+
+    def _share(self) -> float | None:
+        """What is done: prompts come in the order of their hashes, which fall evenly."""
+        return int(self._at[:8], 16) / 16**8 if self._at else None
 
     @property
     def content_hash(self) -> str:

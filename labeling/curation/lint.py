@@ -21,13 +21,14 @@ SHOWN = 50  # rows that a report names of each finding
 LONGER_LIMIT = 0.7  # share of pairs in which the chosen response is the longer one
 LEFT_LOW, LEFT_HIGH = 0.45, 0.55
 PERSON_LIMIT = 0.5  # share of the judgments that one person gave
-ENOUGH = 30  # pairs or judgments from which on a share says something
+ENOUGH = 30  # rows, pairs or judgments from which on a share says something
 
 WORDS = {
     "identical": "chosen and rejected are the same text",
     "empty": "a response is empty",
     "truncated": "a response breaks off in the middle of a sentence or of code",
     "split": "the same prompt is in two splits",
+    "one_split": "all rows are in one split: there are few prompts, or nearly all of them are alike",
     "contradiction": "the same responses are preferred, or labelled, both ways round",
     "cycle": "preferences go in a circle",
     "person": "one person gave most of the judgments",
@@ -105,10 +106,12 @@ class LintReport:
 
 
 class Lint:
-    """Sees every prompt once, and reports. `material` is what no training prompt may be like."""
+    """Sees every prompt once, and reports. `material` is what no training prompt may be like; `holds_out` says whether
+    there should be more than one split."""
 
-    def __init__(self, material: Material | None = None) -> None:
-        self._material = material
+    def __init__(self, material: Material | None = None, *, holds_out: bool = False) -> None:
+        self._material, self._holds_out = material, holds_out
+        self._splits: set[str] = set()
         self._found = {name: Finding(name) for name in WORDS}
         self._rows = 0
         self._batch: list[tuple[int, Made]] = []
@@ -124,6 +127,7 @@ class Lint:
             self._items |= {first + place: made.item_id for place, made in enumerate(prompt)}
             for name, numbers in _between(first, [made.row for made in prompt]):
                 self._add(name, numbers)
+        self._splits.add(prompt[0].row["split"])
         longer, pairs, left, shown = 0, 0, 0, 0
         for place, made in enumerate(prompt):
             row = made.row
@@ -148,6 +152,8 @@ class Lint:
         self._found["person"] = self._person()
         self._found["longer"] = _rate("longer", self._longer, 0.0, LONGER_LIMIT)
         self._found["left"] = _rate("left", self._left, LEFT_LOW, LEFT_HIGH)
+        if self._holds_out and len(self._splits) == 1 and self._rows >= ENOUGH:
+            self._found["one_split"].count = self._rows
         for finding in self._found.values():
             if finding.name not in ("person", "longer", "left"):
                 finding.blocks = finding.count > LIMITS.get(finding.name, 0.0) * self._rows

@@ -5,7 +5,6 @@ import json
 import os
 import platform
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -28,27 +27,33 @@ class Counts:
     _prompt: str = ""
 
     def add(self, made: Made) -> None:
-        split = self.splits.setdefault(made.row["split"], {"rows": 0, "prompts": 0})
+        name, prompt = made.row["split"], made.row["prompt_hash"]
+        if name not in self.splits:
+            self.splits[name] = {"rows": 0, "prompts": 0}
+        split = self.splits[name]
         split["rows"] += 1
-        split["prompts"] += made.row["prompt_hash"] != self._prompt
-        self._prompt = made.row["prompt_hash"]
+        split["prompts"] += prompt != self._prompt
+        self._prompt = prompt
         for vote in made.votes:
             self.guidelines[vote.guideline_id] += 1
         self.rows += 1
 
 
-def behind(row: int, made: Made) -> Iterator[str]:
+def behind(row: int, made: Made) -> str:
     """A line for each judgment behind a row: row, item, judgment, its revision, the key of its guidelines."""
-    for vote in made.votes:
-        if vote.judgment_id:
-            yield f"{row},{vote.item_id},{vote.judgment_id},{vote.revision},{vote.guideline_id or ''}\n"
-        else:
-            yield f"{row},{made.item_id},,,\n"
+    return "".join(
+        [
+            f"{row},{vote.item_id},{vote.judgment_id},{vote.revision},{vote.guideline_id or ''}\n"
+            if vote.judgment_id
+            else f"{row},{made.item_id},,,\n"
+            for vote in made.votes
+        ]
+    )
 
 
 def entry(line: str) -> tuple[int, int, int | None]:
     """(row, item, judgment) of such a line."""
-    row, item, judgment, *_ = line.split(",")
+    row, item, judgment, _ = line.split(",", 3)
     return int(row), int(item), int(judgment) if judgment else None
 
 

@@ -4,12 +4,14 @@ Small projects are built whole. In large ones the database counts what each rule
 drop is estimated from a sample of items, and so are the example rows. Hashes decide which items are in the sample.
 """
 
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
-from django.db.models import Max
+from django.db.models import Count, Max, Min
 
 from labeling.curation import tallies
 from labeling.curation.building import Build
@@ -22,14 +24,17 @@ from labeling.models import Item, Judgment, Project, User
 
 WHOLE = 1000  # items up to which a project is built whole
 SAMPLE = 400  # items of a sample, about
+MANY = 10  # prompts from which on it is said that most of them are alike
 ON_TEXTS = (
     *("empty", "identical", "short", "long", "protected", "ngram", "near_evaluation"),
     *("no_strength", "no_best", "undecided"),
 )
+CAPS = ("annotator_cap", "prompt_cap")
 
 
 class Line(NamedTuple):
-    """What a rule drops: its words, how many, and the bounds of that number where it is estimated."""
+    """What a rule drops: its words, how many, and the bounds of that number where it is estimated; equal bounds are of
+    a number that is about right."""
 
     words: str
     rows: int
@@ -47,12 +52,9 @@ class Preview:
     bounds: dict[str, tuple[int, int]] = field(default_factory=dict)
     sample: list[Row] = field(default_factory=list)
     exact: bool = True
-    grouped: bool = False  # whether near-duplicates will still move prompts from one split to another
-
-    @property
-    def about(self) -> bool:
-        """Whether the splits are about right only."""
-        return self.grouped or not self.exact
+    alike: tuple[int, int] | None = (
+        None  # how many of how many prompts are near-duplicates of one another, if most are
+    )
 
     @property
     def lines(self) -> list[Line]:
@@ -66,18 +68,22 @@ class Preview:
 def preview(*, project: Project, recipe: Recipe, person: User | None = None, sample: int = 20) -> Preview:
     """Apply the recipe without storing anything. Raises RecipeRefused where it cannot be applied at all."""
     projects = source_projects(project, recipe, person)
-    newest = Judgment.objects.filter(project__in=projects).aggregate(newest=Max("pk"))["newest"] or 0
-    newest_item = Item.objects.filter(project__in=projects).aggregate(newest=Max("pk"))["newest"] or 0
-    sample_of = _sample(projects)
-    build = Build(
-        projects=projects,
-        recipe=recipe,
-        newest=newest,
-        newest_item=newest_item,
-        scratch=None,
-        items=sample_of,
+    items = Item.objects.filter(project__in=projects).aggregate(
+        count=Count("pk"), first=Min("pk"), last=Max("pk")
     )
-    found, others = Preview(grouped=recipe.near_duplicates is not None), list[Row]()
+    sample_of = _sample(projects, items["count"])
+    with tempfile.TemporaryDirectory() as scratch:
+        build = Build(
+            projects=projects,
+            recipe=recipe,
+            newest=Judgment.objects.aggregate(newest=Max("pk"))["newest"] or 0,  # of any project: at once
+            newest_item=items["last"] or 0,
+            scratch=Path(scratch) / "signatures",
+            items=sample_of,
+        )
+    found, others = Preview(), list[Row]()
+    if build.texts_seen >= MANY and build.most_alike * 2 > build.texts_seen:
+        found.alike = build.most_alike, build.texts_seen
     for prompt in build.prompts():
         split = found.splits.setdefault(prompt[0].row["split"], {"rows": 0, "prompts": 0})
         split["rows"] += len(prompt)
@@ -88,15 +94,16 @@ def preview(*, project: Project, recipe: Recipe, person: User | None = None, sam
         others += rest[: sample - len(others)]
     found.sample += others[: sample - len(found.sample)]
     found.dropped = {key: count for key, count in sorted(build.dropped.items()) if count}
-    return found if sample_of is None else _scaled(found, tallies.count(projects, recipe), recipe)
+    if sample_of is None:
+        return found
+    return _scaled(found, tallies.count(projects, recipe, items["first"], items["last"]), recipe)
 
 
-def _sample(projects: Sequence[Project]) -> list[int] | None:
+def _sample(projects: Sequence[Project], count: int) -> list[int] | None:
     """The items whose hashes are the lowest, about SAMPLE; None where there are so few that all can be looked at."""
-    items = Item.objects.filter(project__in=projects)
-    count = items.count()
     if count <= WHOLE:
         return None
+    items = Item.objects.filter(project__in=projects)
     low = items.filter(content_hash__lt=f"{int(SAMPLE / count * 16**8):08x}")
     return list(low.order_by().values_list("pk", flat=True))
 
@@ -106,7 +113,7 @@ def _scaled(sampled: Preview, counted: Counter[str], recipe: Recipe) -> Preview:
     before the rules on texts."""
     rows = counted.pop(tallies.ROWS, 0)
     dropped = {key: count for key, count in counted.items() if count and key not in ON_TEXTS}
-    bounds = {}
+    bounds = {key: (dropped[key], dropped[key]) for key in CAPS if key in dropped}
     on_texts = {key: count for key, count in sampled.dropped.items() if key in ON_TEXTS}
     looked_at = sampled.rows + sum(on_texts.values())
     left = rows
@@ -115,7 +122,8 @@ def _scaled(sampled: Preview, counted: Counter[str], recipe: Recipe) -> Preview:
         dropped[key] = round(rows * count / looked_at)
         bounds[key] = round(rows * low), round(rows * high)
         left -= dropped[key]
-    return Preview(max(left, 0), dict(_shares(left, recipe)), dropped, bounds, sampled.sample, exact=False)
+    splits = dict(_shares(left, recipe))
+    return Preview(max(left, 0), splits, dropped, bounds, sampled.sample, exact=False, alike=sampled.alike)
 
 
 def _shares(rows: int, recipe: Recipe) -> Iterator[tuple[str, dict[str, int]]]:

@@ -4,7 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from django.db.models import TextField
@@ -24,8 +24,7 @@ NOTHING: dict[int, str] = {}
 EDITED = {"chosen": 1, "rejected": 0, TIE: 0, BOTH_BAD: 0}
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """What the rows of an item are made of: its payload, and what was written, by judgment."""
 
     prompt: list[Message]
@@ -85,7 +84,9 @@ def identity(row: Row) -> bytes:
 
 def texts_of(row: Row) -> list[str]:
     """The texts that a person or a model wrote in answer, of whatever kind the row is."""
-    return [row[name] for name in ("chosen", "rejected", "completion", "text") if name in row]
+    if "chosen" in row:
+        return [row["chosen"], row["rejected"]]
+    return [row[name] for name in ("completion", "text") if name in row]
 
 
 def prompt_text(prompt: Sequence[Message]) -> str:

@@ -10,10 +10,10 @@ from django.db.models import (
     Aggregate,
     Case,
     CharField,
+    Count,
     F,
     Func,
     Max,
-    Min,
     Q,
     QuerySet,
     Value,
@@ -23,8 +23,8 @@ from django.db.models import (
 from labeling.compiled import among
 from labeling.curation.pairing import Decision, decisions
 from labeling.curation.recipe import PAIRED, Recipe, State
-from labeling.curation.votes import TAKEN, Vote, Votes, open_slots, refused, withdrawn
-from labeling.models import Assignment, Gold, Item, Judgment, Project, Purpose, Resolution, ReviewState
+from labeling.curation.votes import TAKEN, Vote, Votes, open_parts, refused, withdrawn
+from labeling.models import Assignment, Item, Judgment, Project, Purpose, Resolution, ReviewState
 from labeling.values import BOTH_BAD, TIE
 
 ROWS = "rows"
@@ -54,8 +54,9 @@ class Together(Aggregate):
         return sql, (*params, *params)
 
 
-def count(projects: Sequence[Project], recipe: Recipe) -> Counter[str]:
-    """How much each rule on votes drops, and under ROWS how many rows are left before the rules on texts.
+def count(projects: Sequence[Project], recipe: Recipe, first: int, last: int) -> Counter[str]:
+    """How much each rule on votes drops, and under ROWS how many rows are left before the rules on texts. `first` and
+    `last` are the keys of the projects' items.
 
     Ratings are not read for it: an item of them counts as one row.
     Where the recipe asks for a model of the people, the counts are those of the majority.
@@ -68,15 +69,35 @@ def count(projects: Sequence[Project], recipe: Recipe) -> Counter[str]:
         if recipe.synthetic != "include":
             items = items.filter(synthetic=recipe.synthetic == "only")
         return Counter({ROWS: items.order_by().values("prompt_hash").distinct().count()})
-    span = Item.objects.filter(project__in=projects).aggregate(first=Min("pk"), last=Max("pk"))
-    ends = Q(
-        item__gte=span["first"] or 0, item__lte=span["last"] or 0
-    )  # the index of votes begins with the item
+    ends = Q(item__gte=first, item__lte=last)  # the index of votes begins with the item
     odd = _odd_items(projects, ends)
+    looked_at = len(odd)
     for tally in _tallies(projects, recipe, odd, ends):
+        looked_at += tally.items
         for outcome, times in _outcomes(tally, recipe).items():
             found[outcome] += times * tally.items
-    return found + (_one_by_one(projects, recipe, odd) if odd else Counter())
+    found += _one_by_one(projects, recipe, odd) if odd else Counter()
+    return _capped(found, projects, recipe, looked_at)
+
+
+def _capped(found: Counter[str], projects: Sequence[Project], recipe: Recipe, items: int) -> Counter[str]:
+    """What the caps leave, about: as if the answers beyond a cap, and the rows of a prompt, were like all others."""
+    if recipe.annotator_cap is not None:
+        work = Judgment.objects.filter(
+            project__in=projects, purpose=Purpose.WORK, kind__in=TAKEN[recipe.kind]
+        ).order_by()
+        given = list(work.values("person").annotate(n=Count("pk")).values_list("n", flat=True))
+        over = sum(max(0, n - recipe.annotator_cap) for n in given)
+        found["annotator_cap"] += over
+        found[ROWS] = round(found[ROWS] * (1 - over / max(sum(given), 1)))
+    if recipe.prompt_cap is not None and items:
+        rows = found[ROWS] / items
+        prompts = Item.objects.filter(project__in=projects).order_by().values("prompt_hash")
+        sizes = prompts.annotate(n=Count("pk")).values_list("n", flat=True)
+        over = round(sum(max(0.0, n * rows - recipe.prompt_cap) for n in sizes.iterator()))
+        found["prompt_cap"] += over
+        found[ROWS] -= over
+    return found
 
 
 class Tally(NamedTuple):
@@ -93,7 +114,9 @@ def _odd_items(projects: Sequence[Project], ends: Q) -> list[int]:
     work = Judgment.objects.filter(project__in=projects, purpose=Purpose.WORK).order_by()
     again = Judgment.objects.filter(ends, purpose=Purpose.WORK, revision__gt=1).alias(owner=OWNER).order_by()
     again = again.filter(owner__in=[project.pk for project in projects])
-    returned = Assignment.objects.filter(project__in=projects, review=ReviewState.RETURNED).order_by()
+    returned = Assignment.objects.filter(
+        project__in=projects, review=ReviewState.RETURNED, submitted_at__isnull=False
+    ).order_by()
     people, items = withdrawn(projects)
     found = [
         Resolution.objects.filter(project__in=projects).order_by().values_list("item_id", flat=True),
@@ -128,12 +151,10 @@ def _tallies(projects: Sequence[Project], recipe: Recipe, odd: list[int], ends: 
 
 
 def _open_items(projects: Sequence[Project]) -> Q:
-    """What `open_slots` says, in parts that each have an index of their own, and known answers. Parts that hold nothing
-    are left out: asking them of every vote takes longer than all else."""
-    slots = open_slots().filter(project__in=projects)
-    known = Gold.objects.filter(project__in=projects).order_by()
+    """Items that somebody may still be given. Parts that hold nothing are left out: asking them of every vote takes
+    longer than all else."""
     found = NOTHING
-    for part in (slots.filter(person__isnull=True), slots.filter(person__isnull=False), known):
+    for part in open_parts(projects):
         if part.exists():
             found |= Q(item_id__in=part.values("item_id"))
     return found

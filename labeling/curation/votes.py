@@ -119,6 +119,14 @@ def open_slots() -> models.QuerySet[Assignment]:
     ).order_by()
 
 
+def open_parts(projects: Sequence[Project]) -> tuple[models.QuerySet[Any], ...]:
+    """The open slots of these projects in parts that each have an index of their own, and their known answers, by which
+    people are still checked. All have an `item_id`."""
+    slots = open_slots().filter(project__in=projects)
+    known = Gold.objects.filter(project__in=projects).order_by()
+    return slots.filter(person__isnull=True), slots.filter(person__isnull=False), known
+
+
 class Votes:
     """The votes of a recipe's projects up to the `newest` judgment, or on these `items` only.
 
@@ -135,6 +143,7 @@ class Votes:
     ) -> None:
         self.dropped: Counter[str] = Counter()
         self._any_settled = Resolution.objects.filter(project__in=projects).exists()
+        self._any_open = recipe.complete and any(part.exists() for part in open_parts(projects))
         self._projects, self._recipe, self._newest = projects, recipe, newest
         self._items = items
         self._given: Counter[int] = Counter()
@@ -162,27 +171,27 @@ class Votes:
     def _ready(self, prompts: list[list[list[Vote]]]) -> list[list[Judged]]:
         ids = [votes[0].item_id for items in prompts for votes in items]
         open_items = set()
-        if self._recipe.complete:
+        if self._any_open:
             slots = among(open_slots(), "labeling_assignment.item_id", ids)
             open_items = set(slots.values_list("item_id", flat=True))
             known = among(Gold.objects.order_by(), "labeling_gold.item_id", ids)
             open_items |= set(known.values_list("item_id", flat=True))  # people are still checked by them
         settled = _settled(ids) if self._any_settled else {}
         ratings = [vote for items in prompts for votes in items for vote in votes if vote.kind == "rating"]
-        rated = _rated(ratings)
+        rated = _rated(ratings) if ratings else None
         return [
             [self._judged(votes, settled.get(votes[0].item_id), open_items, rated) for votes in items]
             for items in prompts
         ]
 
     def _judged(
-        self, votes: list[Vote], settled: str | None, open_items: set[int], rated: dict[int, str]
+        self, votes: list[Vote], settled: str | None, open_items: set[int], rated: dict[int, str] | None
     ) -> Judged:
         item = votes[0].item_id
         reason = refused(votes[0], self._recipe, is_open=item in open_items)
         if reason is None:
             votes = [vote for vote in votes if self._counts(vote)]
-            if any(vote.kind == "rating" for vote in votes):
+            if rated is not None:
                 votes = [_comparing(vote, rated) for vote in votes]
                 votes = [vote for vote in votes if vote.label or vote.kind == "demonstration"]
             if len(votes) < self._recipe.min_judgments:
@@ -234,8 +243,7 @@ def _settled(items: list[int]) -> dict[int, str]:
 def _rated(votes: list[Vote]) -> dict[int, str]:
     """Each rating as the ranking that its sums say: "1>0=2"."""
     found = {}
-    rows = Judgment.objects.filter(pk__in=[vote.judgment_id for vote in votes]) if votes else ()
-    for judgment in rows:
+    for judgment in Judgment.objects.filter(pk__in=[vote.judgment_id for vote in votes]):
         ratings = stored_ratings(judgment.answer["ratings"], judgment.display_order)
         sums = [sum(values) for values in zip(*ratings.values(), strict=True)]
         levels = sorted(set(sums), reverse=True)

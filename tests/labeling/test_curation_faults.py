@@ -61,6 +61,28 @@ def test_large_rating_projects_have_a_preview(ben: User, emma: User, monkeypatch
     assert "Freeze about 12 rows" in page.text
 
 
+def test_large_projects_are_told_about_what_caps_drop(
+    ben: User, bea: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(previewing, "WHOLE", 50)
+    monkeypatch.setattr(previewing, "SAMPLE", 50)
+    project = world.make_project()
+    world.put(
+        project, *[world.draft(n, prompt=f"Prompt {n // 4}, which is asked four times") for n in range(200)]
+    )
+    for _ in range(150):
+        world.judge_next(project, ben)
+    world.judge_all(project, bea)
+    for values in ({"annotator_cap": 60}, {"prompt_cap": 3}):
+        recipe = Recipe(near_duplicates=None, **values)
+        seen = preview(project=project, recipe=recipe)
+        version = freeze(project=project, recipe=recipe, person=None, override="a test")
+        (cap,) = values
+        assert seen.rows == version.rows
+        assert seen.dropped[cap] == version.dropped[cap]
+        assert seen.bounds[cap] == (seen.dropped[cap], seen.dropped[cap])
+
+
 def test_ratings_of_single_responses_give_no_pair_and_no_fault(ben: User) -> None:
     project = world.make_project(task="rating", attributes=SCALE)
     single = world.ItemDraft(

@@ -4,7 +4,10 @@ import random
 from collections import Counter
 
 import pytest
+from django.urls import reverse
 
+from labeling.curation import previewing
+from labeling.curation.freezing import LintBlocked, freeze
 from labeling.curation.previewing import preview
 from labeling.curation.recipe import Recipe
 from labeling.curation.rowfile import read
@@ -73,3 +76,43 @@ def test_splits_have_about_the_shares_that_were_asked_for() -> None:
     wider = Recipe(test_share=0.3, validation_share=0.1, seed=4)
     moved_in = [n for n in range(5000) if split_of(f"{n:064x}", recipe) == "test"]
     assert all(split_of(f"{n:064x}", wider) == "test" for n in moved_in)
+
+
+def test_a_whole_preview_knows_the_splits_that_near_duplicates_make(ben: User) -> None:
+    project = world.make_project()
+    family = " ".join(f"part{n}" for n in range(24))
+    texts = [f"{family} {n}" for n in range(6)] + [f"what is word{n} for, and why?" for n in range(30)]
+    world.put(project, *[world.draft(n, prompt=text) for n, text in enumerate(texts)])
+    world.judge_all(project, ben)
+    moved = 0
+    for seed in range(4):
+        recipe = Recipe(test_share=0.4, seed=seed)
+        promised = preview(project=project, recipe=recipe)
+        version = freeze(project=project, recipe=recipe, person=None, override="a test")
+        assert promised.splits == version.splits
+        apart = preview(project=project, recipe=Recipe(test_share=0.4, seed=seed, near_duplicates=None))
+        moved += apart.splits != promised.splits
+    assert moved
+
+
+def test_prompts_that_differ_by_a_number_only_are_told_of_before_and_at_the_freeze(
+    ben: User, emma: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They fall into one split together, whatever share is held out."""
+    project = world.make_project()
+    prompt = "How do I reset the password of the account with the number {} in the old system?"
+    world.put(project, *[world.draft(n, prompt=prompt.format(n)) for n in range(40)])
+    world.judge_all(project, ben)
+    found = preview(project=project, recipe=Recipe())
+    assert (found.alike, len(found.splits)) == ((40, 40), 1)
+    page = world.sign_in(emma).get(reverse("labeling:dataset_new", args=[project.slug])).text
+    assert "40 of 40 prompts are nearly alike, and stay in one split" in page
+    with pytest.raises(LintBlocked, match="all rows are in one split: there are few prompts"):
+        freeze(project=project, recipe=Recipe(), person=None)
+    apart = preview(project=project, recipe=Recipe(near_duplicates=None))
+    assert (apart.alike, len(apart.splits)) == (None, 2)
+    monkeypatch.setattr(previewing, "WHOLE", 20)
+    monkeypatch.setattr(previewing, "SAMPLE", 25)
+    sampled = preview(project=project, recipe=Recipe())
+    assert sampled.alike is not None
+    assert sampled.alike[0] == sampled.alike[1] >= 10
