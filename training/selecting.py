@@ -23,6 +23,7 @@ from training.registry import read_result
 from training.specs import SpecRefused, SubsetJob, parse
 
 RECIPE = "subset"
+NEEDED_TO_CHOOSE = ("rows.jsonl", "vectors.f32", "losses.f32")
 OWN = (
     "seed",
     "k",
@@ -93,7 +94,9 @@ def _choose(selection: Selection) -> None:
     code = run_recipe(RECIPE, selection.path, watch)
     result = read_result(selection.path)
     if result is not None:
-        selection.finish(Status.SUCCEEDED, progress=1.0, result=result)
+        if selection.finish(Status.SUCCEEDED, progress=1.0, result=result):
+            for name in NEEDED_TO_CHOOSE:  # hundreds of megabytes, which nobody reads again
+                (selection.path / name).unlink(missing_ok=True)
     elif selection.cancel_requested():
         selection.finish(Status.CANCELLED)
     elif code in (STOPPED, BUSY) or code < 0:

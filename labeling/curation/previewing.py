@@ -19,6 +19,7 @@ from labeling.curation.recipe import DROP_WORDS, Recipe
 from labeling.curation.rows import Row
 from labeling.curation.sources import source_projects
 from labeling.curation.splits import TEST, TRAIN, VALIDATION
+from labeling.errors import RecipeRefused
 from labeling.estimates import wilson_bounds
 from labeling.models import Item, Judgment, Project, User
 
@@ -72,15 +73,20 @@ def preview(*, project: Project, recipe: Recipe, person: User | None = None, sam
         count=Count("pk"), first=Min("pk"), last=Max("pk")
     )
     sample_of = _sample(projects, items["count"])
-    with tempfile.TemporaryDirectory() as scratch:
-        build = Build(
-            projects=projects,
-            recipe=recipe,
-            newest=Judgment.objects.aggregate(newest=Max("pk"))["newest"] or 0,  # of any project: at once
-            newest_item=items["last"] or 0,
-            scratch=Path(scratch) / "signatures",
-            items=sample_of,
-        )
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            build = Build(
+                projects=projects,
+                recipe=recipe,
+                newest=Judgment.objects.aggregate(newest=Max("pk"))["newest"] or 0,  # of any project: at once
+                newest_item=items["last"] or 0,
+                scratch=Path(scratch) / "signatures",
+                items=sample_of,
+            )
+    except OSError as error:
+        raise RecipeRefused(
+            f"Near-duplicates could not be looked for ({error.strerror}); free some space and look again."
+        ) from error
     found, others = Preview(), list[Row]()
     if build.texts_seen >= MANY and build.most_alike * 2 > build.texts_seen:
         found.alike = build.most_alike, build.texts_seen

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from labeling.curation.recipe import Recipe
+from labeling.models.datasets import SPLITS
 
-TRAIN, VALIDATION, TEST = "train", "validation", "test"
+TRAIN, VALIDATION, TEST = SPLITS
 
 
 def split_of(prompt_hash: str, recipe: Recipe) -> str:

@@ -12,6 +12,8 @@ from labeling.models.judgments import Judgment
 from labeling.models.people import User
 from labeling.models.projects import Project
 
+SPLITS = ("train", "validation", "test")
+
 
 class DatasetVersion(AppendOnly):
     """Rows that never change, with the recipe that made them and a hash over their content.
@@ -48,6 +50,11 @@ class DatasetVersion(AppendOnly):
     @property
     def rows(self) -> int:
         return sum(split["rows"] for split in self.splits.values())
+
+    @property
+    def ordered_splits(self) -> list[tuple[str, dict[str, int]]]:
+        """Training first; PostgreSQL keeps the keys of JSON in an order of its own."""
+        return sorted(self.splits.items(), key=lambda split: SPLITS.index(split[0]))
 
     @property
     def path(self) -> Path:

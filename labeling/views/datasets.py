@@ -18,7 +18,6 @@ from labeling.curation.lineage import row_lineage
 from labeling.curation.lint import LintReport
 from labeling.curation.recipe import KINDS, document, dropped_words, read_recipe
 from labeling.curation.shapes import STYLES, TRAINERS, shapes_of
-from labeling.curation.splits import TEST, TRAIN, VALIDATION
 from labeling.curation.withdrawing import stale_versions
 from labeling.downloads import resumable
 from labeling.errors import Refused
@@ -71,7 +70,6 @@ def dataset(request: HttpRequest, access: Access, number: int) -> HttpResponse:
         "recipe_words": recipe_sentences(version.recipe),
         "document": document(read_recipe(version.recipe)),
         "dropped": dropped_words(version.dropped),
-        "splits": [(name, *version.splits[name].values()) for name in _splits(version)],
         "lint": LintReport.from_dict(version.lint),
         "checks": checks(LintReport.from_dict(version.lint)),
         "stale": stale_versions([version]),
@@ -88,11 +86,8 @@ def dataset(request: HttpRequest, access: Access, number: int) -> HttpResponse:
 
 def _files(version: DatasetVersion) -> list[tuple[str, str, list[str]]]:
     """(shape, who reads it, splits) of everything that can be downloaded."""
-    return [(shape, TRAINERS[shape], _splits(version)) for shape in shapes_of(version.kind)]
-
-
-def _splits(version: DatasetVersion) -> list[str]:
-    return sorted(version.splits, key=[TRAIN, VALIDATION, TEST].index)
+    names = [name for name, _ in version.ordered_splits]
+    return [(shape, TRAINERS[shape], names) for shape in shapes_of(version.kind)]
 
 
 class _Rows(Sequence[dict[str, object]]):

@@ -1,5 +1,6 @@
 """Faults that somebody found in curation, each with what should have happened."""
 
+import errno
 from typing import Any
 
 import pytest
@@ -59,6 +60,20 @@ def test_large_rating_projects_have_a_preview(ben: User, emma: User, monkeypatch
     page = world.sign_in(emma).get(reverse("labeling:dataset_new", args=[project.slug]))
     assert page.status_code == 200
     assert "Freeze about 12 rows" in page.text
+
+
+def test_a_preview_without_room_for_its_signatures_says_so(
+    project: Project, ben: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.fill(project, 3)
+    world.judge_all(project, ben)
+
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(previewing.tempfile, "TemporaryDirectory", full)
+    with pytest.raises(RecipeRefused, match=r"No space left on device\); free some space and look again"):
+        preview(project=project, recipe=Recipe())
 
 
 def test_large_projects_are_told_about_what_caps_drop(

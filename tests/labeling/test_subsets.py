@@ -148,3 +148,9 @@ def test_a_freeze_that_the_check_stopped_goes_on_with_a_reason(
     assert again.version is not None
     assert (again.version.parent, again.version.override) == (parent, "We know, and leave that suite.")
     assert again.version.splits["train"]["rows"] == 4
+
+
+def test_splits_are_told_in_their_order_whatever_the_database_makes_of_it() -> None:
+    counts = {"rows": 1, "prompts": 1}
+    version = DatasetVersion(splits=dict.fromkeys(("test", "train", "validation"), counts))
+    assert [name for name, _ in version.ordered_splits] == ["train", "validation", "test"]

@@ -89,11 +89,18 @@ def test_nothing_is_chosen_from_a_stale_version(project: Project, version: Datas
 def test_the_process_is_given_training_rows_only_and_how_sure_people_are(
     version: DatasetVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(selecting, "run_recipe", pretend(result=MADE))
+    given: list[dict[str, Any]] = []
+
+    def run_recipe(recipe: str, run_dir: Path, watch: Any) -> int:
+        given.extend(json.loads(line) for line in (run_dir / "rows.jsonl").read_text().splitlines())
+        (run_dir / "vectors.f32").write_bytes(bytes(8))
+        return pretend(result=MADE)(recipe, run_dir, watch)
+
+    monkeypatch.setattr(selecting, "run_recipe", run_recipe)
     selection = begun(version)
     run_selection(selection)
     assert selection.status == "succeeded"
-    given = [json.loads(line) for line in (selection.path / "rows.jsonl").read_text().splitlines()]
+    assert {path.name for path in selection.path.iterdir()} == {"spec.json", "result.json"}
     frozen = list(rowfile.read(version.path))
     assert [row["row"] for row in given] == [n for n, row in enumerate(frozen) if row["split"] == "train"]
     for row in given:
@@ -159,8 +166,15 @@ def test_a_cancelled_choice_stops(version: DatasetVersion, monkeypatch: pytest.M
 def form(**changes: str) -> dict[str, Any]:
     """What the form of a choice sends."""
     return {
-        "k": "5", "quality": "agreement", "weight": "40", "text": "prompt", "algorithm": "farthest",
-        "checkpoint": Checkpoint.objects.get().pk, "max_length": "64", "seed": "1", **changes,
+        "k": "5",
+        "quality": "agreement",
+        "weight": "40",
+        "text": "prompt",
+        "algorithm": "farthest",
+        "checkpoint": Checkpoint.objects.get().pk,
+        "max_length": "64",
+        "seed": "1",
+        **changes,
     }
 
 
@@ -207,8 +221,16 @@ def test_emma_chooses_sees_why_and_freezes(
     assert child is not None, job.error
     assert child.splits["train"]["rows"] == 5
     assert child.choice == {
-        "selection": selection.pk, "model": "read by this", "model_hash": "", "k": 5, "weight": 0.4,
-        "quality": "agreement", "text": "prompt", "algorithm": "farthest", "max_length": 64, "seed": 1,
+        "selection": selection.pk,
+        "model": "read by this",
+        "model_hash": "",
+        "k": 5,
+        "weight": 0.4,
+        "quality": "agreement",
+        "text": "prompt",
+        "algorithm": "farthest",
+        "max_length": 64,
+        "seed": 1,
         "batch_size": 16,
     }
     page = client.get(reverse("labeling:dataset", args=[project.slug, child.number])).text
