@@ -83,22 +83,16 @@ def choice_map(points: list[dict[str, Any]], *, chosen: int, rows: int) -> dict[
     return {"spec": spec, "n_words": shown, "table": {"columns": columns, "rows": table}}
 
 
-def distance_chart(picks: list[dict[str, Any]]) -> dict[str, Any] | None:
+def distance_chart(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
     """How far each chosen row is from those chosen before it: where the line is flat, more rows add little."""
-    rows = [
-        {"pick": number, "distance": pick["distance"]}
-        for number, pick in enumerate(picks, start=1)
-        if pick["near"] is not None
-    ]
     if len(rows) < 2:
         return None
-    step = max(1, len(rows) // 500)
     spec = {
         "$schema": SCHEMA,
         "title": "Distance of each chosen row to those chosen before it",
         "width": "container",
         "height": 320,
-        "data": {"name": "rows", "values": rows[::step]},
+        "data": {"name": "rows", "values": rows},
         "mark": {"type": "line", "tooltip": True},
         "encoding": {
             "x": {"field": "pick", "type": "quantitative", "title": "chosen as number"},

@@ -16,7 +16,7 @@ QUALITIES = {
     "agreement": "on which people agree",
     "length": "with a long response",
     "difficulty": "whose response is hard for the model",
-    "none": "like any other: diversity alone decides",
+    "none": "like any other, so that diversity alone decides",
 }
 TEXTS = {"prompt": "their prompts", "response": "their responses", "both": "prompt and response"}
 ALGORITHMS = {

@@ -24,3 +24,4 @@ def choose_rows(selection_id: int) -> None:
 def sweep() -> None:
     TrainingRun.sweep()
     Selection.sweep()
+    selecting.forget_leftovers()

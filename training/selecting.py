@@ -3,10 +3,13 @@
 import json
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from django.utils import timezone
 
 from labeling.curation import rowfile
 from labeling.curation.freezes import start_subset
@@ -15,7 +18,7 @@ from labeling.curation.rows import Row, prompt_text
 from labeling.curation.splits import TRAIN
 from labeling.curation.subsets import check_parent
 from labeling.errors import Refused
-from labeling.lifecycle import Status
+from labeling.lifecycle import TERMINAL, Status
 from labeling.models import DatasetEntry, DatasetVersion, Freeze, User
 from training.models import Checkpoint, Selection
 from training.processes import BUSY, STOPPED, Stop, failure_words, killed_words, newest_event, run_recipe
@@ -23,17 +26,11 @@ from training.registry import read_result
 from training.specs import SpecRefused, SubsetJob, parse
 
 RECIPE = "subset"
-NEEDED_TO_CHOOSE = ("rows.jsonl", "vectors.f32", "losses.f32")
-OWN = (
-    "seed",
-    "k",
-    "algorithm",
-    "text",
-    "quality",
-    "weight",
-    "max_length",
-    "batch_size",
-)  # what a person may set
+NEEDED_TO_CHOOSE = ("rows.jsonl", "*.f32", "*.building")
+OWN = [
+    name for name in SubsetJob.model_fields if name not in ("method", "base", "adapter")
+]  # a person's to set
+BEAT_ROWS = 1000
 
 
 def start_selection(
@@ -47,7 +44,7 @@ def start_selection(
     rows = version.splits.get(TRAIN, {"rows": 0})["rows"]
     if spec["k"] >= rows:
         raise Refused(f"{version} has {rows:,} training rows; choose fewer than that, not {spec['k']:,}.")
-    spec |= _suited(version.kind, spec)
+    spec |= _suited(version.kind, spec) | ({"weight": 0.0} if spec["quality"] == "none" else {})
     check_parent(version)
     selection = Selection.objects.create(
         project=version.project,
@@ -81,6 +78,23 @@ def run_selection(selection: Selection) -> None:
     """Claim the choice and carry it to an end, or give it back to be resumed. Safe to repeat."""
     if selection.claim():
         selection.carry(lambda: _choose(selection))
+        selection.refresh_from_db()
+        if selection.is_over:
+            _forget_what_was_needed(selection)
+
+
+def forget_leftovers() -> None:
+    """Remove what choices needed that ended while nobody carried them."""
+    lately = timezone.now() - timedelta(days=1)
+    for selection in Selection.objects.filter(status__in=TERMINAL, finished_at__gt=lately):
+        _forget_what_was_needed(selection)
+
+
+def _forget_what_was_needed(selection: Selection) -> None:
+    """Rows and vectors may be gigabytes, and nobody reads them again."""
+    for pattern in NEEDED_TO_CHOOSE:
+        for path in selection.path.glob(pattern):
+            path.unlink(missing_ok=True)
 
 
 def _choose(selection: Selection) -> None:
@@ -90,13 +104,14 @@ def _choose(selection: Selection) -> None:
         if not selection.heartbeat(share) or selection.cancel_requested():
             raise Stop
 
-    _prepare(selection)
-    code = run_recipe(RECIPE, selection.path, watch)
+    try:
+        _prepare(selection, watch)
+        code = run_recipe(RECIPE, selection.path, watch)
+    except Stop:
+        code = STOPPED
     result = read_result(selection.path)
     if result is not None:
-        if selection.finish(Status.SUCCEEDED, progress=1.0, result=result):
-            for name in NEEDED_TO_CHOOSE:  # hundreds of megabytes, which nobody reads again
-                (selection.path / name).unlink(missing_ok=True)
+        selection.finish(Status.SUCCEEDED, progress=1.0, result=result)
     elif selection.cancel_requested():
         selection.finish(Status.CANCELLED)
     elif code in (STOPPED, BUSY) or code < 0:
@@ -105,16 +120,20 @@ def _choose(selection: Selection) -> None:
         selection.finish(Status.FAILED, failure_words(selection.path, code))
 
 
-def _prepare(selection: Selection) -> None:
-    """Write what the process reads. A directory prepared earlier is left as it is."""
+def _prepare(selection: Selection, watch: Callable[[], None]) -> None:
+    """Write what the process reads, whole or not at all. A directory prepared earlier is left as it is."""
     path, version, checkpoint = selection.path, selection.dataset_version, selection.checkpoint
     if (path / "spec.json").exists():
         return
     check_parent(version)
     path.mkdir(parents=True, exist_ok=True)
-    with (path / "rows.jsonl").open("w", encoding="utf-8") as out:
-        for row in _described(version, selection.spec["quality"]):
+    building = path / f"rows.{uuid.uuid4().hex}.building"
+    with building.open("w", encoding="utf-8") as out:
+        for number, row in enumerate(_described(version, selection.spec["quality"])):
+            if number % BEAT_ROWS == 0:
+                watch()
             out.write(json.dumps(row, ensure_ascii=False) + "\n")
+    building.rename(path / "rows.jsonl")
     full = checkpoint.kind == Checkpoint.Kind.FULL
     spec = {
         "method": RECIPE,
@@ -122,7 +141,7 @@ def _prepare(selection: Selection) -> None:
         "adapter": checkpoint.path if checkpoint.kind == Checkpoint.Kind.ADAPTER else None,
         **selection.spec,
     }
-    building = path / "spec.json.building"
+    building = path / f"spec.{uuid.uuid4().hex}.building"
     building.write_text(json.dumps(spec, indent=1), encoding="utf-8")
     building.rename(path / "spec.json")
 
@@ -167,7 +186,7 @@ def _agreement(row: Row, judgments: int) -> float | None:
 def lines(
     selection: Selection, name: str, *, start: int = 0, count: int | None = None
 ) -> list[dict[str, Any]]:
-    """Lines of "picks", "left" or "map" of a choice that was made. Raises Refused where the file cannot be read."""
+    """Lines of the "picks", "left", "map" or "curve" of a choice. Raises Refused where the file cannot be read."""
     path: Path = selection.path / f"{name}.jsonl"
     try:
         with path.open(encoding="utf-8") as file:

@@ -1,11 +1,13 @@
 """A dataset version → files that a trainer loads unchanged."""
 
+import hashlib
 import itertools
 import json
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from labeling.curation import rowfile
 from labeling.curation.rows import Row
@@ -15,6 +17,7 @@ from labeling.models import DatasetVersion
 
 FORMATS = ("jsonl", "parquet", "datasets")
 CONVERSATIONAL = "conversational"
+ARROW = "data-00000-of-00001.arrow"
 
 
 def trainer_rows(
@@ -135,20 +138,40 @@ def _write_parquet(version: DatasetVersion, place: Path, split: str, shape: str,
 
 
 def _write_datasets(version: DatasetVersion, place: Path, split: str, shape: str, style: str) -> Path:
+    """A folder as `Dataset.save_to_disk` writes it, group by group: the library itself would hold the whole table."""
     try:
-        from datasets import Dataset
+        from datasets import DatasetInfo, Features
+        from datasets.arrow_writer import ArrowWriter
     except ImportError as error:
         raise Refused(
             "The format datasets needs the `train` extra; install it, or export jsonl or parquet."
         ) from error
-    cache = place.with_name(f".{place.name}.cache")
-    parquet = _write_parquet(version, place, split, shape, style)
+    import pyarrow as pa
+
+    schema = arrow_schema(shape or version.kind, style)
+    features = Features.from_arrow_schema(schema)
+    building = _building(place)
     try:
-        Dataset.from_parquet(str(parquet), cache_dir=str(cache)).save_to_disk(str(place))
+        building.mkdir()
+        rows = trainer_rows(version, split=split, shape=shape, style=style)
+        with ArrowWriter(features=features, path=str(building / ARROW)) as writer:
+            while chunk := list(itertools.islice(rows, rowfile.GROUP)):
+                writer.write_table(pa.Table.from_pylist(chunk, schema=schema))
+            writer.finalize()
+        DatasetInfo(features=features).write_to_directory(str(building))
+        known = f"{version.content_hash} {split} {shape} {style}"  # what the library caches is kept by the fingerprint
+        state: dict[str, Any] = {
+            "_data_files": [{"filename": ARROW}],
+            "_fingerprint": hashlib.sha256(known.encode()).hexdigest()[:16],
+            **dict.fromkeys(("_format_columns", "_format_type", "_split")),
+            "_format_kwargs": {},
+            "_output_all_columns": False,
+        }
+        (building / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
+        shutil.rmtree(place, ignore_errors=True)
+        return building.replace(place)
     finally:
-        parquet.unlink()
-        shutil.rmtree(cache, ignore_errors=True)
-    return place
+        shutil.rmtree(building, ignore_errors=True)
 
 
 def _building(place: Path) -> Path:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -36,7 +37,8 @@ def schema(kind: str) -> Any:
 
 
 class RowWriter:
-    """Append rows of a kind to a new Parquet file; use as a context manager."""
+    """Append rows of a kind to a new Parquet file; use as a context manager. One thread of its own packs and writes a
+    group while the next one is made; a full disk is told of at the next group, or at the end."""
 
     def __init__(self, path: Path, kind: str = PAIRED[0]) -> None:
         import pyarrow.parquet as pq
@@ -44,6 +46,8 @@ class RowWriter:
         self._schema = schema(kind)
         self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
         self._rows: list[Row] = []
+        self._thread = ThreadPoolExecutor(max_workers=1)
+        self._written: Future[None] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -51,8 +55,12 @@ class RowWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._flush()
-        self._writer.close()
+        try:
+            self._flush()
+            self._wait()
+        finally:
+            self._thread.shutdown()
+            self._writer.close()
 
     def add(self, row: Row) -> None:
         self._rows.append(row)
@@ -63,8 +71,14 @@ class RowWriter:
         import pyarrow as pa
 
         if self._rows:
-            self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
+            table = pa.Table.from_pylist(self._rows, schema=self._schema)
+            self._wait()
+            self._written = self._thread.submit(self._writer.write_table, table)
             self._rows = []
+
+    def _wait(self) -> None:
+        if self._written is not None:
+            self._written.result()
 
 
 def read(path: Path, *, split: str | None = None, start: int = 0) -> Iterator[Row]:

@@ -67,22 +67,23 @@ class FromVersion(RowSource):
         self.dropped = {}
 
     def prompts(self, scratch: Path, beat: Callable[[], None]) -> Iterator[list[Made]]:
-        found = itertools.groupby(self._kept(), key=lambda numbered: numbered[1]["prompt_hash"])
+        found = itertools.groupby(self._kept(beat), key=lambda numbered: numbered[1]["prompt_hash"])
         chunk: list[list[Numbered]] = []
         rows = 0
         for _, group in found:
             chunk.append(list(group))
             rows += len(chunk[-1])
             if rows >= CHUNK:
-                beat()
                 yield from self._made(chunk)
                 chunk, rows = [], 0
         yield from self._made(chunk)
 
-    def _kept(self) -> Iterator[Numbered]:
+    def _kept(self, beat: Callable[[], None]) -> Iterator[Numbered]:
         names = rowfile.schema(self._version.kind).names
         left, missing = 0, set(self._keep)
         for number, row in enumerate(rowfile.read(self._version.path)):
+            if number % CHUNK == 0:
+                beat()
             if row["split"] == TRAIN:
                 if number not in missing:
                     left += 1

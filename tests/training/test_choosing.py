@@ -67,6 +67,13 @@ def test_quality_alone_takes_the_best_rows_in_order() -> None:
     assert [pick.row for pick in picks] == np.argsort(-quality)[:7].tolist()
 
 
+def test_the_first_pick_is_the_best_and_of_equally_good_ones_the_most_typical() -> None:
+    vectors, of = clusters([30, 3])
+    quality = np.where(np.arange(33) % 2, 1.0, 0.2)
+    first = choosing.farthest(vectors, quality, 1, weight=0.1)[0]
+    assert (quality[first.row], of[first.row]) == (1.0, 0)
+
+
 def test_diversity_alone_is_within_twice_the_best_cover() -> None:
     """Gonzalez's bound, on the chord, which is a metric and grows with the cosine distance."""
     for seed in range(5):

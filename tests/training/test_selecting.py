@@ -31,8 +31,8 @@ MADE = {
     "dimensions": 8,
     "reach": 0.2,
     "reach_random": [0.4, 0.5],
-    "place": 0.9,
-    "place_random": [0.4, 0.6],
+    "worse": 0.9,
+    "worse_random": [0.4, 0.6],
 }
 
 
@@ -246,3 +246,49 @@ def test_the_same_from_a_shell(version: DatasetVersion, capsys: pytest.CaptureFi
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert said["chosen"] == 6
     assert len((Path(said["folder"]) / "picks.jsonl").read_text().splitlines()) == 6
+
+
+def test_what_a_choice_needed_is_gone_however_it_ended(
+    version: DatasetVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_recipe(recipe: str, run_dir: Path, watch: Any) -> int:
+        (run_dir / "vectors.f32").write_bytes(bytes(8))
+        return 1
+
+    monkeypatch.setattr(selecting, "run_recipe", run_recipe)
+    failed = begun(version)
+    run_selection(failed)
+    assert {path.name for path in failed.path.iterdir()} == {"spec.json"}
+    later = begun(version)
+    later.path.mkdir()
+    (later.path / "vectors.f32").write_bytes(bytes(8))
+    selecting.forget_leftovers()
+    assert (later.path / "vectors.f32").exists(), "it is still to be carried"
+    later.request_cancel()
+    selecting.forget_leftovers()
+    assert list(later.path.iterdir()) == []
+
+
+def test_a_second_choice_of_the_same_rows_knows_the_version_that_they_are(
+    version: DatasetVersion, emma: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = [n for n, row in enumerate(rowfile.read(version.path)) if row["split"] == "train"][:2]
+    line = {"quality": 1.0, "worse": 0.5, "prompt": "p", "response": "r", "score": 1.0, "distance": 0.0}
+    client = world.sign_in(emma)
+    for seed in (1, 2):
+        monkeypatch.setattr(selecting, "run_recipe", pretend(result=MADE))
+        selection = begun(version, seed=seed)
+        run_selection(selection)
+        picks = [{**line, "row": row, "group": None, "near": None} for row in train]
+        for name, content in (("picks", picks), ("left", []), ("map", []), ("curve", [])):
+            text = "".join(json.dumps(each) + "\n" for each in content)
+            (selection.path / f"{name}.jsonl").write_text(text)
+        run_freeze(freeze_selection(selection, person=None))
+        page = client.get(reverse("training:selection", args=[version.project.slug, selection.pk])).text
+        assert "Frozen as" in page
+        assert "Freeze these rows" not in page
+    assert DatasetVersion.objects.filter(parent=version).count() == 1
+
+
+def test_without_quality_nothing_weighs(version: DatasetVersion) -> None:
+    assert begun(version, quality="none", weight=0.9).spec["weight"] == 0.0

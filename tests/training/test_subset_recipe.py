@@ -89,7 +89,9 @@ def test_a_vector_is_the_mean_of_the_last_states_and_equal_texts_are_read_once(c
         AutoModel.from_pretrained(tiny_model()).eval(),
     )
     texts = {tuple(tokenizer(row["prompt"])["input_ids"]) for row in rows()}
-    for place, ids in enumerate(sorted(texts, key=lambda ids: (-len(ids), ids))):
+    for place, ids in enumerate(
+        sorted(texts, key=lambda ids: (-len(ids), np.array(ids, np.int32).tobytes()))
+    ):
         with torch.no_grad():
             states = model(torch.tensor([ids])).last_hidden_state[0]
         assert vectors[place] == pytest.approx(states.mean(dim=0).numpy(), abs=1e-4)
@@ -166,6 +168,23 @@ def test_long_texts_are_cut_and_counted(tmp_path: Path) -> None:
     path = write_choice(tmp_path / "cut", text="both", max_length=16)
     assert run(path) == 0
     assert 0 < result(path)["cut"] <= 60
+
+
+def test_rows_that_the_model_cannot_read_whole_are_no_misfits(tmp_path: Path) -> None:
+    path = write_choice(tmp_path / "long", quality="difficulty", max_length=24)
+    assert run(path) == 0
+    said = result(path)
+    assert said["limit"] == 24
+    assert said["too_long"] > 0
+    assert said["too_long"] + said["misfits"] <= 60
+
+
+def test_rows_that_all_have_one_text_are_refused(tmp_path: Path) -> None:
+    path = write_choice(tmp_path / "same")
+    same = [{**row, "prompt": "Say it again"} for row in rows()]
+    (path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in same))
+    assert run(path) == contract.FAILED
+    assert "all rows have the same text" in events(path, "error")[0]["values"]["message"]
 
 
 def test_choosing_all_rows_is_refused_in_a_sentence(tmp_path: Path) -> None:

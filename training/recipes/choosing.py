@@ -44,10 +44,12 @@ def unit(vectors: Floats) -> Floats:
     Without that the states of language models all point one way, and no two texts are far apart (Mu and Viswanath
     2018, arXiv 1702.01417).
     """
-    centred = vectors.astype(np.float32) - vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
+    vectors = vectors.astype(np.float32, copy=False)
+    centred = vectors - vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
     lengths = np.linalg.norm(centred, axis=1, keepdims=True)
-    whole = np.linalg.norm(vectors.astype(np.float32), axis=1, keepdims=True)
-    return np.divide(centred, lengths, out=np.zeros_like(centred), where=lengths > 1e-6 * whole)
+    lengths[lengths <= 1e-6 * np.linalg.norm(vectors, axis=1, keepdims=True)] = np.inf
+    centred /= lengths
+    return centred
 
 
 def ranked(values: Floats) -> Floats:
@@ -70,8 +72,8 @@ def farthest(
     """Farthest-first: each pick has the highest `weight` · quality + (1 - weight) · distance to what is chosen already.
 
     The distance counts as a share of the largest one left, so that it weighs the same at the last pick as at the first.
-    The first pick is that of the highest quality, and where that is equal the most typical row. `before` are rows that
-    are chosen already.
+    The first pick is that of the highest quality if quality weighs at all, and where it is equal the most typical row.
+    `before` are rows that are chosen already.
     """
     open_ = np.ones(len(vectors), dtype=bool)
     nearest = np.full(len(vectors), np.inf, dtype=np.float32)
@@ -90,10 +92,12 @@ def farthest(
         if not picks and not before:
             typical = vectors @ vectors.mean(axis=0)
             score = weight * quality + (1 - weight) * (typical - typical.min()) / (np.ptp(typical) or 1.0)
+            best = quality == quality.max() if weight else open_
+            row = int(np.argmax(np.where(best, score, -np.inf)))
         else:
             widest = float(nearest[open_].max(initial=0.0)) or 1.0
             score = weight * quality + (1 - weight) * nearest / widest
-        row = int(np.argmax(np.where(open_, score, -np.inf)))
+            row = int(np.argmax(np.where(open_, score, -np.inf)))
         far, by = (0.0, None) if near[row] == -1 else (float(nearest[row]), int(near[row]))
         picks.append(Pick(row, float(score[row]), float(quality[row]), far, near=by))
         take(row)

@@ -1,9 +1,12 @@
 """Choose the best rows of a dataset: `python -m training.recipes.subset RUN_DIR`.
 
 RUN_DIR/spec.json: training.specs.SubsetJob. RUN_DIR/rows.jsonl: {"row", "prompt", "response", "messages", "quality"},
-`messages` the prompt's turns and `quality` a number or null. Writes RUN_DIR/picks.jsonl, the k chosen rows in the order
-in which they were chosen, each with why; RUN_DIR/left.jsonl, the best rows that were left out, each with the chosen row
-that stands for it; RUN_DIR/map.jsonl, up to SHOWN rows as points of a plane.
+`messages` the prompt's turns and `quality` a number or null. Writes into RUN_DIR:
+
+- picks.jsonl, the k chosen rows in the order in which they were chosen, each with why
+- left.jsonl, the best rows that were left out, each with the chosen row that stands for it
+- map.jsonl, up to SHOWN rows as points of a plane
+- curve.jsonl, how far each pick was from those before
 
 A text's vector is the mean of the model's last hidden states over its tokens. Vectors are kept in the order in which
 they are made, in whole batches, so a stopped run goes on where it was and ends with the same picks.
@@ -33,6 +36,7 @@ SHOWN = 1500  # points of the map
 LEFT = 20  # rows left out that are named
 LOOKED_AT = 5000  # rows by which one choice is compared with others
 DRAWS = 20  # random choices to compare with
+CURVE = 500  # points of the curve, about
 EXCERPT = 300  # characters
 
 Row = dict[str, Any]
@@ -48,18 +52,33 @@ def work(run: contract.Run) -> None:
     reader = Reader(job)
     texts, cut = reader.encoded([text_of(row, job.text) for row in rows])
     hard = reader.asked(rows) if job.quality == "difficulty" else []
-    total = len(set(texts)) + len(hard)
-    run.event("start", rows=len(rows), texts=len(set(texts)), total=total)
+    distinct = len(set(texts))
+    total = distinct + len(hard)
+    run.event("start", rows=len(rows), texts=distinct, total=total)
+    if distinct == 1:
+        raise contract.RecipeFailed(
+            "all rows have the same text, so none is unlike another; let them be alike by another text"
+        )
     vectors = embedded(run, reader, texts, total)
-    quality, misfits = measured(run, reader, rows, hard, total)
+    if job.quality == "difficulty":
+        quality, misfits = difficulty(run, reader, len(rows), hard, total)
+    else:
+        quality, misfits = given(rows), 0
     run.event("choosing", total, done=total, total=total)
     result = choose(run, job, rows, vectors, quality)
     seconds = round(time.monotonic() - began, 1)
     run.event("end", total, seconds=seconds)
     run.finish(
-        status="succeeded", rows=len(rows), cut=cut, misfits=misfits, seconds=seconds,
-        environment=contract.environment(), **result,
-    )  # fmt: skip
+        status="succeeded",
+        rows=len(rows),
+        limit=reader.limit,
+        cut=cut,
+        misfits=misfits,
+        too_long=len(rows) - len(hard) if job.quality == "difficulty" else 0,
+        seconds=seconds,
+        environment=contract.environment(),
+        **result,
+    )
 
 
 def text_of(row: Row, part: str) -> str:
@@ -79,36 +98,43 @@ class Reader:
         self.limit = min(job.max_length, limit) if limit else job.max_length
         self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(job.base)
         model: Any = score.load(job.base)
+        model.config.use_cache = False
         self.model = PeftModel.from_pretrained(model, job.adapter).eval() if job.adapter else model
         self._body = model.base_model  # without the head; an adapter is put into its layers
 
-    def encoded(self, texts: Sequence[str]) -> tuple[list[tuple[int, ...]], int]:
-        """Each text's tokens, and how many texts were cut to the limit."""
-        found: list[tuple[int, ...]] = []
+    def encoded(self, texts: Sequence[str]) -> tuple[list[bytes], int]:
+        """Each text's tokens as the bytes of 32-bit numbers, and how many texts were cut to the limit."""
+        import numpy as np
+
+        found: list[bytes] = []
         cut = 0
-        empty = (self.tokenizer.eos_token_id or 0,)
+        empty = [self.tokenizer.eos_token_id or 0]
         for start in range(0, len(texts), 1000):
             for ids in self.tokenizer(list(texts[start : start + 1000]))["input_ids"]:
                 cut += len(ids) > self.limit
-                found.append(tuple(ids[: self.limit]) or empty)
+                found.append(np.array(ids[: self.limit] or empty, dtype=np.int32).tobytes())
         return found, cut
 
-    def vectors(self, batch: Sequence[tuple[int, ...]]) -> Floats:
+    def vectors(self, batch: Sequence[bytes]) -> Floats:
         """[batch, hidden] float32: the mean of the last hidden states over each text's tokens."""
+        import numpy as np
         import torch
 
-        width = max(len(ids) for ids in batch)
+        texts = [np.frombuffer(each, dtype=np.int32) for each in batch]
+        ids = np.zeros((len(texts), max(map(len, texts))), dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for row, text in enumerate(texts):
+            ids[row, : len(text)], mask[row, : len(text)] = text, 1
         device = self._body.device
-        ids = torch.tensor([[*each, *[0] * (width - len(each))] for each in batch], device=device)
-        mask = torch.tensor([[1] * len(each) + [0] * (width - len(each)) for each in batch], device=device)
+        inputs, kept = torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
         with torch.inference_mode():
-            states = self._body(input_ids=ids, attention_mask=mask).last_hidden_state.float()
-        kept = states * mask[:, :, None]
-        mean: Floats = (kept.sum(dim=1) / mask.sum(dim=1, keepdim=True)).cpu().numpy()
+            states = self._body(input_ids=inputs, attention_mask=kept).last_hidden_state.float()
+        total = (states * kept[:, :, None]).sum(dim=1)
+        mean: Floats = (total / kept.sum(dim=1, keepdim=True)).cpu().numpy()
         return mean
 
     def asked(self, rows: Sequence[Row]) -> list[score.Request]:
-        """Each row's response after its prompt, in tokens; the longest first."""
+        """Each row's response after its prompt, in tokens, the longest first; rows above the limit are left out."""
         ends = score.end_ids(self.tokenizer, self.model)
         asked = [
             score.encode(
@@ -119,7 +145,8 @@ class Reader:
             )
             for place, row in enumerate(rows)
         ]
-        return sorted(asked, key=lambda request: (-len(request.ids), int(request.id)))
+        whole = [request for request in asked if not request.truncated]
+        return sorted(whole, key=lambda request: (-len(request.ids), int(request.id)))
 
     def losses(self, batch: list[score.Request]) -> Floats:
         """[batch, 2]: nats a token of the response after its prompt, and of the response alone."""
@@ -157,7 +184,7 @@ class Kept:
         return np.fromfile(self._path, dtype=np.float32).reshape(-1, self._width)
 
 
-def embedded(run: contract.Run, reader: Reader, texts: list[tuple[int, ...]], total: int) -> Floats:
+def embedded(run: contract.Run, reader: Reader, texts: list[bytes], total: int) -> Floats:
     """[rows, hidden]; equal texts are read once."""
     import numpy as np
 
@@ -175,18 +202,24 @@ def embedded(run: contract.Run, reader: Reader, texts: list[tuple[int, ...]], to
     return vectors[[place[ids] for ids in texts]]
 
 
-def measured(
-    run: contract.Run, reader: Reader, rows: list[Row], hard: list[score.Request], total: int
-) -> tuple[Floats, int]:
-    """Each row's quality as it is, and how many rows do not fit their prompts.
+def given(rows: list[Row]) -> Floats:
+    """[rows] the qualities that stand in the rows; nan where there is none."""
+    import numpy as np
 
-    A row's difficulty is the perplexity of its response after the prompt over that of the response alone (Li et al.
-    2024, arXiv 2402.00530). From 1 on the prompt does not help: the response is to something else, and comes last.
+    return np.array([row["quality"] for row in rows], dtype=np.float64)
+
+
+def difficulty(
+    run: contract.Run, reader: Reader, rows: int, hard: list[score.Request], total: int
+) -> tuple[Floats, int]:
+    """[rows] each row's difficulty, and how many rows do not fit their prompts.
+
+    It is the perplexity of the response after the prompt over that of the response alone (Li et al. 2024, arXiv
+    2402.00530). From 1 on the prompt does not help: the response is to something else. Such rows, and those that are
+    longer than the model is let read, are nan.
     """
     import numpy as np
 
-    if not hard:
-        return np.array([row["quality"] for row in rows], dtype=np.float64), 0
     kept = Kept(run.path / "losses.f32", 2, reader.batch_size)
     before = total - len(hard)
     for batch in batches(hard, kept.count, reader.batch_size):
@@ -194,10 +227,11 @@ def measured(
         kept.add(reader.losses(batch))
         run.event("progress", before + kept.count, done=before + kept.count, total=total)
     after, alone = kept.all().T
-    difficulty = np.empty(len(rows))
-    difficulty[[int(request.id) for request in hard]] = np.exp(after - alone)
-    misfit = difficulty >= 1
-    return np.where(misfit, np.nan, difficulty), int(misfit.sum())
+    found = np.exp(after - alone, dtype=np.float64)
+    misfit = found >= 1
+    quality = np.full(rows, np.nan)
+    quality[[int(request.id) for request in hard]] = np.where(misfit, np.nan, found)
+    return quality, int(misfit.sum())
 
 
 def batches(ordered: Sequence[Any], start: int, size: int) -> Iterator[list[Any]]:
@@ -229,6 +263,9 @@ def choose(
         known = described(rows[pick.row], quality[pick.row], worse[pick.row])
         lines.append(known | why | {"near": near_row})
     write_lines(run.path / "picks.jsonl", lines)
+    write_lines(
+        run.path / "curve.jsonl", curve_of([pick.distance for pick in picks if pick.near is not None])
+    )
     taken = np.zeros(len(rows), dtype=bool)
     taken[chosen] = True
     best = [int(row) for row in np.argsort(-places, kind="stable") if not taken[row]][:LEFT]
@@ -265,6 +302,12 @@ def mapped(rows: list[Row], units: Floats, taken: Any, random: Any) -> list[dict
         {"row": rows[row]["row"], "x": float(x), "y": float(y), "chosen": bool(taken[row])}
         for row, (x, y) in zip(shown, choosing.map_of(units[shown]), strict=True)
     ]
+
+
+def curve_of(distances: list[float]) -> list[dict[str, Any]]:
+    """How far each pick after the first was from those before, about CURVE of them."""
+    step = max(1, len(distances) // CURVE)
+    return [{"pick": n, "distance": far} for n, far in enumerate(distances, start=2)][::step]
 
 
 def described(row: Row, quality: float, worse: float) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST
 from labeling.access import Access, guarded
 from labeling.errors import Refused
 from labeling.lifecycle import Status
-from labeling.models import DatasetVersion
+from labeling.models import DatasetVersion, Freeze
 from labeling.pages import page
 from training.charts import choice_map, distance_chart
 from training.forms import ALGORITHMS, QUALITIES, TEXTS, SelectionForm
@@ -87,8 +87,10 @@ def selection(request: HttpRequest, access: Access, selection_id: int) -> HttpRe
 
 def _chosen(request: HttpRequest, found: Selection) -> dict[str, Any]:
     result = found.result
+    # Two choices of the same rows are one version, which tells of the first.
+    frozen = Freeze.objects.filter(parent=found.dataset_version, choice__selection=found.pk)
     page_obj = Paginator(_Picks(found), PER_PAGE).get_page(request.GET.get("page"))
-    curve = lines(found, "picks") if found.spec["algorithm"] == "farthest" else []
+    curve = lines(found, "curve") if found.spec["algorithm"] == "farthest" else []
     return {
         "result": result,
         "picks": list(enumerate(page_obj.object_list, start=page_obj.start_index())),
@@ -97,9 +99,7 @@ def _chosen(request: HttpRequest, found: Selection) -> dict[str, Any]:
         "random": {name: _around(result[f"{name}_random"]) for name in ("reach", "worse")},
         "map": choice_map(lines(found, "map"), chosen=result["chosen"], rows=result["rows"]),
         "curve": distance_chart(curve),
-        "versions": DatasetVersion.objects.filter(
-            parent=found.dataset_version, choice__selection=found.pk
-        ).order_by("number"),
+        "versions": DatasetVersion.objects.filter(pk__in=frozen.values("version")).order_by("number"),
     }
 
 
@@ -108,11 +108,15 @@ def _around(draws: Sequence[float]) -> dict[str, float]:
 
 
 def _facts(found: Selection) -> list[tuple[str, str]]:
-    spec = found.spec
+    spec, limit = found.spec, found.result.get("limit", found.spec["max_length"])
+    good = f"those {QUALITIES[spec['quality']]}"
     return [
-        ("Good rows", f"those {QUALITIES[spec['quality']]}; quality weighs {spec['weight'] * 100:g} %"),
+        (
+            "Good rows",
+            good if spec["quality"] == "none" else f"{good}; quality weighs {spec['weight'] * 100:g} %",
+        ),
         ("Unlike rows", f"{ALGORITHMS[spec['algorithm']].lower()}, by {TEXTS[spec['text']]}"),
-        ("Read by", f"{found.checkpoint.name}, up to {spec['max_length']:,} tokens of a text"),
+        ("Read by", f"{found.checkpoint.name}, up to {limit:,} tokens of a text"),
     ]
 
 

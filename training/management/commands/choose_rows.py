@@ -1,8 +1,10 @@
 """manage.py choose_rows --dataset PROJECT:N --model M --k K [--quality …] [--algorithm …] [--freeze]"""
 
 from argparse import ArgumentParser
+from collections.abc import Callable
 from typing import Any, TypeVar
 
+from labeling.access import open_from_shell
 from labeling.commands import VerbCommand, find_version
 from labeling.curation.freezes import run_freeze
 from labeling.errors import Refused
@@ -10,10 +12,9 @@ from labeling.lifecycle import Lifecycle, Status
 from labeling.waiting import wait_for
 from training.forms import ALGORITHMS, QUALITIES, TEXTS
 from training.registry import find_checkpoint
-from training.selecting import freeze_selection, run_selection, start_selection
+from training.selecting import OWN, freeze_selection, run_selection, start_selection
 
 J = TypeVar("J", bound=Lifecycle)
-SETTINGS = ("k", "quality", "weight", "text", "algorithm", "max_length", "batch_size", "seed")
 
 
 class Command(VerbCommand):
@@ -33,14 +34,14 @@ class Command(VerbCommand):
 
     def run(self, **options: Any) -> dict[str, Any]:
         version = find_version(options["dataset"], options["person"], "curate")
+        person = open_from_shell(version.project.slug, options["person"], "curate").person
         selection = start_selection(
             version=version,
             checkpoint=find_checkpoint(project=version.project, name=options["model"]),
-            values={name: options[name] for name in SETTINGS if options[name] is not None},
-            person=None,
+            values={name: options[name] for name in OWN if options[name] is not None},
+            person=person,
         )
-        run_selection(selection)
-        selection = _ended(selection)
+        selection = _ended(selection, run_selection)
         found = selection.result
         random = sum(found["reach_random"]) / len(found["reach_random"])
         self.say(
@@ -49,17 +50,21 @@ class Command(VerbCommand):
         )
         said: dict[str, Any] = {"selection": selection.pk, "folder": str(selection.path), **found}
         if options["freeze"]:
-            job = freeze_selection(selection, person=None)
-            run_freeze(job)
-            frozen = _ended(job).version
+            job = freeze_selection(selection, person=person)
+            frozen = _ended(job, run_freeze).version
             assert frozen is not None
             self.say(f"{frozen}: {frozen.rows:,} rows, hash {frozen.content_hash}")
             said |= {"version": f"{version.project.slug}:{frozen.number}", "hash": frozen.content_hash}
         return said
 
 
-def _ended(job: J) -> J:
-    job = wait_for(job)
+def _ended(job: J, carry: Callable[[J], None]) -> J:
+    """Do the work here unless a worker has it, again where it was given back, and wait for its end."""
+    while not job.is_over:
+        carry(job)
+        job.refresh_from_db()
+        if job.status == Status.RUNNING:
+            wait_for(job)
     if job.status != Status.SUCCEEDED:
         raise Refused(job.error or f"The {type(job).__name__.lower()} is {job.get_status_display().lower()}.")
     return job
