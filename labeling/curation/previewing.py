@@ -24,7 +24,7 @@ from labeling.estimates import wilson_bounds
 from labeling.models import Item, Judgment, Project, User
 
 WHOLE = 1000  # items up to which a project is built whole
-SAMPLE = 400  # items of a sample, about
+SAMPLE = 300  # items of a sample, about
 MANY = 10  # prompts from which on it is said that most of them are alike
 ON_TEXTS = (
     *("empty", "identical", "short", "long", "protected", "ngram", "near_evaluation"),

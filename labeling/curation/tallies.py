@@ -70,7 +70,7 @@ def count(projects: Sequence[Project], recipe: Recipe, first: int, last: int) ->
             items = items.filter(synthetic=recipe.synthetic == "only")
         return Counter({ROWS: items.order_by().values("prompt_hash").distinct().count()})
     ends = Q(item__gte=first, item__lte=last)  # the index of votes begins with the item
-    odd = _odd_items(projects, ends)
+    odd = _odd_items(projects)
     looked_at = len(odd)
     for tally in _tallies(projects, recipe, odd, ends):
         looked_at += tally.items
@@ -109,11 +109,10 @@ class Tally(NamedTuple):
     items: int
 
 
-def _odd_items(projects: Sequence[Project], ends: Q) -> list[int]:
+def _odd_items(projects: Sequence[Project]) -> list[int]:
     """The few items whose votes cannot be read off an index: settled, answered again, sent back, withdrawn."""
     work = Judgment.objects.filter(project__in=projects, purpose=Purpose.WORK).order_by()
-    again = Judgment.objects.filter(ends, purpose=Purpose.WORK, revision__gt=1).alias(owner=OWNER).order_by()
-    again = again.filter(owner__in=[project.pk for project in projects])
+    again = work.filter(revision__gt=1)
     returned = Assignment.objects.filter(
         project__in=projects, review=ReviewState.RETURNED, submitted_at__isnull=False
     ).order_by()

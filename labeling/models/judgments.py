@@ -52,6 +52,9 @@ class Judgment(AppendOnly):
             ),
             models.Index(fields=["project", "created_at"], name="judgments_by_day"),
             models.Index(fields=["project", "person"], name="judgments_of_person"),
+            models.Index(
+                fields=["project", "item"], condition=models.Q(revision__gt=1), name="changed_judgments"
+            ),
         ]
 
     def __str__(self) -> str:
