@@ -82,7 +82,7 @@ def _from_json(text: str) -> Diff:
 
 
 def _compare(before: DatasetVersion, after: DatasetVersion) -> Diff:
-    found = Diff(recipe=list(_recipes(before.recipe, after.recipe)))
+    found = Diff(recipe=[*_recipes(before.recipe, after.recipe), *_choices(before, after)])
     for old, new in _together(_prompts(before), _prompts(after)):
         earlier, later = _by_key(old), _by_key(new)
         for key in earlier.keys() | later.keys():
@@ -105,6 +105,13 @@ def _recipes(one: dict[str, Any], two: dict[str, Any]) -> Iterator[tuple[str, An
         earlier, later = one.get(name, default), two.get(name, default)
         if earlier != later:
             yield name, earlier, later
+
+
+def _choices(before: DatasetVersion, after: DatasetVersion) -> Iterator[tuple[str, Any, Any]]:
+    """How the rows of either were chosen out of another version, where they were."""
+    one, two = before.choice, after.choice
+    if one != two:
+        yield "choice", one, two
 
 
 def _prompts(version: DatasetVersion) -> Iterator[tuple[str, list[Row]]]:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from labeling.curation import rowfile
+from labeling.curation.diffing import diff
 from labeling.curation.exporting import verify
 from labeling.curation.freezes import freeze_again, run_freeze, start_subset
 from labeling.curation.freezing import LintBlocked, newer_judgments
@@ -64,6 +65,13 @@ def test_every_row_keeps_its_judgments(parent: DatasetVersion) -> None:
         assert [said.judgment for said in after.said] == [said.judgment for said in before.said]
         assert after.item == before.item
     assert DatasetEntry.objects.filter(version=child).count() == child.rows
+
+
+def test_the_difference_to_the_parent_says_what_is_gone_and_how_it_was_chosen(parent: DatasetVersion) -> None:
+    train = numbered(parent, "train")
+    found = diff(parent, subset(parent, train[:4]))
+    assert found.counts == {"added": 0, "removed": len(train) - 4, "relabelled": 0, "moved": 0}
+    assert found.recipe == [("choice", None, CHOICE)]
 
 
 def test_the_same_rows_are_the_same_version(parent: DatasetVersion) -> None:

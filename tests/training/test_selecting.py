@@ -13,6 +13,7 @@ from labeling.curation.freezes import run_freeze
 from labeling.curation.withdrawing import withdraw
 from labeling.errors import Refused
 from labeling.models import DatasetVersion, Freeze, Project, User
+from labeling.waiting import carried
 from tests import world
 from tests.tiny_model import tiny_model
 from tests.training.runs import judged_version, pretend, root_checkpoint, write_event
@@ -136,6 +137,17 @@ def test_a_killed_process_is_given_back_and_progress_is_kept(
     monkeypatch.setattr(selecting, "run_recipe", pretend(result=MADE))
     run_selection(selection)
     assert (selection.status, selection.attempt) == ("succeeded", 2)
+
+
+def test_what_is_given_back_is_carried_again_by_the_shell_that_waits(
+    version: DatasetVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = iter([pretend(code=-9), pretend(code=75), pretend(result=MADE)])
+    monkeypatch.setattr(selecting, "run_recipe", lambda *given: next(ends)(*given))
+    assert carried(begun(version), run_selection, poll=0.01).status == "succeeded"
+    monkeypatch.setattr(selecting, "run_recipe", pretend(code=1))
+    with pytest.raises(Refused, match="ended with code 1"):
+        carried(begun(version), run_selection, poll=0.01)
 
 
 def test_a_process_that_fails_says_why(version: DatasetVersion, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,7 @@ from evaluation.execution import drive
 from evaluation.planning import plan_on_held_out
 from evaluation.reading import as_dict, score_lines, verdict
 from labeling.commands import VerbCommand, find_version
-from labeling.errors import Refused
-from labeling.lifecycle import Status
-from labeling.waiting import wait_for
+from labeling.waiting import carried
 from training.registry import find_checkpoint
 
 
@@ -39,10 +37,7 @@ class Command(VerbCommand):
         )
         self.say(f"evaluation {run.pk} is queued")
         if options["wait"]:
-            drive(run)
-            run = wait_for(run)
-            if run.status != Status.SUCCEEDED:
-                raise Refused(run.error or f"The evaluation is {run.get_status_display().lower()}.")
+            run = carried(run, drive)
         lines = score_lines(run)
         for line in lines:
             self.say(

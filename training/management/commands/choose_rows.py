@@ -1,20 +1,15 @@
 """manage.py choose_rows --dataset PROJECT:N --model M --k K [--quality …] [--algorithm …] [--freeze]"""
 
 from argparse import ArgumentParser
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from labeling.access import open_from_shell
 from labeling.commands import VerbCommand, find_version
 from labeling.curation.freezes import run_freeze
-from labeling.errors import Refused
-from labeling.lifecycle import Lifecycle, Status
-from labeling.waiting import wait_for
+from labeling.waiting import carried
 from training.forms import ALGORITHMS, QUALITIES, TEXTS
 from training.registry import find_checkpoint
 from training.selecting import OWN, freeze_selection, run_selection, start_selection
-
-J = TypeVar("J", bound=Lifecycle)
 
 
 class Command(VerbCommand):
@@ -41,7 +36,7 @@ class Command(VerbCommand):
             values={name: options[name] for name in OWN if options[name] is not None},
             person=person,
         )
-        selection = _ended(selection, run_selection)
+        selection = carried(selection, run_selection)
         found = selection.result
         random = sum(found["reach_random"]) / len(found["reach_random"])
         self.say(
@@ -51,20 +46,8 @@ class Command(VerbCommand):
         said: dict[str, Any] = {"selection": selection.pk, "folder": str(selection.path), **found}
         if options["freeze"]:
             job = freeze_selection(selection, person=person)
-            frozen = _ended(job, run_freeze).version
+            frozen = carried(job, run_freeze).version
             assert frozen is not None
             self.say(f"{frozen}: {frozen.rows:,} rows, hash {frozen.content_hash}")
             said |= {"version": f"{version.project.slug}:{frozen.number}", "hash": frozen.content_hash}
         return said
-
-
-def _ended(job: J, carry: Callable[[J], None]) -> J:
-    """Do the work here unless a worker has it, again where it was given back, and wait for its end."""
-    while not job.is_over:
-        carry(job)
-        job.refresh_from_db()
-        if job.status == Status.RUNNING:
-            wait_for(job)
-    if job.status != Status.SUCCEEDED:
-        raise Refused(job.error or f"The {type(job).__name__.lower()} is {job.get_status_display().lower()}.")
-    return job

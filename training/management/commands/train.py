@@ -5,9 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from labeling.commands import VerbCommand, find_version
-from labeling.errors import Refused
-from labeling.lifecycle import Status
-from labeling.waiting import wait_for
+from labeling.waiting import carried
 from training.launching import drive, launch
 from training.models import BaseModel, Checkpoint, TrainingRun
 from training.registry import find_checkpoint, register_base
@@ -52,13 +50,10 @@ class Command(VerbCommand):
         )
         self.say(f"run {run.pk} ({run.name}) is queued")
         if options["wait"]:
-            drive(run)
-            run = wait_for(run)
+            run = carried(run, drive)
             self.say(
                 f"run {run.pk} {run.get_status_display().lower()}: loss {run.loss_first} to {run.loss_last}"
             )
-            if run.status != Status.SUCCEEDED:
-                raise Refused(run.error or f"The run is {run.get_status_display().lower()}.")
         return _facts(run)
 
 
