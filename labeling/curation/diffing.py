@@ -108,10 +108,11 @@ def _recipes(one: dict[str, Any], two: dict[str, Any]) -> Iterator[tuple[str, An
 
 
 def _choices(before: DatasetVersion, after: DatasetVersion) -> Iterator[tuple[str, Any, Any]]:
-    """How the rows of either were chosen out of another version, where they were."""
-    one, two = before.choice, after.choice
-    if one != two:
-        yield "choice", one, two
+    """How the rows of either were chosen out of another version, setting by setting, where that differs."""
+    one, two = before.choice or {}, after.choice or {}
+    for name in dict.fromkeys((*one, *two)):
+        if one.get(name) != two.get(name):
+            yield f"choice: {name}", one.get(name), two.get(name)
 
 
 def _prompts(version: DatasetVersion) -> Iterator[tuple[str, list[Row]]]:

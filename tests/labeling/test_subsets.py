@@ -71,7 +71,7 @@ def test_the_difference_to_the_parent_says_what_is_gone_and_how_it_was_chosen(pa
     train = numbered(parent, "train")
     found = diff(parent, subset(parent, train[:4]))
     assert found.counts == {"added": 0, "removed": len(train) - 4, "relabelled": 0, "moved": 0}
-    assert found.recipe == [("choice", None, CHOICE)]
+    assert found.recipe == [(f"choice: {name}", None, value) for name, value in CHOICE.items()]
 
 
 def test_the_same_rows_are_the_same_version(parent: DatasetVersion) -> None:
