@@ -1,4 +1,4 @@
-"""Forms of the training pages. Bounds live in training/specs.py; a refusal from there names the field."""
+"""Forms of the training pages. Bounds live in training/specs; a refusal from there names the field."""
 
 from typing import Any
 

@@ -5,10 +5,10 @@ from pydantic import ValidationError
 
 from training.specs import (
     METHODS,
+    PEAK_RATES,
     DpoSpec,
     NanoJob,
     ScoreJob,
-    SftSpec,
     SpecRefused,
     TrainJob,
     parse,
@@ -74,7 +74,51 @@ def test_a_wrong_field_deep_inside_is_named_by_its_path():
         parse(TrainJob, {"method": "sft", "base": "b", "data": {"train": "t", "evil": 1}, "train": {}})
 
 
-@pytest.mark.parametrize("model", [SftSpec, DpoSpec, TrainJob, NanoJob, ScoreJob])
+def test_the_rate_left_out_suits_method_and_adaptation():
+    for (method, adaptation), rate in PEAK_RATES.items():
+        assert parse_spec(method, {"adaptation": adaptation}).learning_rate == rate.value
+        assert rate.source
+    assert parse_spec("sft", {"adaptation": "full", "learning_rate": 0.01}).learning_rate == 0.01
+
+
+@pytest.mark.parametrize(
+    ("method", "values", "words"),
+    [
+        ("reward", {"adaptation": "prompt"}, ["reward model", "prompt tuning", "padding", "choose lora"]),
+        ("reward", {"adaptation": "prefix"}, ["reward model", "prefix tuning", "choose lora"]),
+        ("reward", {"overlong": "cut"}, ["overlong", "'cut'", "drop"]),
+        ("sft", {"adaptation": "prompt", "packing": "on"}, ["packing", "see each other", "auto or off"]),
+        ("sft", {"adaptation": "full", "dora": True}, ["dora", "LoRA", "'full'", "lora or qlora"]),
+        ("sft", {"adaptation": "ia3", "rslora": True}, ["rslora", "LoRA", "'ia3'"]),
+        (
+            "sft",
+            {"adaptation": "prefix", "gradient_checkpointing": "on"},
+            ["gradient_checkpointing", "prefix"],
+        ),
+        ("sft", {"dora": 1}, ["dora", "1", "true or false"]),
+        ("dpo", {"loss_type": "robust"}, ["robust", "label_smoothing above 0", "sigmoid"]),
+        (
+            "dpo",
+            {"loss_type": "ipo", "label_smoothing": 0.1},
+            ["label_smoothing", "ipo", "sigmoid or robust"],
+        ),
+        ("kto", {"batch_size": 1}, ["batch_size", "1", "at least 2"]),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(method, values, words):
+    with pytest.raises(SpecRefused) as refusal:
+        parse_spec(method, values)
+    for word in words:
+        assert word in str(refusal.value)
+
+
+def test_rows_are_packed_unless_they_would_see_each_other():
+    assert parse_spec("sft", {}).packs
+    assert not parse_spec("sft", {"adaptation": "prompt"}).packs
+    assert not parse_spec("sft", {"packing": "off"}).packs
+
+
+@pytest.mark.parametrize("model", [*METHODS.values(), TrainJob, NanoJob, ScoreJob])
 def test_every_field_has_one_sentence(model):
     for name, field in model.model_fields.items():
         assert field.description, name

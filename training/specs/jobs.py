@@ -1,0 +1,117 @@
+"""The whole spec.json of each kind of process."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from training.specs.parsing import Strict
+
+
+class TrainData(Strict):
+    """Which rows a run trains on; paths are relative to the run directory."""
+
+    train: str = Field(min_length=1, description="JSONL file of training rows.")
+    eval: str | None = Field(default=None, description="JSONL file of held-out rows, or null.")
+    retention: str | None = Field(
+        default=None, description="JSONL file of texts that the base model knew, or null."
+    )
+    hash: str = Field(default="", description="Content hash of the dataset version.")
+    files: dict[str, str] = Field(
+        default_factory=dict, description="SHA-256 of each file named above, checked before the first step."
+    )
+
+
+class TrainJob(Strict):
+    """The whole spec.json of a training run."""
+
+    method: Literal["sft", "reward", "dpo", "kto"] = Field(description="The recipe that this file is for.")
+    seed: int = Field(
+        default=42, ge=0, le=2**31 - 1, description="Seed of the run; it is the one that counts."
+    )
+    base: str = Field(min_length=1, description="Directory (or hub name) of the base model.")
+    revision: str | None = Field(default=None, description="Revision of a base model on a hub, or null.")
+    start: str | None = Field(default=None, description="Adapter or full checkpoint to go on from, or null.")
+    template_hash: str = Field(
+        default="", description="SHA-256 of the chat template that was checked before launch, or empty."
+    )
+    data: TrainData = Field(description="The rows.")
+    train: dict[str, Any] = Field(description="Fields of the method's TrainSpec.")
+
+
+class NanoJob(Strict):
+    """The whole spec.json of a nano model: a small causal language model trained from scratch on local text."""
+
+    method: Literal["nano"] = Field(default="nano", description="The recipe that this file is for.")
+    seed: int = Field(default=42, ge=0, le=2**31 - 1, description="Seed of weights and data order.")
+    text: list[str] | None = Field(
+        default=None, description="JSONL or text files; null for the bundled text."
+    )
+    budget_seconds: float = Field(default=150, gt=0, le=3600, description="Clock limit of the whole build.")
+    vocab_size: int = Field(
+        default=2048, ge=300, le=65536, description="Tokens in the vocabulary, all in use."
+    )
+    hidden_size: int = Field(default=128, ge=32, le=2048, multiple_of=32, description="Width of the model.")
+    layers: int = Field(default=4, ge=1, le=48, description="Decoder layers.")
+    head_dim: Literal[32, 64] = Field(default=32, description="Width of an attention head.")
+    block: int = Field(default=256, ge=32, le=4096, description="Tokens in one packed training row.")
+    batch_size: int = Field(default=4, ge=1, le=512, description="Packed rows in one step.")
+    learning_rate: float = Field(
+        default=0.015, gt=0, le=0.1, description="Peak learning rate of embeddings and norms."
+    )
+    max_steps: int = Field(
+        default=1_000_000, ge=1, description="Step limit; the clock usually ends it first."
+    )
+
+
+class Scored(Strict):
+    """One checkpoint to score: an adapter on the base, a model of its own, or (neither) the base itself."""
+
+    id: str = Field(min_length=1, description="Name of the checkpoint in scores.jsonl.")
+    adapter: str | None = Field(default=None, description="Directory of a LoRA adapter on the base.")
+    model: str | None = Field(default=None, description="Directory of a full checkpoint.")
+
+
+class ScoreJob(Strict):
+    """The whole spec.json of a scoring run."""
+
+    method: Literal["score"] = Field(default="score", description="The recipe that this file is for.")
+    seed: int = Field(default=42, ge=0, le=2**31 - 1, description="Unused; scoring is deterministic.")
+    base: str = Field(min_length=1, description="Directory (or hub name) of the base model.")
+    checkpoints: Annotated[list[Scored], Field(min_length=1, description="What to score, each by its id.")]
+    max_length: int = Field(default=1024, ge=16, le=131072, description="Longest row in tokens.")
+    batch_size: int = Field(default=16, ge=1, le=1024, description="Rows in one forward pass.")
+
+
+class SubsetJob(Strict):
+    """The whole spec.json of a choice of rows: the best k of a dataset, by quality and by how far apart they are."""
+
+    method: Literal["subset"] = Field(default="subset", description="The recipe that this file is for.")
+    seed: int = Field(
+        default=42,
+        ge=0,
+        le=2**31 - 1,
+        description="Seed of the clusters, and of random draws to compare with.",
+    )
+    base: str = Field(min_length=1, description="Directory (or hub name) of the base model.")
+    adapter: str | None = Field(default=None, description="Directory of a LoRA adapter on the base, or null.")
+    k: int = Field(default=1000, ge=1, le=100_000, description="How many rows to choose.")
+    algorithm: Literal["farthest", "kmeans"] = Field(
+        default="farthest", description="Each row far from those before it, or one row of each of k clusters."
+    )
+    text: Literal["prompt", "response", "both"] = Field(
+        default="prompt", description="The text by which rows are alike or far apart."
+    )
+    quality: Literal["agreement", "length", "difficulty", "none"] = Field(
+        default="agreement",
+        description="What makes a row good: how sure people are of it, how long its response is, or how much harder "
+        "the model finds the response than the prompt makes it.",
+    )
+    weight: float = Field(
+        default=0.5, ge=0, le=1, description="Weight of quality; what is left to 1 is that of diversity."
+    )
+    max_length: int = Field(
+        default=512, ge=16, le=131072, description="Longest text in tokens; longer ones are cut, and counted."
+    )
+    batch_size: int = Field(default=16, ge=1, le=1024, description="Texts in one forward pass.")
