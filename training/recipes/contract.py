@@ -41,6 +41,9 @@ QUIET = {
     "TRL_EXPERIMENTAL_SILENCE": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
+OUT_OF_MEMORY = (
+    "The machine ran out of memory; lower batch_size or max_length, or choose LoRA or a smaller base model."
+)
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 
 
@@ -201,13 +204,15 @@ def process(argv: list[str], method: str, work: Callable[[Run], None]) -> int:
 def sentence(error: Exception) -> str:
     """Return what went wrong as one sentence for a person; memory errors say what to lower."""
     text = " ".join(str(error).split())
-    if (
-        isinstance(error, MemoryError)
-        or "out of memory" in text.lower()
-        or "can't allocate memory" in text.lower()
-    ):
-        return "The machine ran out of memory; lower batch_size or max_length, or choose LoRA or a smaller base model."
+    if is_out_of_memory(error):
+        return OUT_OF_MEMORY
     return text if isinstance(error, (RecipeFailed, ValueError)) else f"{type(error).__name__}: {text}"
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Say whether memory ran out, of the machine or of the GPU; torch raises several kinds of error for it."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
 
 
 def plain(value: object) -> Any:
