@@ -41,6 +41,8 @@ FULL_DISK_WORDS = (  # as libraries that write files themselves wrap it
     "disk quota exceeded",
     "file too large",
     "pytorchstreamwriter failed writing",
+    "iostream error",
+    "inline_container.cc",  # torch.save, which lost its place in the file
 )
 NO_MEMORY_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memory", "std::bad_alloc")
 NO_MODEL_WORDS = (  # transformers and huggingface_hub, about a name that is no folder
