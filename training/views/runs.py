@@ -157,8 +157,6 @@ def run_line(run: TrainingRun) -> dict[str, Any]:
 
 
 def status_label(run: TrainingRun) -> str:
-    if run.status == Status.RUNNING and run.cancel_requested_at:
-        return "Stopping"
     return str(run.get_status_display())
 
 
