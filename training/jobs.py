@@ -2,8 +2,8 @@
 
 from celery import shared_task
 
-from training import launching, selecting
-from training.models import Selection, TrainingRun
+from training import checking, launching, selecting
+from training.models import Preflight, Selection, TrainingRun
 
 
 @shared_task
@@ -12,6 +12,12 @@ def drive_run(run_id: int) -> None:
         "project", "base", "start", "dataset_version", "dataset_version__project"
     )
     launching.drive(rows.get(pk=run_id))
+
+
+@shared_task
+def check_run(check_id: int) -> None:
+    rows = Preflight.objects.select_related("project", "base", "start", "dataset_version__project", "run")
+    checking.run_check(rows.get(pk=check_id))
 
 
 @shared_task

@@ -21,6 +21,7 @@ from labeling.queue import claim_next
 from tests import world
 from tests.training.runs import judged_version, launched, root_checkpoint
 from training import urls as training_urls
+from training.checking import start_check
 from training.selecting import start_selection
 
 # Everyone's rights, written out once more: a change of the table in access.py has to be meant.
@@ -79,6 +80,10 @@ PAGES: dict[str, dict[str, str]] = {
     "training:uses": {"get": "review"},
     "training:withdrawals": {"get": "manage", "post": "manage"},
     "training:choose": {"get": "curate", "post": "curate"},
+    "training:check": {"get": "view_results"},
+    "training:check_cancel": {"post": "train"},
+    "training:check_start": {"post": "train"},
+    "training:run_report": {"get": "view_results"},
     "training:selection": {"get": "view_results"},
     "training:selection_cancel": {"post": "curate"},
     "training:selection_freeze": {"post": "curate"},
@@ -125,10 +130,19 @@ def addresses(project: Project) -> dict[str, str]:
     run = launched(project, version)
     suite = create_suite(version=version)
     evaluation = plan_evaluation(project=project, suite=suite, checkpoints=[root_checkpoint()], person=None)
+    check = start_check(
+        project=project,
+        method="sft",
+        dataset_version=version,
+        start=root_checkpoint(),
+        values={},
+        person=None,
+    )
     choice = start_selection(version=version, checkpoint=root_checkpoint(), values={"k": 2}, person=None)
     numbers: dict[str, list[Any]] = {
         "choose": [version.number], "selection": [choice.pk], "selection_cancel": [choice.pk],
-        "selection_freeze": [choice.pk],
+        "selection_freeze": [choice.pk], "check": [check.pk], "check_cancel": [check.pk], "check_start": [check.pk],
+        "run_report": [run.pk],
         "submit": [slot.pk], "skip": [slot.pk], "draft": [slot.pk], "item": [slot.item_id], "import": [batch.pk],
         "review_item": [slot.item_id],
         "import_cancel": [batch.pk], "guideline": [1],

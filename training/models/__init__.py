@@ -1,6 +1,7 @@
 from training.models.devices import Device
+from training.models.preflights import Preflight
 from training.models.registry import BaseModel, Checkpoint
 from training.models.runs import RunEvent, TrainingRun
 from training.models.selections import Selection
 
-__all__ = ["BaseModel", "Checkpoint", "Device", "RunEvent", "Selection", "TrainingRun"]
+__all__ = ["BaseModel", "Checkpoint", "Device", "Preflight", "RunEvent", "Selection", "TrainingRun"]
