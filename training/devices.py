@@ -8,7 +8,7 @@ import os
 import socket
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from labeling.lifecycle import ACTIVE, Status
 from labeling.models import Project
+from labeling.workers import hosts_alive
 from training.models import Device, Preflight, TrainingRun
 
 GPU_QUERY = (
@@ -155,26 +156,30 @@ def sweep() -> None:
 def note_waiting(run: TrainingRun | Preflight) -> None:
     """Keep on a queued run or check what it waits for."""
     rows = Device.objects.filter(host=socket.gethostname())
-    words = "; ".join(f"{label} is held by {who}" for label, who in _holders(rows, run.project) if who)
+    words = "; ".join(f"{row} is held by {who}" for row, who in _holders(rows, run.project) if who)
     waiting = f"waits for a free device: {words}" if words else "waits for a free device"
     type(run).objects.filter(pk=run.pk, status=Status.QUEUED).update(waiting=waiting[:WORDS_LENGTH])
 
 
 def devices_in_words(project: Project) -> list[str]:
-    """A line for each device that workers have: free, or held by which run. Runs of other projects are not named."""
-    return [
-        f"{label} is held by {who}" if who else f"{label} is free"
-        for label, who in _holders(Device.objects.all(), project, long=True)
-    ]
+    """A line for each device: held by which run, free, or on a machine that is not heard of. Runs of other projects
+    are not named."""
+    rows, alive = list(Device.objects.all()), hosts_alive()
+    several = len({row.host for row in rows}) > 1
+    lines = []
+    for row, (_, who) in zip(rows, _holders(rows, project), strict=True):
+        place = f"{row} ({row.name}){f' on {row.host}' if several else ''}"
+        free = "is free" if row.host in alive else "is away: no worker of its machine is heard of"
+        lines.append(f"{place} is held by {who}" if who else f"{place} {free}")
+    return lines
 
 
-def _holders(devices: QuerySet[Device], project: Project, *, long: bool = False) -> Iterator[tuple[str, str]]:
+def _holders(devices: Iterable[Device], project: Project) -> Iterator[tuple[Device, str]]:
     """(device, whoever holds it or "") of each device."""
     rows = list(devices)
     is_holder = Q(claim_token__in=[row.holder for row in rows if row.holder], status__in=ACTIVE)
     runs = {run.claim_token: run for run in TrainingRun.objects.filter(is_holder).defer("spec", "result")}
     checks = set(Preflight.objects.filter(is_holder).values_list("claim_token", flat=True))
-    several = len({row.host for row in rows}) > 1
     for row in rows:
         run = runs.get(row.holder)
         who = "" if row.holder is None else "a run of another project"
@@ -182,8 +187,7 @@ def _holders(devices: QuerySet[Device], project: Project, *, long: bool = False)
             who = f"run {run.name}"
         elif row.holder in checks:
             who = "a check before launch"
-        place = f" on {row.host}" if several else ""
-        yield f"{row} ({row.name}){place}" if long else str(row), who
+        yield row, who
 
 
 def environment(device: Device) -> dict[str, str]:

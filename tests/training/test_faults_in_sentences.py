@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -38,6 +39,7 @@ IGNORES_SIGTERM = """#!/bin/sh
 trap '' TERM
 echo $$ > "$3/pid"
 echo '{"type": "start", "step": 0, "time": "2026-01-01T00:00:00+00:00", "values": {}}' >> "$3/events.jsonl"
+echo ready
 while :; do sleep 0.05; done
 """
 
@@ -197,6 +199,35 @@ def test_a_cancelled_process_that_ignores_the_request_is_killed_within_ten_secon
     pid = int((run.path / "pid").read_text())
     assert (seen[0], TrainingRun.objects.get().status) == ("running", "cancelled")
     assert not Path(f"/proc/{pid}").exists()
+
+
+@pytest.mark.parametrize("grace", [10_000, 0.2], ids=["listens", "ignores"])
+def test_the_process_of_a_dead_worker_is_ended_before_another_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, grace: float
+) -> None:
+    script = tmp_path / "python"
+    script.write_text(IGNORES_SIGTERM if grace < 1 else IGNORES_SIGTERM.replace("trap '' TERM", ""))
+    script.chmod(0o755)
+    monkeypatch.setattr(processes, "GRACE_SECONDS", grace)
+    left = subprocess.Popen(
+        [str(script), "-m", "training.recipes.sft", str(tmp_path)],
+        env={"PREFLOOP_DIE_WITH_PARENT": "1", "PATH": os.environ["PATH"]},
+        stdout=subprocess.PIPE,
+    )
+    assert left.stdout is not None
+    assert left.stdout.readline() == b"ready\n"
+    (tmp_path / "lock").write_text(str(left.pid))
+    beats: list[int] = []
+    monkeypatch.setattr(processes, "POLL_SECONDS", 0.05)
+    processes.end_orphan(tmp_path, lambda: beats.append(left.pid))
+    left.stdout.close()
+    assert left.wait() == (-15 if grace > 1 else -9)
+    assert processes.orphan(tmp_path) is None
+
+
+def test_a_process_that_no_worker_started_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "lock").write_text(str(os.getpid()))
+    processes.end_orphan(tmp_path, lambda: pytest.fail("nothing to wait for"))
 
 
 def test_a_disk_on_which_nothing_can_be_written_is_told_by_the_worker(
