@@ -30,6 +30,11 @@ class BaseModel(models.Model):
     def is_local(self) -> bool:
         return Path(self.location).is_dir()
 
+    @property
+    def place(self) -> str:
+        """Where it is, with the revision where one was named."""
+        return f"{self.location} at {self.revision}" if self.revision else self.location
+
 
 class Checkpoint(models.Model):
     """Weights that can be served and scored. The root checkpoint of a base model is the base itself."""
