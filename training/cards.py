@@ -90,7 +90,7 @@ def _head(checkpoint: Checkpoint) -> str:
         "pipeline_tag": "text-classification"
         if checkpoint.line == Checkpoint.Line.REWARD
         else "text-generation",
-        "tags": ["prefloop", *([run.method] if run else []), checkpoint.kind, checkpoint.stage],
+        "tags": ["prefloop", *([run.method] if run else []), str(checkpoint.kind), str(checkpoint.stage)],
     }
     return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
