@@ -51,9 +51,15 @@ class CheckpointSerializer(serializers.ModelSerializer[Checkpoint]):
             "content_hash",
             "parameters",
             "trainable",
-            "deltas",
             "created_at",
         ]
+
+
+class WholeCheckpointSerializer(CheckpointSerializer):
+    """With what changed in its weights, a row for each tensor."""
+
+    class Meta(CheckpointSerializer.Meta):
+        fields = [*CheckpointSerializer.Meta.fields, "deltas"]
 
 
 class StageSerializer(serializers.Serializer[Any]):
@@ -116,7 +122,7 @@ class OneCheckpoint(ProjectView, generics.RetrieveAPIView[Checkpoint]):
     """One checkpoint."""
 
     capability = {"GET": "view_results"}
-    serializer_class = CheckpointSerializer
+    serializer_class = WholeCheckpointSerializer
     lookup_url_kwarg = "checkpoint_id"
     queryset = Checkpoint.objects.none()
 

@@ -104,7 +104,8 @@ def _opening(checkpoint: Checkpoint, run: TrainingRun | None) -> str:
         version = run.dataset_version
         said += f", by {METHODS.get(run.method, run.method)} on {version} ({version.rows:,} rows)"
     merged = " The adapter was merged into the weights." if checkpoint.run is None and run is not None else ""
-    return f"{said}.{merged} Content hash `{checkpoint.content_hash or 'not computed'}`, stage {checkpoint.stage}."
+    stage = "" if checkpoint.kind == Checkpoint.Kind.BASE else f", stage {checkpoint.stage}"
+    return f"{said}.{merged} Content hash `{checkpoint.content_hash or 'not computed'}`{stage}."
 
 
 def _warnings(checkpoint: Checkpoint) -> list[str]:
@@ -124,7 +125,7 @@ def _data(version: DatasetVersion) -> list[str]:
     ]
     chosen = ["The rows were chosen out of another version."] if version.parent_id else []
     sentences = "\n".join(f"- {_inline(words)}" for words in [*recipe_sentences(version.recipe), *chosen])
-    return [_table(("", ""), facts), "The recipe:", sentences]
+    return [_table(facts[0], facts[1:]), "The recipe:", sentences]
 
 
 def _training(run: TrainingRun) -> list[str]:
@@ -132,7 +133,10 @@ def _training(run: TrainingRun) -> list[str]:
     steps = run.result.get("steps", run.step)
     start = _inline(run.start.name)
     said = f"Run {run.pk}, {_inline(run.name)}: {run.method}, {steps:,} steps{took}, started from {start}."
-    settings = [(name.replace("_", " "), json.dumps(value)) for name, value in run.spec.items()]
+    settings = [
+        (name.replace("_", " "), value if isinstance(value, str) else json.dumps(value))
+        for name, value in run.spec.items()
+    ]
     return [said, _table(("Setting", "Value"), settings)]
 
 
@@ -184,7 +188,7 @@ def _base(checkpoint: Checkpoint) -> str:
         ("Parameters", "not known" if base.parameters is None else f"{base.parameters:,}"),
         ("Content hash", f"`{base.content_hash}`" if base.content_hash else "not computed"),
     ]
-    return _table(("", ""), facts)
+    return _table(facts[0], facts[1:])
 
 
 def _lineage(checkpoint: Checkpoint) -> str:

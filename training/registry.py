@@ -102,7 +102,7 @@ def adapter_kind(checkpoint: Checkpoint) -> str:
 
 def visible_checkpoints(project: Project) -> QuerySet[Checkpoint]:
     """The checkpoints that a project may start from and score: its own, and the base models."""
-    rows = Checkpoint.objects.filter(Q(project=project) | Q(kind=Checkpoint.Kind.BASE))
+    rows = Checkpoint.objects.filter(Q(project=project) | Q(kind=Checkpoint.Kind.BASE)).defer("deltas")
     return rows.select_related(
         "base", "parent", "run", "run__dataset_version", "run__dataset_version__project"
     )
