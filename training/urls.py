@@ -1,6 +1,6 @@
 from django.urls import path
 
-from training.views import checks, lineage, runs, selections
+from training.views import checks, lineage, registry, runs, selections
 
 app_name = "training"
 urlpatterns = [
@@ -17,5 +17,18 @@ urlpatterns = [
     path("p/<slug:slug>/choices/<int:selection_id>/", selections.selection, name="selection"),
     path("p/<slug:slug>/choices/<int:selection_id>/cancel/", selections.cancel, name="selection_cancel"),
     path("p/<slug:slug>/choices/<int:selection_id>/freeze/", selections.freeze, name="selection_freeze"),
-    path("p/<slug:slug>/checkpoints/", runs.checkpoints, name="checkpoints"),
+    path("p/<slug:slug>/bases/", registry.bases, name="bases"),
+    path("p/<slug:slug>/checkpoints/", registry.checkpoints, name="checkpoints"),
+    path("p/<slug:slug>/checkpoints/<int:checkpoint_id>/", registry.checkpoint, name="checkpoint"),
+    path("p/<slug:slug>/checkpoints/<int:checkpoint_id>/stage/", registry.stage, name="stage"),
+    path("p/<slug:slug>/checkpoints/<int:checkpoint_id>/notes/", registry.notes, name="notes"),
+    path("p/<slug:slug>/checkpoints/<int:checkpoint_id>/merge/", registry.merge, name="merge"),
+    path(
+        "p/<slug:slug>/checkpoints/<int:checkpoint_id>/merge/cancel/",
+        registry.merge_cancel,
+        name="merge_cancel",
+    ),
+    path("p/<slug:slug>/checkpoints/<int:checkpoint_id>/measure/", registry.measure, name="measure"),
+    path("p/<slug:slug>/checkpoints/<int:checkpoint_id>/README.md", registry.card, name="card"),
+    path("p/<slug:slug>/checkpoints/<int:checkpoint_id>/weights.tar", registry.weights, name="weights"),
 ]

@@ -29,6 +29,8 @@ PAGES = [
     "withdrawals/",
     "runs/",
     "checkpoints/",
+    "checkpoints/1/",
+    "bases/",
     "evaluations/",
 ]
 SCREENS = [("light", 1280), ("dark", 390), ("dark", 1280), ("light", 390)]

@@ -8,7 +8,7 @@ import pytest
 
 from tests.tiny_model import tiny_model
 from tests.training.measuring import base, measured
-from training.cards import CARDS, card_table, largest_batch, time_estimate, will_it_fit
+from training.gpus import CARDS, card_table, largest_batch, time_estimate, will_it_fit
 from training.shapes import ModelShape, shape_from_config, shape_of
 from training.sizing import (
     GIB,
