@@ -39,6 +39,7 @@ class RunSerializer(serializers.ModelSerializer[TrainingRun]):
             "loss_first",
             "loss_last",
             "checkpoint",
+            "again_of",
             "created_at",
             "started_at",
             "finished_at",

@@ -15,13 +15,13 @@ from labeling.protection import protected_hashes
 from training.models import Checkpoint, RunEvent, TrainingRun
 from training.processes import BUSY, STOPPED, Stop, failure_words, killed_words, run_recipe
 from training.registry import read_result, register_checkpoint
+from training.shapes import shape_for
 from training.specs import SpecRefused, parse_spec
 from training.telemetry import EventTail
 
 log = logging.getLogger(__name__)
 
 NAME_LENGTH = 120
-SHAPES = {"sft": "sft", "dpo": "preference"}
 
 
 def launch(
@@ -33,13 +33,17 @@ def launch(
     values: dict[str, Any],
     person: User | None,
     name: str = "",
+    again_of: TrainingRun | None = None,
 ) -> TrainingRun:
-    """Freeze the spec and queue the run. Raises Refused, before anything is stored, where it cannot be done."""
+    """Freeze the spec and queue the run. Raises Refused, before anything is stored, where it cannot be done.
+
+    `again_of` is the run whose settings this one began from.
+    """
     try:
         spec = parse_spec(method, values)
     except SpecRefused as refusal:
         raise Refused(str(refusal)) from refusal
-    exporting.check_shape(dataset_version, SHAPES[method])
+    exporting.check_shape(dataset_version, shape_for(method, dataset_version.kind))
     if not dataset_version.splits.get("train"):
         raise Refused(f"{dataset_version} has no training rows; freeze one with a smaller test share.")
     if len(name) > NAME_LENGTH:
@@ -53,6 +57,7 @@ def launch(
             dataset_version=dataset_version,
             base=start.base,
             start=start,
+            again_of=again_of,
             spec=spec.model_dump(),
             folder=uuid.uuid4().hex,
             created_by=person,
@@ -120,7 +125,7 @@ def _prepare(run: TrainingRun) -> None:
     data = run.path / "data"
     data.mkdir(parents=True, exist_ok=True)
     with (data / "train.jsonl").open("wb") as file:
-        file.writelines(exporting.jsonl(version, split="train", shape=SHAPES[run.method]))
+        file.writelines(exporting.jsonl(version, split="train", shape=shape_for(run.method, version.kind)))
     spec = {
         "method": run.method,
         "seed": run.spec["seed"],

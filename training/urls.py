@@ -1,11 +1,15 @@
 from django.urls import path
 
-from training.views import lineage, runs, selections
+from training.views import comparing, launches, lineage, logs, runs, selections
 
 app_name = "training"
 urlpatterns = [
     path("p/<slug:slug>/runs/", runs.runs, name="runs"),
+    path("p/<slug:slug>/runs/new/", launches.new_run, name="new_run"),
+    path("p/<slug:slug>/runs/compare/", comparing.compare, name="compare_runs"),
     path("p/<slug:slug>/runs/<int:run_id>/", runs.run, name="run"),
+    path("p/<slug:slug>/runs/<int:run_id>/log/", logs.log_part, name="run_log"),
+    path("p/<slug:slug>/runs/<int:run_id>/log.txt", logs.whole_log, name="run_log_file"),
     path("p/<slug:slug>/runs/<int:run_id>/cancel/", runs.cancel, name="cancel"),
     path("p/<slug:slug>/items/<int:item_id>/uses/", lineage.uses, name="uses"),
     path("p/<slug:slug>/withdrawals/", lineage.withdrawals, name="withdrawals"),
