@@ -19,6 +19,7 @@ LOSSES = {
     "dpo": "DPO loss",
     "kto": "KTO loss",
 }
+RUNNING = ("learning_rate", "grad_norm", "speed", "memory")  # figures of how it runs, not of what it learns
 FIGURES = (
     Figure("loss", "Loss", "loss", _both("loss")),
     Figure("margin", "Reward margin, chosen less rejected", "margin", _both("rewards/margins", "margin")),
@@ -47,9 +48,9 @@ FIGURES = (
 )
 
 
-def run_charts(points: Points, *, method: str, total_steps: int | None) -> list[dict[str, Any]]:
-    """The charts of one run: those of FIGURES of which there is a series with two points."""
-    charts = []
+def run_charts(points: Points, *, method: str, total_steps: int | None) -> dict[str, list[dict[str, Any]]]:
+    """The charts of one run, those of which there is a series with two points: what it learns, and how it runs."""
+    charts: dict[str, list[dict[str, Any]]] = {"learning": [], "running": []}
     for figure in FIGURES:
         found = [(label, type, points.get(type, *names)) for label, type, names in figure.lines]
         lines = [
@@ -61,7 +62,8 @@ def run_charts(points: Points, *, method: str, total_steps: int | None) -> list[
             continue
         unit = LOSSES.get(method, figure.unit) if figure.key == "loss" else figure.unit
         labels = [label for label, _, _ in figure.lines]
-        charts.append(line_chart(figure, lines, labels=labels, unit=unit, axis="step", most=total_steps))
+        group = charts["running" if figure.key in RUNNING else "learning"]
+        group.append(line_chart(figure, lines, labels=labels, unit=unit, axis="step", most=total_steps))
     return charts
 
 

@@ -9,6 +9,7 @@ from training.series import MEMORY, Series, smoothed
 
 TABLE_ROWS = 100
 SMOOTHED_FROM = 20  # points; with fewer, each stands for itself
+FILLED = [("smooth", "datum.y"), ("low", "datum.y"), ("high", "datum.y"), ("n", "1")]  # what a row leaves out
 DOTS_UP_TO = 60  # points that are also drawn as dots
 DASHES = [[1, 0], [7, 3], [2, 3], [10, 3, 2, 3], [5, 2], [1, 4], [12, 4], [4, 2, 1, 2]]
 COLORS = [
@@ -45,7 +46,12 @@ def line_chart(
     figure: Figure, lines: Sequence[Line], *, labels: list[str], unit: str, axis: str, most: float | None
 ) -> dict[str, Any]:
     """Lines by step: what was measured faint with its band, smoothed over it; each line has its dash and its name."""
-    rows = [row for line in lines for row in _rows(line, figure.scale, named=len(labels) > 1)]
+    places = range(len(lines)) if len(labels) > 1 else [None]
+    rows = [
+        row
+        for line, place in zip(lines, places, strict=True)
+        for row in _rows(line, figure.scale, place=place)
+    ]
     spec = {
         "$schema": SCHEMA,
         "title": f"{figure.title}, by {axis}",
@@ -58,10 +64,14 @@ def line_chart(
                 "type": "quantitative",
                 "title": axis,
                 "scale": {"domain": [0, most], "nice": False} if most else {"zero": False},
-                "axis": {"format": "%" if axis != "step" else "~s"},
+                "axis": {"format": "%" if axis != "step" else ",d"},
             },
             "color": _by_name(labels, COLORS),
         },
+        "transform": [
+            {"calculate": f"isValid(datum.{name}) ? datum.{name} : {other}", "as": name}
+            for name, other in FILLED
+        ],
         "layer": _layers(unit, labels, share=figure.share),
     }
     return {
@@ -112,34 +122,31 @@ def _layers(unit: str, labels: list[str], *, share: bool) -> list[dict[str, Any]
             "encoding": {"y": {"field": "y", **y}, "tooltip": tooltip},
         },
         {
-            "transform": [{"filter": "datum.name != ''"}],
+            "transform": [{"filter": "isValid(datum.name)"}],
             "mark": {"type": "text", "align": "right", "dx": -4, "dy": -9},
             "encoding": {"y": {"field": "smooth", **y}, "text": {"field": "name"}},
         },
     ]
 
 
-def _rows(line: Line, scale: float, *, named: bool) -> list[dict[str, Any]]:
+def _rows(line: Line, scale: float, *, place: int | None) -> list[dict[str, Any]]:
     groups = list(line.series)
     means = [group.mean for group in groups]
     smooth = smoothed(means) if line.smooth and len(means) >= SMOOTHED_FROM else means
     dots = len(groups) <= DOTS_UP_TO
-    rows = [
-        {
-            "s": line.label,
-            "x": _short(group.step / line.span) if line.span != 1.0 else group.step,
-            "y": _short(group.mean * scale),
-            "low": _short(group.low * scale),
-            "high": _short(group.high * scale),
-            "smooth": _short(mean * scale),
-            "n": group.n,
-            "dot": dots,
-            "name": "",
-        }
-        for group, mean in zip(groups, smooth, strict=True)
-    ]
-    if rows and named:
-        rows[-1]["name"] = line.label
+    rows: list[dict[str, Any]] = []
+    for group, mean in zip(groups, smooth, strict=True):
+        at = _short(group.step / line.span) if line.span != 1.0 else group.step
+        row: dict[str, Any] = {"s": line.label, "x": at, "y": _short(group.mean * scale)}
+        if mean != group.mean:
+            row["smooth"] = _short(mean * scale)
+        if group.n > 1:
+            row |= {"low": _short(group.low * scale), "high": _short(group.high * scale), "n": group.n}
+        if dots:
+            row["dot"] = 1
+        rows.append(row)
+    if rows and place is not None:  # names stand at different places, or lines that end together hide them
+        rows[round((len(rows) - 1) * (1 - 0.1 * place))]["name"] = line.label
     return rows
 
 

@@ -124,7 +124,8 @@ class RunForm(forms.Form):
         starts: forms.ModelChoiceField[Checkpoint] = self.fields["start"]  # type: ignore[assignment]
         kinds = kinds_for(self.shown_method)
         versions.queryset = DatasetVersion.objects.filter(project=project, kind__in=kinds)
-        versions.help_text = f"Versions of the kind {' or '.join(kinds)}: what this method learns from."
+        last = f" or {kinds[-1]}" if len(kinds) > 1 else ""
+        versions.help_text = f"It learns from versions of the kind {', '.join(kinds[:-1] or kinds)}{last}."
         starts.queryset = visible_checkpoints(project).order_by("-id")
         return versions.queryset, starts.queryset
 

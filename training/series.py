@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-MOST = 240  # points of a series on a page
+MOST = 200  # points of a series on a page
 MEMORY = 10  # points over which the smoothed line remembers
 
 

@@ -3,13 +3,13 @@
 from typing import Any
 
 from labeling.models import DatasetVersion
-from training.fields import label, words
+from training.fields import counts, label, words
 from training.models import RunEvent, TrainingRun
 from training.series import Points
 
 STEPS = 8  # steps of which samples are shown
 PROMPTS = 12
-LONGEST = 4000  # characters of a sampled completion
+LONGEST = 2000  # characters of a sampled completion
 MOST = 50  # checks and warnings, each
 FALL = 10.0  # nats by which the log-probability of chosen responses may fall before it is said
 CHECKS = {
@@ -101,8 +101,13 @@ def told(run: TrainingRun) -> dict[str, Any]:
         "method": run.method,
         "dataset_version": _version(run.dataset_version),
         "start_from": run.start.name,
-        **{name: value for name, value in run.spec.items() if name != "method"},
+        **{name: value for name, value in settings(run).items() if name != "method"},
     }
+
+
+def settings(run: TrainingRun) -> dict[str, Any]:
+    """The settings of a run, without those that another one of them makes useless."""
+    return {name: value for name, value in run.spec.items() if counts(name, run.spec)}
 
 
 def _version(version: DatasetVersion) -> str:

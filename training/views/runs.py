@@ -24,7 +24,7 @@ from training.models import TrainingRun
 from training.registry import visible_checkpoints
 from training.specs import METHODS
 from training.telemetry import points_of
-from training.telling import checks, differing, facts, falling, samples
+from training.telling import checks, differing, facts, falling, samples, settings
 from training.views.logs import last_part
 
 PER_PAGE = 50
@@ -103,7 +103,7 @@ def run(request: HttpRequest, access: Access, run_id: int) -> HttpResponse:
         "run": run_line(found),
         "found": found,
         "state": state,
-        "charts": run_charts(points, method=found.method, total_steps=found.total_steps),
+        **run_charts(points, method=found.method, total_steps=found.total_steps),
         "samples": samples(found),
         "checks": checked,
         "warnings": warnings,
@@ -225,4 +225,4 @@ def lineage(run: TrainingRun) -> list[tuple[str, str]]:
 def spec_rows(run: TrainingRun) -> list[tuple[str, str]]:
     """What a run was told, setting by setting."""
     by = run.created_by.username if run.created_by else "the shell"
-    return [("Started by", by), *((label(name), words(value)) for name, value in run.spec.items())]
+    return [("Started by", by), *((label(name), words(value)) for name, value in settings(run).items())]
