@@ -8,7 +8,7 @@ from evaluation.planning import planned
 from evaluation.scoring import compute_scores
 from labeling.errors import Refused
 from labeling.lifecycle import Status
-from training.processes import Stop
+from training.processes import beat
 
 SIDES = ("chosen", "rejected")
 
@@ -41,8 +41,7 @@ def _score(run: EvalRun) -> None:
     ]
 
     def watch(done: int, total: int) -> None:
-        if not run.heartbeat(done / total) or run.cancel_requested():
-            raise Stop
+        beat(run, done / total)
 
     answers = ENGINES[run.engine]().score(
         requests=requests, checkpoints=checkpoints, folder=run.path, watch=watch

@@ -1,4 +1,4 @@
-"""The life of a job: queued, running, ended. The database row is the truth and the broker only a hint.
+"""The life of a job: queued, starting, running, stopping, ended. The row is the truth and the broker only a hint.
 
 Every change of status is a compare-and-set: the row is updated only where it still is what the caller believes,
 so that a second worker, a late message or a killed process can neither run a job twice nor lose it.
@@ -26,19 +26,27 @@ REQUEUE_AFTER, LONGEST_WAIT = timedelta(seconds=30), timedelta(minutes=5)
 
 class Status(models.TextChoices):
     QUEUED = "queued", "Queued"
+    STARTING = "starting", "Starting"
     RUNNING = "running", "Running"
+    STOPPING = "stopping", "Stopping"
     SUCCEEDED = "succeeded", "Succeeded"
     FAILED = "failed", "Failed"
     CANCELLED = "cancelled", "Cancelled"
 
 
+ACTIVE = frozenset({Status.STARTING, Status.RUNNING, Status.STOPPING})  # a worker has it
 TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
 
 
 class Lifecycle(models.Model):
-    """A row that a worker carries from queued to an end. Subclasses name the Celery task that does it."""
+    """A row that a worker carries from queued to an end. Subclasses name the Celery task that does it.
+
+    A job that is done by a process of its own is claimed as starting, and `begin` says that the process is at work.
+    Stopping is left only for an end.
+    """
 
     job: ClassVar[str]
+    claimed_as: ClassVar[Status] = Status.RUNNING
 
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED, db_index=True)
     claim_token = models.UUIDField(null=True, editable=False)
@@ -63,6 +71,10 @@ class Lifecycle(models.Model):
         return self.status in TERMINAL
 
     @property
+    def is_active(self) -> bool:
+        return self.status in ACTIVE
+
+    @property
     def seconds(self) -> float | None:
         """Wall time since the first start, in seconds; None before it."""
         if self.started_at is None:
@@ -79,20 +91,30 @@ class Lifecycle(models.Model):
         except Exception:
             log.exception("could not reach the broker for %s %s; the sweep will try again", self.job, self.pk)
 
-    def claim(self) -> bool:
-        """Take a queued job. False when another worker was faster or the job is not queued."""
-        token, now = uuid.uuid4(), timezone.now()
+    def claim(self, token: uuid.UUID | None = None, **values: Any) -> bool:
+        """Take a queued job, by a token of our own or a new one. False when another worker was faster or the job is
+        not queued."""
+        now = timezone.now()
         won = self._set(
             Q(status=Status.QUEUED),
-            status=Status.RUNNING,
-            claim_token=token,
+            status=self.claimed_as,
+            claim_token=token or uuid.uuid4(),
             attempt=F("attempt") + 1,
             started_at=Coalesce("started_at", now),
             heartbeat_at=now,
+            **values,
         )
         if won:
             self.refresh_from_db()
         return won
+
+    def begin(self) -> bool:
+        """Say that the process of a starting job is at work. False when it is not starting, or not ours."""
+        if self.status != Status.STARTING:
+            return False
+        begun = self._set(Q(status=Status.STARTING, claim_token=self.claim_token), status=Status.RUNNING)
+        self.refresh_from_db(fields=["status"])
+        return begun
 
     def heartbeat(self, progress: float | None = None, **values: Any) -> bool:
         """Say that the job goes on, and how far it is. False when the claim was lost: stop working at once."""
@@ -126,7 +148,7 @@ class Lifecycle(models.Model):
             self.requeue(fault=f"Unexpected {type(error).__name__}: {error}.")
 
     def requeue(self, *, fault: str = "", at_once: bool = True) -> bool:
-        """Give a running job back to the queue, to be taken up where it stopped.
+        """Give a job back to the queue, to be taken up where it stopped; one that was asked to stop has ended.
 
         With a fault, which may come back each time, only as often as the settings allow; then it has failed of it.
         Without one the attempt does not count. Not at once: the sweep sends it again in a while.
@@ -136,25 +158,31 @@ class Lifecycle(models.Model):
                 Status.FAILED, f"{fault} This was attempt {self.attempt}; it is not tried again."
             )
         given = self._set(
-            self._mine(),
+            self._mine() & ~Q(status=Status.STOPPING),
             status=Status.QUEUED,
             claim_token=None,
             queued_at=timezone.now(),
             heartbeat_at=None,
             attempt=F("attempt") - (0 if fault else 1),
         )
-        if given and at_once:
+        if not given:
+            return self.finish(Status.CANCELLED)
+        if at_once:
             self.enqueue()
-        return given
+        return True
 
     def request_cancel(self) -> bool:
-        """Cancel a queued job at once, ask a running one to stop. False when it is over."""
+        """Cancel a queued job at once, ask an active one to stop. False when it is over."""
         now = timezone.now()
         if self._set(
             Q(status=Status.QUEUED), status=Status.CANCELLED, cancel_requested_at=now, finished_at=now
         ):
             return True
-        return self._set(Q(status=Status.RUNNING), cancel_requested_at=Coalesce("cancel_requested_at", now))
+        return self._set(
+            Q(status__in=ACTIVE),
+            status=Status.STOPPING,
+            cancel_requested_at=Coalesce("cancel_requested_at", now),
+        )
 
     @classmethod
     def sweep(cls) -> int:
@@ -163,7 +191,7 @@ class Lifecycle(models.Model):
         silent = now - timedelta(seconds=settings.PREFLOOP_HEARTBEAT_TIMEOUT_S)
         rows = cls._base_manager
         count = 0
-        for job in rows.filter(status=Status.RUNNING, heartbeat_at__lt=silent):
+        for job in rows.filter(status__in=ACTIVE, heartbeat_at__lt=silent):
             count += job._revive(silent)
         for job in rows.filter(status=Status.QUEUED, queued_at__lt=now - REQUEUE_AFTER):
             # A job that waits for a free worker is sent again less and less often, at least every five minutes.
@@ -176,10 +204,13 @@ class Lifecycle(models.Model):
         return count
 
     def _revive(self, silent: datetime) -> bool:
-        stale = Q(status=Status.RUNNING, claim_token=self.claim_token, heartbeat_at__lt=silent)
+        stale = self._mine() & Q(heartbeat_at__lt=silent)
         now = timezone.now()
-        if self.cancel_requested_at is not None:
-            return self._set(stale, status=Status.CANCELLED, finished_at=now, claim_token=None)
+        if self._set(
+            stale & Q(status=Status.STOPPING), status=Status.CANCELLED, finished_at=now, claim_token=None
+        ):
+            return True
+        stale &= ~Q(status=Status.STOPPING)
         if self.attempt >= settings.PREFLOOP_MAX_ATTEMPTS:
             sentence = (
                 f"The worker fell silent {self.attempt} times while running this job; "
@@ -192,7 +223,7 @@ class Lifecycle(models.Model):
         return revived
 
     def _mine(self) -> Q:
-        return Q(status=Status.RUNNING, claim_token=self.claim_token)
+        return Q(status__in=ACTIVE, claim_token=self.claim_token)
 
     def _set(self, condition: Q, **values: Any) -> bool:
         return type(self)._base_manager.filter(condition, pk=self.pk).update(**values) == 1

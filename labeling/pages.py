@@ -8,7 +8,7 @@ from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 
 from labeling.access import Access
-from labeling.lifecycle import Lifecycle, Status
+from labeling.lifecycle import ACTIVE, Lifecycle
 from labeling.workers import worker_alive
 
 
@@ -33,9 +33,9 @@ def shell(request: HttpRequest) -> dict[str, Any]:
 
 
 def active_jobs(access: Access | None) -> int:
-    """How many jobs of this project are running, of whatever app."""
+    """How many jobs of this project a worker has, of whatever app."""
     if access is None:
         return 0
     kinds = (model for model in apps.get_models() if issubclass(model, Lifecycle))
-    running = {"project": access.project, "status": Status.RUNNING}
-    return sum(model._base_manager.filter(**running).count() for model in kinds)
+    active = {"project": access.project, "status__in": ACTIVE}
+    return sum(model._base_manager.filter(**active).count() for model in kinds)

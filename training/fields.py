@@ -7,6 +7,8 @@ from annotated_types import Ge, Le
 from django import forms
 from pydantic.fields import FieldInfo
 
+from labeling.curation.shapes import FROM
+from training.compatibility import SHAPES
 from training.specs import METHODS, PEAK_RATES, parse_spec
 
 LETTERS = {"lora": "LoRA", "dora": "DoRA", "rslora": "rsLoRA"}
@@ -42,6 +44,11 @@ def method_words(method: str) -> str:
     name = method.upper() if len(method) == 3 else method.capitalize()
     said = METHODS[method].model_fields["method"].description or ""
     return f"{name}: {said[:1].lower()}{said[1:].rstrip('.')}"
+
+
+def kinds_for(method: str) -> list[str]:
+    """The kinds of dataset version that a method can learn from."""
+    return sorted({kind for shape in SHAPES[method] for kind in FROM[shape]})
 
 
 def settings_of(method: str) -> dict[str, FieldInfo]:

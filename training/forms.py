@@ -8,11 +8,10 @@ from django.db.models import QuerySet
 
 from labeling.forms import PercentField, PlainForm
 from labeling.models import DatasetVersion, Project
-from training.fields import adaptations_of, counts, defaults, form_field, method_words, settings_of
+from training.fields import adaptations_of, counts, defaults, form_field, kinds_for, method_words, settings_of
 from training.models import Checkpoint
 from training.presets import PRESETS, find_preset
 from training.registry import visible_checkpoints
-from training.shapes import kinds_for
 from training.specs import METHODS, SubsetJob
 
 MAIN = (

@@ -22,6 +22,6 @@ def choose_rows(selection_id: int) -> None:
 
 @shared_task
 def sweep() -> None:
-    TrainingRun.sweep()
+    launching.sweep()
     Selection.sweep()
     selecting.forget_leftovers()

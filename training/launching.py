@@ -1,21 +1,22 @@
 """Start, watch and stop a training run. The row is claimed by one worker; the work is done by a recipe process."""
 
-import json
 import logging
+import signal
 import uuid
 from typing import Any
 
 from django.db import transaction
 
-from labeling.curation import exporting, rowfile
 from labeling.errors import Refused
 from labeling.lifecycle import Status
 from labeling.models import DatasetVersion, Project, User
-from labeling.protection import protected_hashes
-from training.models import Checkpoint, RunEvent, TrainingRun
-from training.processes import BUSY, STOPPED, Stop, failure_words, killed_words, run_recipe
+from training import devices
+from training.compatibility import check_files, check_start, shape_for
+from training.models import Checkpoint, Device, RunEvent, TrainingRun
+from training.oom import kernel_kills, retry_smaller, smallest_words
+from training.preparing import check_prepared, prepare, refuse_leak
+from training.processes import BUSY, STOPPED, Stop, beat, failure_words, killed_words, run_recipe
 from training.registry import read_result, register_checkpoint
-from training.shapes import shape_for
 from training.specs import SpecRefused, parse_spec
 from training.telemetry import EventTail
 
@@ -43,12 +44,13 @@ def launch(
         spec = parse_spec(method, values)
     except SpecRefused as refusal:
         raise Refused(str(refusal)) from refusal
-    exporting.check_shape(dataset_version, shape_for(method, dataset_version.kind))
+    shape = shape_for(method, dataset_version)
     if not dataset_version.splits.get("train"):
         raise Refused(f"{dataset_version} has no training rows; freeze one with a smaller test share.")
     if len(name) > NAME_LENGTH:
         raise Refused(f"The name has {len(name)} characters; up to {NAME_LENGTH} are allowed.")
-    _refuse_leak(dataset_version)
+    check_start(start, spec, shape)
+    refuse_leak(dataset_version)
     with transaction.atomic():
         run = TrainingRun.objects.create(
             project=project,
@@ -66,28 +68,33 @@ def launch(
     return run
 
 
-def _refuse_leak(version: DatasetVersion) -> None:
-    """A prompt that became evaluation material after the freeze must not be trained on."""
-    exporting.verify(version)
-    protected = protected_hashes(project=version.project)
-    leaked = {row["prompt_hash"] for row in rowfile.read(version.path, split="train")} & protected
-    if leaked:
-        raise Refused(
-            f"{len(leaked)} prompts of {version}'s training split are used for evaluation by now; "
-            "freeze a new version, which leaves them out."
-        )
-
-
 def drive(run: TrainingRun) -> None:
-    """Claim the run and carry it to an end, or give it back to be resumed. Safe to call for any run at any time."""
-    if run.claim():
-        run.carry(lambda: _train(run))
+    """Take a device, claim the run and carry it to an end, or give it back to be resumed. Without a free device it
+    stays in the queue. Safe to call for any run at any time."""
+    if run.status != Status.QUEUED:
+        return
+    token = uuid.uuid4()
+    with devices.held(token) as device:
+        if device is None:
+            devices.note_waiting(run)
+        elif run.claim(token, waiting=""):
+            run.carry(lambda: _train(run, device))
 
 
-def _train(run: TrainingRun) -> None:
-    _prepare(run)
-    code = run_recipe(run.method, run.path, _Watcher(run))
-    _settle(run, code)
+def _train(run: TrainingRun, device: Device) -> None:
+    watcher = _Watcher(run)
+    try:
+        prepare(run, watcher.beat)
+    except Stop:
+        _settle(run, STOPPED)
+        return
+    check_prepared(run)
+    check_files(run.start)
+    before = kernel_kills()
+    code = run_recipe(run.method, run.path, watcher, devices.environment(device))
+    after = kernel_kills()
+    is_memory = code == -signal.SIGKILL and before is not None and after is not None and after > before
+    _settle(run, code, is_memory=is_memory)
 
 
 class _Watcher:
@@ -95,14 +102,31 @@ class _Watcher:
 
     def __init__(self, run: TrainingRun) -> None:
         self._run, self._tail = run, EventTail(run)
+        self._size_before = self._size()
 
     def __call__(self) -> None:
-        run = self._run
+        if self._size() > self._size_before:
+            self._run.begin()
         for event in self._tail.read():
-            _note(run, event)
-        progress = run.step / run.total_steps if run.total_steps else None
-        if not run.heartbeat(progress) or run.cancel_requested():
-            raise Stop
+            _note(self._run, event)
+        self.beat()
+
+    def beat(self) -> None:
+        run = self._run
+        beat(run, run.step / run.total_steps if run.total_steps else None)
+
+    def _size(self) -> int:
+        """Bytes of the events of this process and of those before it."""
+        try:
+            return (self._run.path / "events.jsonl").stat().st_size
+        except FileNotFoundError:
+            return 0
+
+
+def sweep() -> None:
+    """Take up again the runs whose worker died, free their devices and start what waits for one."""
+    TrainingRun.sweep()
+    devices.sweep()
 
 
 def _note(run: TrainingRun, event: RunEvent) -> None:
@@ -116,31 +140,8 @@ def _note(run: TrainingRun, event: RunEvent) -> None:
     TrainingRun.objects.filter(pk=run.pk).update(**facts)
 
 
-def _prepare(run: TrainingRun) -> None:
-    """Write what the process reads: verified rows and spec.json. A directory prepared earlier is left as it is."""
-    if (run.path / "spec.json").exists():
-        return
-    version = run.dataset_version
-    _refuse_leak(version)
-    data = run.path / "data"
-    data.mkdir(parents=True, exist_ok=True)
-    with (data / "train.jsonl").open("wb") as file:
-        file.writelines(exporting.jsonl(version, split="train", shape=shape_for(run.method, version.kind)))
-    spec = {
-        "method": run.method,
-        "seed": run.spec["seed"],
-        "base": run.base.location,
-        "start": None if run.start.kind == Checkpoint.Kind.BASE else run.start.path,
-        "data": {"train": "data/train.jsonl", "eval": None, "hash": version.content_hash},
-        "train": run.spec,
-    }
-    building = run.path / "spec.json.building"
-    building.write_text(json.dumps(spec, indent=1), encoding="utf-8")
-    building.rename(run.path / "spec.json")
-
-
-def _settle(run: TrainingRun, code: int) -> None:
-    """What the end of the process means for the run."""
+def _settle(run: TrainingRun, code: int, *, is_memory: bool = False) -> None:
+    """What the end of the process means for the run; `is_memory` says that the kernel killed it for want of it."""
     result = read_result(run.path)
     if result is not None and result["status"] == "succeeded":
         with transaction.atomic():
@@ -149,6 +150,10 @@ def _settle(run: TrainingRun, code: int) -> None:
                 register_checkpoint(run=run, result=result)
     elif run.cancel_requested():
         run.finish(Status.CANCELLED)
+    elif is_memory and not retry_smaller(run.path, run.spec):
+        run.finish(Status.FAILED, smallest_words(run.spec))
+    elif is_memory:
+        run.requeue()
     elif code in (STOPPED, BUSY) or code < 0:
         log.warning("run %s stopped with code %s; it goes on from its last checkpoint", run.pk, code)
         run.requeue(fault=killed_words(code), at_once=code != BUSY)

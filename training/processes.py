@@ -2,21 +2,27 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from django.conf import settings
 
+from labeling.lifecycle import Lifecycle
+
 POLL_SECONDS = 0.5
 GRACE_SECONDS = 40  # shorter than the time after which a silent job is given to another worker
+CANCEL_GRACE_SECONDS = 8  # a cancelled process is gone ten seconds after the click; it needs no checkpoint
 LOG_FILE = "log.txt"
 LAST_EVENTS = 64 * 1024  # bytes
+DISK_IS_FULL = 1024**2  # bytes that are left where a process could not even write why it failed
 STOPPED, BUSY = 75, 73
 
 OFFLINE = {
@@ -33,41 +39,67 @@ class Stop(Exception):
     """Raised by the watcher to have the process stopped: it checkpoints and exits with 75."""
 
 
-def run_recipe(recipe: str, run_dir: Path, watch: Callable[[], None]) -> int:
+class Cancel(Stop):
+    """Raised by the watcher when a person does not want the work any more: the process has less time to end."""
+
+
+def beat(job: Lifecycle, progress: float | None = None) -> None:
+    """Say that a job goes on; with some progress its process is at work.
+
+    Raises Stop when the job is not ours any more, Cancel when a person asked it to stop.
+    """
+    if progress:
+        job.begin()
+    if not job.heartbeat(progress):
+        raise Stop
+    if job.cancel_requested():
+        raise Cancel
+
+
+def run_recipe(
+    recipe: str,
+    run_dir: Path,
+    watch: Callable[[], None],
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> int:
     """Run `python -m training.recipes.<recipe> RUN_DIR` to its end and return its exit code.
 
     `watch` is called twice a second and once after the end. When it raises, the process group is asked to
     checkpoint and stop, and killed where it does not; Stop is swallowed, anything else goes on to the caller.
+    `environment` is added to that of this process.
     """
     python = settings.PREFLOOP_RECIPE_PYTHON or sys.executable
     with (run_dir / LOG_FILE).open("ab") as log:
         process = subprocess.Popen(
             [python, "-m", f"training.recipes.{recipe}", str(run_dir)],
             cwd=settings.ROOT,
-            env={**os.environ, **OFFLINE},
+            env={**os.environ, **OFFLINE, **environment},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
+    grace = GRACE_SECONDS
     try:
         while process.poll() is None:
             watch()
             time.sleep(POLL_SECONDS)
         watch()
+    except Cancel:
+        grace = CANCEL_GRACE_SECONDS
     except Stop:
         pass
     finally:
-        _end(process)
+        _end(process, grace)
     return process.returncode
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], grace: float) -> None:
     if process.poll() is not None:
         return
     os.killpg(process.pid, signal.SIGTERM)
     try:
-        process.wait(GRACE_SECONDS)
+        process.wait(grace)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -85,6 +117,8 @@ def failure_words(run_dir: Path, code: int) -> str:
     event = newest_event(run_dir, "error")
     if event is not None:
         return str(event.get("message", event))
+    if shutil.disk_usage(run_dir).free < DISK_IS_FULL:
+        return f"The disk of {run_dir} is full; free some space on it and start the run again."
     last = log_tail(run_dir, 600).strip().splitlines()
     return f"The process ended with code {code}: {last[-1] if last else 'it said nothing'}. See the log."
 

@@ -21,7 +21,16 @@ from labeling.errors import Refused
 from labeling.lifecycle import TERMINAL, Status
 from labeling.models import DatasetEntry, DatasetVersion, Freeze, User
 from training.models import Checkpoint, Selection
-from training.processes import BUSY, STOPPED, Stop, failure_words, killed_words, newest_event, run_recipe
+from training.processes import (
+    BUSY,
+    STOPPED,
+    Stop,
+    beat,
+    failure_words,
+    killed_words,
+    newest_event,
+    run_recipe,
+)
 from training.registry import read_result
 from training.specs import SpecRefused, SubsetJob, parse
 
@@ -101,8 +110,7 @@ def _choose(selection: Selection) -> None:
     def watch() -> None:
         event = newest_event(selection.path, "progress")
         share = event["done"] / event["total"] if event is not None else None
-        if not selection.heartbeat(share) or selection.cancel_requested():
-            raise Stop
+        beat(selection, share)
 
     try:
         _prepare(selection, watch)

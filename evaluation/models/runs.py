@@ -7,7 +7,7 @@ from django.db import models
 
 from evaluation.models.suites import Case, Suite
 from labeling.estimates import Estimate
-from labeling.lifecycle import Lifecycle
+from labeling.lifecycle import Lifecycle, Status
 from labeling.models import Project
 from training.models import Checkpoint
 
@@ -16,6 +16,7 @@ class EvalRun(Lifecycle):
     """Checkpoints scored on a suite. `plan` lists the checkpoint numbers, the baseline first, and never changes."""
 
     job = "evaluation.jobs.drive_evaluation"
+    claimed_as = Status.STARTING
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="evaluations")
     suite = models.ForeignKey(Suite, on_delete=models.PROTECT, related_name="runs")

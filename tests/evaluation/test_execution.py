@@ -160,4 +160,4 @@ def test_the_claim_of_another_worker_stops_this_one_which_changes_nothing(
         raise Interrupted
 
     with_engine(monkeypatch, taken_away)
-    assert driven(run).status == "running"
+    assert driven(run).status == "starting"

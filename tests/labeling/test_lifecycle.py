@@ -118,8 +118,9 @@ def test_ada_asks_a_running_job_to_stop_and_its_worker_ends_it(project: Project)
     batch = job(project)
     batch.claim()
     assert copy(batch).request_cancel() is True
-    assert copy(batch).status == Status.RUNNING
+    assert copy(batch).status == Status.STOPPING
     assert batch.cancel_requested() is True
+    assert batch.heartbeat(0.5) is True
     assert batch.finish(Status.CANCELLED) is True
     assert copy(batch).request_cancel() is False
 

@@ -7,9 +7,14 @@ from training.recipes import contract
 os.environ.update(contract.QUIET | contract.OFFLINE | {"OMP_NUM_THREADS": "1"})
 
 import trl.trainer.dpo_trainer
+import trl.trainer.kto_trainer
+import trl.trainer.reward_trainer
 import trl.trainer.sft_trainer  # noqa: F401
 
 import training.recipes.dpo
+import training.recipes.kto
+import training.recipes.preflight
+import training.recipes.reward
 import training.recipes.score
 import training.recipes.sft
 import training.recipes.subset

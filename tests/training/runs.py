@@ -57,7 +57,7 @@ def pretend(
 ) -> Callable[..., int]:
     """A stand-in for run_recipe that writes these events and this result and ends with this code."""
 
-    def run_recipe(recipe: str, run_dir: Path, watch: Callable[[], None]) -> int:
+    def run_recipe(recipe: str, run_dir: Path, watch: Callable[[], None], *_: Any) -> int:
         for type, step, values in events or []:
             write_event(run_dir, type, step, **values)
         watch()

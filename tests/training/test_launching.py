@@ -1,5 +1,6 @@
 """Emma starts runs: what is frozen, what is refused, and that nothing leaks from evaluation into training."""
 
+import hashlib
 import json
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from django.urls import reverse
 
 from evaluation.planning import create_suite
-from labeling.curation import rowfile
+from labeling.curation import exporting, rowfile
 from labeling.errors import Refused
 from labeling.models import Project, User
 from labeling.protection import protect
@@ -16,6 +17,8 @@ from tests.training.runs import judged_version, launched, pretend, root_checkpoi
 from training import launching
 from training.launching import drive
 from training.models import TrainingRun
+from training.processes import STOPPED
+from training.specs import TrainJob, parse, parse_spec
 
 
 def test_emma_starts_a_run_and_its_whole_spec_is_frozen(project: Project, emma: User) -> None:
@@ -99,6 +102,63 @@ def test_the_recipe_finds_its_rows_and_its_spec_in_the_run_folder(
     assert set(rows[0]) == columns
     assert (spec["method"], spec["data"]["hash"]) == (method, run.dataset_version.content_hash)
     assert (spec["base"], spec["start"]) == ("hub/tiny", None)
+
+
+def spec_of(run: TrainingRun, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the process of this run is told."""
+    monkeypatch.setattr(launching, "run_recipe", pretend(code=STOPPED))
+    drive(run)
+    return dict(json.loads((run.path / "spec.json").read_text()))
+
+
+def test_held_out_rows_are_written_for_the_recipe_and_each_file_is_known_by_its_hash(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = launched(project, judged_version(project, validation_share=0.2, test_share=0.2))
+    data = spec_of(run, monkeypatch)["data"]
+    assert (data["train"], data["eval"]) == ("data/train.jsonl", "data/validation.jsonl")
+    for name in (data["train"], data["eval"]):
+        assert data["files"][name] == hashlib.sha256((run.path / name).read_bytes()).hexdigest()
+
+
+def test_without_a_held_out_split_there_is_nothing_to_evaluate_on(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = launched(project, judged_version(project, test_share=0))
+    assert spec_of(run, monkeypatch)["data"]["eval"] is None
+
+
+def test_what_the_recipe_is_told_is_what_its_own_specs_allow(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = parse(TrainJob, spec_of(launched(project), monkeypatch))
+    assert parse_spec(job.method, job.train).model_dump() == TrainingRun.objects.get().spec
+
+
+@pytest.mark.parametrize("name", ["spec.json", "data/train.jsonl", "data/test.jsonl"])
+def test_a_file_edited_on_disk_fails_the_run_before_its_process(
+    project: Project, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    run = launched(project)
+    spec_of(run, monkeypatch)
+    (run.path / name).write_text((run.path / name).read_text() + " ")
+    monkeypatch.setattr(launching, "run_recipe", lambda *_: pytest.fail("the recipe must not start"))
+    drive(TrainingRun.objects.get())
+    run.refresh_from_db()
+    assert run.status == "failed"
+    assert f"{name} of this run was changed on disk after it was prepared" in run.error
+
+
+def test_a_run_that_is_cancelled_while_its_rows_are_written_ends_before_its_process(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = launched(project)
+    verify = exporting.verify
+    monkeypatch.setattr(exporting, "verify", lambda version: (verify(version), run.request_cancel()))
+    monkeypatch.setattr(launching, "run_recipe", lambda *_: pytest.fail("the recipe must not start"))
+    drive(TrainingRun.objects.get())
+    run.refresh_from_db()
+    assert (run.status, (run.path / "spec.json").exists()) == ("cancelled", False)
 
 
 def test_emma_starts_a_run_from_the_page(project: Project, emma: User) -> None:

@@ -55,7 +55,7 @@ def test_a_run_that_fails_says_the_sentence_of_its_process(
 def test_a_run_whose_process_says_nothing_fails_with_its_code_and_last_line(
     run: TrainingRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def dies(recipe: str, run_dir: Path, watch: Callable[[], None]) -> int:
+    def dies(recipe: str, run_dir: Path, watch: Callable[[], None], *_: Any) -> int:
         (run_dir / "log.txt").write_text("Traceback…\nModuleNotFoundError: torch\n")
         return 1
 
@@ -94,7 +94,7 @@ def test_a_run_that_is_asked_to_stop_every_day_is_never_given_up(
 
 
 def test_emma_stops_a_running_run(run: TrainingRun, emma: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    def until_stopped(recipe: str, run_dir: Path, watch: Callable[[], None]) -> int:
+    def until_stopped(recipe: str, run_dir: Path, watch: Callable[[], None], *_: Any) -> int:
         watch()
         page = world.sign_in(emma).post(
             reverse("training:cancel", args=[run.project.slug, run.pk]), follow=True
@@ -110,14 +110,14 @@ def test_emma_stops_a_running_run(run: TrainingRun, emma: User, monkeypatch: pyt
 def test_a_worker_that_lost_its_claim_stops_its_process_and_changes_nothing(
     run: TrainingRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def taken_away(recipe: str, run_dir: Path, watch: Callable[[], None]) -> int:
+    def taken_away(recipe: str, run_dir: Path, watch: Callable[[], None], *_: Any) -> int:
         TrainingRun.objects.filter(pk=run.pk).update(claim_token="00000000-0000-0000-0000-000000000001")
         with pytest.raises(Stop):
             watch()
         return STOPPED
 
     found = driven(run, monkeypatch, taken_away)
-    assert (found.status, str(found.claim_token)[-1]) == ("running", "1")
+    assert (found.status, str(found.claim_token)[-1]) == ("starting", "1")
 
 
 def test_a_finished_process_whose_worker_died_is_not_run_again_in_vain(

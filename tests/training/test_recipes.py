@@ -6,21 +6,15 @@ refusals and locks.
 
 import json
 import math
-import os
 import signal
 import subprocess
 import sys
-from multiprocessing import get_context
-from pathlib import Path
 
 import pytest
 
 from tests.tiny_model import ROOT, tiny_model
+from tests.training.forked import command, dpo_rows, events, result, run, says, sft_rows, trained, write_run
 from training.recipes import contract
-
-CONTEXT = get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tests.training.preload"])
-WORDS = ["red", "green", "blue", "stone", "river", "paper", "lamp", "chair", "cloud", "bread"]
 
 HOLD = """
 import sys
@@ -41,115 +35,6 @@ signal.sigwait({signal.SIGTERM})
 print("asked to stop", flush=True)
 """
 WORKER = "import subprocess, sys; subprocess.run([sys.executable, '-c', *sys.argv[1:]])"
-
-
-def says(role: str, text: str) -> list[dict[str, str]]:
-    return [{"role": role, "content": text}]
-
-
-def sft_rows(count: int = 24) -> list[dict]:
-    return [
-        {
-            "prompt": says("user", f"Name thing {i}."),
-            "completion": says("assistant", f"{WORDS[i % 10]} {WORDS[i % 7]}"),
-        }
-        for i in range(count)
-    ]
-
-
-def dpo_rows(count: int = 24) -> list[dict]:
-    return [
-        {
-            "prompt": row["prompt"],
-            "chosen": row["completion"],
-            "rejected": says("assistant", "no " * (1 + i % 3)),
-        }
-        for i, row in enumerate(sft_rows(count))
-    ]
-
-
-def write_run(
-    path: Path, method: str, rows: list[dict], *, held=None, start=None, base=None, **train
-) -> Path:
-    (path / "data").mkdir(parents=True)
-    (path / "data" / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    data = {"train": "data/train.jsonl", "eval": None, "hash": "h"}
-    if held is not None:
-        (path / "data" / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in held))
-        data["eval"] = "data/test.jsonl"
-    settings = {
-        "batch_size": 4,
-        "max_length": 64,
-        "save_steps": 2,
-        "logging_steps": 1,
-        "lora_dropout": 0.1,
-    } | train
-    if settings.get("adaptation") == "full":
-        del settings["lora_dropout"]
-    spec = {
-        "method": method,
-        "seed": 7,
-        "base": str(base or tiny_model()),
-        "start": start and str(start),
-        "data": data,
-        "train": settings,
-    }
-    (path / "spec.json").write_text(json.dumps(spec))
-    return path
-
-
-def enter(method: str, run_dir: str, fault: tuple[str, int, int] | None) -> None:
-    """Run a recipe in a forked process; `fault` = (event, step, signal) sends itself that signal at that
-    event.
-    """
-    sys.stdout = sys.stderr = (Path(run_dir) / "log").open("a")
-    module = __import__(f"training.recipes.{method}", fromlist=["train"])
-    if fault:
-        event = contract.Run.event
-
-        def faulty(run, type, step=0, **values):
-            event(run, type, step, **values)
-            if (type, step) == fault[:2]:
-                os.kill(os.getpid(), fault[2])
-
-        contract.Run.event = faulty
-    work = module.work if method in ("score", "subset") else module.train
-    os._exit(contract.process([method, run_dir], method, work))
-
-
-def run(path: Path, fault=None) -> int:
-    method = json.loads((path / "spec.json").read_text())["method"]
-    process = CONTEXT.Process(target=enter, args=(method, str(path), fault))
-    process.start()
-    process.join()
-    return process.exitcode
-
-
-def command(path: Path, method: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", f"training.recipes.{method}", str(path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def events(path: Path, type: str | None = None) -> list[dict]:
-    return [e for e in contract.read_lines(path / "events.jsonl") if type in (None, e["type"])]
-
-
-def result(path: Path) -> dict:
-    return json.loads((path / "result.json").read_text())
-
-
-def trained(path: Path, method: str, rows: list[dict], fault=None, **options) -> Path:
-    write_run(path, method, rows, **options)
-    code = run(path, fault)
-    assert code == (0 if fault is None else {signal.SIGKILL: -9, signal.SIGTERM: 75}[fault[2]]), (
-        path / "log"
-    ).read_text()
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -275,10 +160,7 @@ def test_a_run_that_cannot_be_done_says_why_in_one_sentence(tmp_path, change, wo
     path = write_run(tmp_path / "run", "sft", sft_rows(8))
     spec = json.loads((path / "spec.json").read_text()) | change
     (path / "spec.json").write_text(json.dumps(spec))
-    process = CONTEXT.Process(target=enter, args=("sft", str(path), None))
-    process.start()
-    process.join()
-    assert process.exitcode == 1
+    assert run(path, method="sft") == 1
     assert words in events(path, "error")[0]["values"]["message"]
     assert not (path / "result.json").exists()
 

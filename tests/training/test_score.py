@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.tiny_model import tiny_model
-from tests.training.test_recipes import events, result, run, says, sft_rows, trained
+from tests.training.forked import events, result, run, says, sft_rows, trained
 from training.recipes import contract
 
 REQUESTS = [

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.tiny_model import tiny_model
-from tests.training.test_recipes import command, events, result, run, says, sft_rows, trained
+from tests.training.forked import command, events, result, run, says, sft_rows, trained
 from training.recipes import contract
 
 TOPICS = ["Write a poem about the sea", "Sort this list of numbers", "Translate into French", "Plan a dinner"]

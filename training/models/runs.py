@@ -5,15 +5,20 @@ from pathlib import Path
 from django.conf import settings
 from django.db import models
 
-from labeling.lifecycle import Lifecycle
+from labeling.lifecycle import Lifecycle, Status
 from labeling.models import DatasetVersion, Project
 from training.models.registry import BaseModel, Checkpoint
 
 
 class TrainingRun(Lifecycle):
-    """One training job: a frozen spec, the data version and the checkpoint it starts from."""
+    """One training job: a frozen spec, the data version and the checkpoint it starts from.
+
+    `waiting` says why it is not started although it is its turn. `prepared` has the SHA-256 of each file that was
+    written for its process, by the file's path in the run's folder.
+    """
 
     job = "training.jobs.drive_run"
+    claimed_as = Status.STARTING
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="training_runs")
     name = models.CharField(max_length=120)
@@ -26,6 +31,8 @@ class TrainingRun(Lifecycle):
     again_of = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="repeats")
     spec = models.JSONField()
     folder = models.CharField(max_length=200)
+    prepared = models.JSONField(default=dict, editable=False)
+    waiting = models.CharField(max_length=300, blank=True, editable=False)
     step = models.PositiveIntegerField(default=0)
     total_steps = models.PositiveIntegerField(null=True)
     loss_first = models.FloatField(null=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import models
 
-from labeling.lifecycle import Lifecycle
+from labeling.lifecycle import Lifecycle, Status
 from labeling.models import DatasetVersion, Project
 from training.models.registry import Checkpoint
 
@@ -14,6 +14,7 @@ class Selection(Lifecycle):
     """One choice of k training rows of a version, on its way or made: by whose vectors, and with which settings."""
 
     job = "training.jobs.choose_rows"
+    claimed_as = Status.STARTING
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="selections")
     dataset_version = models.ForeignKey(DatasetVersion, on_delete=models.PROTECT, related_name="selections")

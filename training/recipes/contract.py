@@ -14,6 +14,7 @@ are done again.
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import hashlib
 import json
@@ -34,6 +35,28 @@ from typing import Any
 
 DONE, FAILED, USAGE, LOCKED, STOPPED = 0, 1, 64, 73, 75
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+FULL_DISK_WORDS = (  # as libraries that write files themselves wrap it
+    "no space left on device",
+    "disk quota exceeded",
+    "file too large",
+    "pytorchstreamwriter failed writing",
+    "iostream error",
+    "inline_container.cc",  # torch.save, which lost its place in the file
+)
+NO_MEMORY_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memory", "std::bad_alloc")
+NO_MODEL_WORDS = (  # transformers and huggingface_hub, about a name that is no folder
+    "is not a local folder and is not a valid model identifier",
+    "we couldn't connect to",
+    "outgoing traffic has been disabled",
+    "cannot find the requested files in the disk cache",
+    "cannot find an appropriate cached snapshot folder",
+    "repository not found",
+)
+OUT_OF_MEMORY = (
+    "The machine ran out of memory; lower batch_size or max_length, or choose LoRA or a smaller base model."
+)
+DISK_FULL = "The disk is full; free some space on the one that holds the run, then start the run again."
 
 QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -76,7 +99,17 @@ class Run:
         if self.events is None:
             return
         line = {"type": type, "step": step, "time": datetime.now(UTC).isoformat(), "values": plain(values)}
-        os.write(self.events, (json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n").encode())
+        data = (json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n").encode()
+        if os.write(self.events, data) < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def try_event(self, type: str, step: int = 0, **values: object) -> bool:
+        """Append a line if that can still be done; False where it cannot."""
+        try:
+            self.event(type, step, **values)
+        except OSError:
+            return False
+        return self.events is not None
 
     def finish(self, **result: object) -> None:
         """Write result.json: the last thing a run does, whole or not at all."""
@@ -177,8 +210,8 @@ def process(argv: list[str], method: str, work: Callable[[Run], None]) -> int:
     except Locked as refusal:
         print(refusal, file=sys.stderr)
         return LOCKED
-    except RecipeFailed as refusal:
-        print(refusal, file=sys.stderr)
+    except (RecipeFailed, OSError) as refusal:
+        print(sentence(refusal), file=sys.stderr)
         return FAILED
     try:
         if run.spec.get("method") != method:
@@ -187,27 +220,67 @@ def process(argv: list[str], method: str, work: Callable[[Run], None]) -> int:
             )
         work(run)
     except Stopped:
-        run.event(
+        run.try_event(
             "stopped", message="Stopped on request; start the run again to go on from the last checkpoint."
         )
         return STOPPED
     except Exception as error:
-        traceback.print_exc()
-        run.event("error", message=sentence(error))
-        return FAILED
+        return failed(run, error)
     return DONE
 
 
-def sentence(error: Exception) -> str:
-    """Return what went wrong as one sentence for a person; memory errors say what to lower."""
+def failed(run: Run, error: Exception) -> int:
+    """Say in the log and in an event why the run failed, as far as these can still be written."""
+    words = sentence(error, run.spec.get("base"))
+    with suppress(OSError):
+        traceback.print_exception(error)
+    if not run.try_event("error", message=words):
+        with suppress(OSError):
+            print(words, file=sys.stderr, flush=True)
+    return FAILED
+
+
+def sentence(error: BaseException, base: object = None) -> str:
+    """Return what went wrong as one sentence for a person, who learns what to change; `base` is the spec's base."""
     text = " ".join(str(error).split())
-    if (
-        isinstance(error, MemoryError)
-        or "out of memory" in text.lower()
-        or "can't allocate memory" in text.lower()
-    ):
-        return "The machine ran out of memory; lower batch_size or max_length, or choose LoRA or a smaller base model."
-    return text if isinstance(error, (RecipeFailed, ValueError)) else f"{type(error).__name__}: {text}"
+    if isinstance(error, RecipeFailed):
+        return text
+    if is_out_of_memory(error):
+        return OUT_OF_MEMORY
+    if is_full_disk(error):
+        return DISK_FULL
+    if base is not None and isinstance(error, (OSError, ValueError)) and _says(error, NO_MODEL_WORDS):
+        return (
+            f"The base model {str(base)!r} is no folder on this machine, and the model hub does not give it (it is not "
+            "there, needs a login, or cannot be reached); give the folder of a saved model, or download it first."
+        )
+    return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says, in whatever words, that memory of the machine or of its accelerator ran out."""
+    return any(isinstance(one, MemoryError) for one in chain(error)) or _says(error, NO_MEMORY_WORDS)
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Whether an error says that a file could not be written for want of space, or of what a quota leaves of it."""
+    codes = {one.errno for one in chain(error) if isinstance(one, OSError)}
+    return bool(codes & FULL_DISK) or _says(error, FULL_DISK_WORDS)
+
+
+def _says(error: BaseException, words: tuple[str, ...]) -> bool:
+    texts = [" ".join(str(one).split()).lower() for one in chain(error)]
+    return any(word in text for word in words for text in texts)
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what led to it."""
+    seen: list[BaseException] = []
+    one: BaseException | None = error
+    while one is not None and one not in seen:
+        seen.append(one)
+        yield one
+        one = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
 
 
 def plain(value: object) -> Any:
@@ -232,6 +305,15 @@ def open_for_append(path: Path) -> int:
     if size and os.pread(fd, 1, size - 1) != b"\n":
         os.write(fd, b"\n")
     return fd
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append one line to a JSONL file from outside of the process that writes it, when that has ended."""
+    fd = open_for_append(path)
+    try:
+        os.write(fd, (line + "\n").encode())
+    finally:
+        os.close(fd)
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What SFT and DPO have in common: load, measure the rows, report, checkpoint, resume, save, reload, rescore.
+"""What the training methods have in common: load, make tokens, check, report, resume, save, reload, rescore.
 
 Heavy: imports torch, transformers and peft, so a recipe imports it only after `contract.open_run` has set the
 environment.
@@ -6,34 +6,28 @@ environment.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import shutil
 import time
-from contextlib import nullcontext
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
-from peft import LoraConfig, PeftModel
-from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    Trainer,
-    set_seed,
-)
+from peft import PeftConfig, PeftModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments, set_seed
 
-from training.recipes import contract
+from training.recipes import adapting, contract, keeping, preflight
 from training.recipes.reporting import Reporter
-from training.specs import SpecRefused, TrainJob, TrainSpec, parse, parse_spec
+from training.recipes.rows import Encoded, Encoder, columns, read_rows
+from training.recipes.trainers import Prepared
+from training.specs import SftSpec, SpecRefused, TrainJob, TrainSpec, parse, parse_spec
 
-Row = dict[str, Any]
 LARGE = 1_000_000_000  # parameters above which activations are recomputed to save memory
-SAMPLES, SAMPLE_TOKENS = 3, 48
-ADAPTER = "adapter_config.json"
 
 
 @dataclass
@@ -43,33 +37,65 @@ class Plan:
     run: contract.Run
     job: TrainJob
     spec: TrainSpec
-    root: str  # the model trained, or the one the adapter sits on
+    origin: adapting.Origin
     model: PreTrainedModel | PeftModel
     tokenizer: PreTrainedTokenizerBase
-    rows: list[Row]
-    eval_rows: list[Row] | None
-    counts: dict[str, int]
+    encoder: Encoder
+    train: Encoded
+    held: Encoded | None
+    notes: list[str]  # what was repaired on the way
     resume: Path | None
+    after: PreTrainedModel | PeftModel | None = None  # what was read back from disk at the end
     began: float = field(default_factory=time.monotonic)
 
     @property
-    def lora(self) -> LoraConfig | None:
+    def adapter(self) -> PeftConfig | None:
         """The adapter to create; None for full training and for going on with an adapter."""
-        if self.spec.adaptation == "full" or isinstance(self.model, PeftModel):
-            return None
-        return LoraConfig(
-            r=self.spec.lora_r,
-            lora_alpha=self.spec.lora_alpha,
-            lora_dropout=self.spec.lora_dropout,
-            target_modules="all-linear",
-            task_type="CAUSAL_LM",
+        return (
+            None
+            if isinstance(self.model, PeftModel)
+            else adapting.adapter_config(self.spec, self.origin.root)
         )
 
+    @property
+    def prompts(self) -> list[list[dict[str, Any]]]:
+        """The fixed prompts of the samples, held-out ones if there are any."""
+        return keeping.sample_prompts((self.held or self.train).rows)
 
-def prepare(run: contract.Run, answers: tuple[str, ...]) -> Plan:
-    """Read spec, model and rows; `answers` names the columns that follow the prompt.
 
-    Raises what a person can put right.
+def prepare(run: contract.Run) -> Plan:
+    """Read spec, model and rows. Raises what a person can put right."""
+    job, spec = read_job(run)
+    set_seed(spec.seed)
+    origin = adapting.where_to_start(job, spec)
+    tokenizer = adapting.load_tokenizer(origin)
+    check_template(job, tokenizer)
+    model: PreTrainedModel | PeftModel = adapting.load_model(origin.root, spec, origin.revision)
+    limit = getattr(model.config, "max_position_embeddings", None)
+    if limit and spec.max_length > limit:
+        raise SpecRefused(
+            f"max_length {spec.max_length} is above this model's limit of {limit}; "
+            "lower it or choose another base model"
+        )
+    encoder = Encoder(tokenizer, adapting.end_tokens(tokenizer, model), spec)
+    train = encoder.encode(read_rows(run.path / job.data.train, spec))
+    held = encoder.encode(read_rows(run.path / job.data.eval, spec)) if job.data.eval else None
+    notes = []
+    given = adapting.padding(tokenizer, spec, used_tokens(train, held) if spec.method == "reward" else set())
+    if given is not None:
+        notes.append(f"Padding was the end-of-sequence token; it is {given} now, which no row contains.")
+    model.config.pad_token_id = tokenizer.pad_token_id
+    if origin.adapter is not None:
+        model = adapting.going_on(model, origin, spec, run)
+    return Plan(
+        run, job, spec, origin, model, tokenizer, encoder, train, held, notes, last_checkpoint(run.path)
+    )
+
+
+def read_job(run: contract.Run) -> tuple[TrainJob, TrainSpec]:
+    """Return what the run was told, as it is to be done now: in smaller batches after memory ran out.
+
+    Raises `SpecRefused`, or `RecipeFailed` when a data file is not the one that was written for the run.
     """
     job = parse(TrainJob, run.spec)
     given = job.train.get("seed", job.seed)
@@ -77,128 +103,54 @@ def prepare(run: contract.Run, answers: tuple[str, ...]) -> Plan:
         raise SpecRefused(
             f"seed was given as {job.seed} and train.seed as {given}; give it once, or twice the same"
         )
-    spec = parse_spec(job.method, {**job.train, "seed": job.seed})
-    set_seed(spec.seed)
-    root, adapter = where_to_start(job, spec)
-    tokenizer = load_tokenizer(root)
-    model = load_model(root, spec)
-    limit = getattr(model.config, "max_position_embeddings", None)
-    if limit and spec.max_length > limit:
-        raise SpecRefused(
-            f"max_length {spec.max_length} is above this model's limit of {limit}; "
-            "lower it or choose another base model"
-        )
-    if adapter is not None:
-        model = continue_adapter(run, model, adapter, job, spec)
-    rows, counts = fitting(tokenizer, read_rows(run.path / job.data.train, answers), answers, spec.max_length)
-    held = None
-    if job.data.eval is not None:
-        held, held_counts = fitting(
-            tokenizer, read_rows(run.path / job.data.eval, answers), answers, spec.max_length
-        )
-        counts |= {f"eval_{name}": count for name, count in held_counts.items()}
-    return Plan(run, job, spec, root, model, tokenizer, rows, held or None, counts, last_checkpoint(run.path))
+    smaller = newest_retry(run.path)
+    spec = parse_spec(job.method, {**job.train, "seed": job.seed, **smaller})
+    for name, expected in job.data.files.items():
+        with (run.path / name).open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != expected:
+            raise contract.RecipeFailed(
+                f"{name} has the hash {found[:12]} and {expected[:12]} was written for this run; "
+                "somebody changed it, so start a new run"
+            )
+    return job, spec
 
 
-def where_to_start(job: TrainJob, spec: TrainSpec) -> tuple[str, str | None]:
-    """Return (model directory or hub name, adapter directory to go on with or None)."""
-    if job.start is None:
-        return job.base, None
-    if not Path(job.start).is_dir():
-        raise SpecRefused(
-            f"start {job.start} is not a directory; give an existing checkpoint or leave start out"
-        )
-    if not (Path(job.start) / ADAPTER).exists():
-        return job.start, None
-    if spec.adaptation == "full":
-        raise SpecRefused(
-            "start is a LoRA adapter and adaptation is full; choose lora, or merge the adapter into a model first"
-        )
-    return job.base, job.start
+def newest_retry(path: Path) -> dict[str, int]:
+    """Return the batch size and accumulation to go on with after memory ran out; empty where it did not."""
+    for event in reversed(contract.read_lines(path / "events.jsonl")):
+        if event.get("type") == "retry":
+            return {name: event["values"][name] for name in ("batch_size", "gradient_accumulation")}
+    return {}
 
 
-def load_tokenizer(root: str) -> PreTrainedTokenizerBase:
-    """Load the tokenizer; without a chat template it is refused, because prompts could not be rendered."""
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(root)
-    if not tokenizer.chat_template:
-        raise SpecRefused(
-            f"{root} has no chat template; choose an instruction-tuned base model or add a template"
-        )
-    return tokenizer
-
-
-def load_model(root: str, spec: TrainSpec) -> PreTrainedModel:
-    """Load the model by its path, which is also where TRL's DPO finds the reference of full training.
-
-    On CUDA a frozen LoRA base is bfloat16; full training keeps float32 weights under bfloat16 autocast,
-    because small steps vanish in bfloat16 weights. On the CPU everything is float32.
-    """
-    half = torch.cuda.is_available() and spec.adaptation == "lora"
-    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-        root, dtype=torch.bfloat16 if half else torch.float32
-    )
-    return model
-
-
-def continue_adapter(
-    run: contract.Run, model: PreTrainedModel, path: str, job: TrainJob, spec: TrainSpec
-) -> PeftModel:
-    """Attach the adapter to go on with.
-
-    Its rank stands; a rank or base that differs from the spec's is a warning.
-    """
-    config = json.loads((Path(path) / ADAPTER).read_text())
-    if config.get("r") != spec.lora_r:
-        run.event("warning", message=f"The adapter to go on with has rank {config.get('r')}; it keeps it.")
-    trained_on = config.get("base_model_name_or_path")
-    if trained_on and Path(trained_on).resolve() != Path(job.base).resolve():
-        run.event(
-            "warning", message=f"The adapter was trained on {trained_on}, and this run's base is {job.base}."
-        )
-    return PeftModel.from_pretrained(model, path, is_trainable=True)
-
-
-def read_rows(path: Path, answers: tuple[str, ...]) -> list[Row]:
-    """Read JSONL rows, keeping the prompt and the answers, each a list of {role, content}."""
-    if not path.exists():
-        raise contract.RecipeFailed(f"{path} does not exist; write the dataset there before starting the run")
-    rows = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        row = json.loads(line)
-        for name in ("prompt", *answers):
-            if not isinstance(row.get(name), list) or not row[name]:
-                raise contract.RecipeFailed(
-                    f"{path.name} line {number} has no {name}; it must be a list of messages"
-                )
-        rows.append({name: row[name] for name in ("prompt", *answers)})
-    return rows
-
-
-def fitting(
-    tokenizer: PreTrainedTokenizerBase, rows: list[Row], answers: tuple[str, ...], limit: int
-) -> tuple[list[Row], dict[str, int]]:
-    """Return the rows whose prompt leaves room for an answer, and how many were dropped or will be cut at
-    `limit` tokens.
-
-    TRL 1.16 does the same without a word; here it is counted.
-    """
-    kept, truncated = [], 0
-    for row in rows:
-        if len(ids(tokenizer, row["prompt"], add_generation_prompt=True)) >= limit:
-            continue
-        kept.append(row)
-        truncated += any(len(ids(tokenizer, row["prompt"] + row[name])) > limit for name in answers)
-    if not kept:
+def check_template(job: TrainJob, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raise `RecipeFailed` when the chat template is another than the one that was checked before launch."""
+    found = template_hash(tokenizer)
+    if job.template_hash and found != job.template_hash:
         raise contract.RecipeFailed(
-            f"none of the {len(rows)} rows fits max_length {limit} with its prompt alone; raise max_length or add rows"
+            f"the chat template of {job.base} has the hash {found[:12]} and {job.template_hash[:12]} was checked "
+            "before launch; the base model was changed, so check and start again"
         )
-    return kept, {"rows": len(kept), "dropped": len(rows) - len(kept), "truncated": truncated}
 
 
-def ids(tokenizer: PreTrainedTokenizerBase, messages: list[Row], **options: Any) -> list[int]:
-    """Return the token ids of rendered messages."""
-    rendered = tokenizer.apply_chat_template(messages, tokenize=True, return_dict=True, **options)
-    return list(rendered["input_ids"])
+def template_hash(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return the SHA-256 of the chat template's text; of nothing where there is none."""
+    return hashlib.sha256((tokenizer.chat_template or "").encode()).hexdigest()
+
+
+def used_tokens(*parts: Encoded | None) -> set[int]:
+    """Return every token that occurs in the rows."""
+    answers = ("text", "completion", "chosen", "rejected")
+    return {
+        token
+        for part in parts
+        if part is not None
+        for row in part.rows
+        for name in answers
+        if name in row
+        for token in row[name]["ids"]
+    }
 
 
 def last_checkpoint(path: Path) -> Path | None:
@@ -219,9 +171,8 @@ def is_complete(folder: Path) -> bool:
 
 
 def arguments(plan: Plan) -> dict[str, Any]:
-    """Return the fields that SFTConfig and DPOConfig share."""
+    """Return the fields that the configs of all methods share."""
     spec, cuda = plan.spec, torch.cuda.is_available()
-    parameters = sum(p.numel() for p in plan.model.parameters())
     return {
         "output_dir": str(plan.run.path),
         "seed": spec.seed,
@@ -231,16 +182,17 @@ def arguments(plan: Plan) -> dict[str, Any]:
         "per_device_eval_batch_size": spec.batch_size,
         "gradient_accumulation_steps": spec.gradient_accumulation,
         "max_length": spec.max_length,
-        "warmup_steps": warmup_steps(spec, len(plan.rows)),
         "lr_scheduler_type": spec.scheduler,
+        "weight_decay": spec.weight_decay,
+        "max_grad_norm": spec.max_grad_norm,
         "logging_steps": spec.logging_steps,
         "logging_first_step": True,
         "logging_nan_inf_filter": False,
         "save_steps": spec.save_steps,
-        "save_total_limit": 2,
-        "eval_strategy": "epoch" if plan.eval_rows else "no",
-        "eval_on_start": plan.eval_rows is not None and plan.resume is None,
-        "gradient_checkpointing": cuda and parameters > LARGE,
+        "save_total_limit": spec.keep_checkpoints,
+        "eval_strategy": "epoch" if plan.held else "no",
+        "eval_on_start": plan.held is not None and plan.resume is None,
+        "gradient_checkpointing": recomputes(plan, cuda=cuda),
         "use_cpu": not cuda,
         "bf16": cuda,
         "dataloader_pin_memory": cuda,
@@ -249,156 +201,126 @@ def arguments(plan: Plan) -> dict[str, Any]:
     }
 
 
-def warmup_steps(spec: TrainSpec, rows: int) -> int:
+def recomputes(plan: Plan, *, cuda: bool) -> bool:
+    """Say whether activations are recomputed instead of kept; never under prefix tuning, which needs the cache."""
+    if plan.spec.adaptation == "prefix" or plan.spec.gradient_checkpointing == "off":
+        return False
+    return plan.spec.gradient_checkpointing == "on" or (cuda and adapting.sizes(plan.model)[0] > LARGE)
+
+
+def build(plan: Plan, trainer: type[Trainer], config: TrainingArguments) -> Trainer:
+    """Return the trainer of a method on this plan's tokens."""
+    packed = isinstance(plan.spec, SftSpec) and plan.spec.packs
+    kind = type(trainer.__name__, (Prepared, trainer), {"sorts": plan.spec.sort_batches and not packed})
+    made: Trainer = kind(
+        model=plan.model,
+        args=config,
+        train_dataset=Dataset.from_list(columns(plan.train, plan.spec)),
+        eval_dataset=Dataset.from_list(columns(plan.held, plan.spec)) if plan.held else None,
+        processing_class=plan.tokenizer,
+        peft_config=plan.adapter,
+    )
+    adapting.in_float32(made.model)
+    made.args.warmup_steps = warmup_steps(plan.spec, len(made.train_dataset), made.args)
+    return made
+
+
+def warmup_steps(spec: TrainSpec, rows: int, args: TrainingArguments) -> int:
     """Return the share of the steps as whole steps, rounded down: a run of one step must not spend it at rate 0."""
-    batches = -(-rows // spec.batch_size)
-    steps = math.ceil(-(-batches // spec.gradient_accumulation) * spec.epochs)
+    batches = -(-rows // args.per_device_train_batch_size)
+    steps = math.ceil(-(-batches // args.gradient_accumulation_steps) * spec.epochs)
     return math.floor(spec.warmup * steps)
 
 
-def inputs(plan: Plan) -> dict[str, Any]:
-    """Return the constructor arguments that SFTTrainer and DPOTrainer share."""
-    return {
-        "model": plan.model,
-        "train_dataset": Dataset.from_list(plan.rows),
-        "eval_dataset": Dataset.from_list(plan.eval_rows) if plan.eval_rows else None,
-        "processing_class": plan.tokenizer,
-        "peft_config": plan.lora,
-    }
+def carry_out(
+    plan: Plan,
+    trainer: Trainer,
+    first_loss: float | None = None,
+    measure: Callable[[Plan], dict[str, Any]] | None = None,
+) -> None:
+    """Train or resume, then write final/ and result.json; `measure` adds what a method knows of its own at the end.
 
-
-def carry_out(plan: Plan, trainer: Trainer, first_loss: float | None = None) -> None:
-    """Train or resume, then write final/ and result.json.
-
-    Raises `Stopped` after SIGTERM, with a checkpoint on disk.
+    Raises `Stopped` after SIGTERM, with a checkpoint on disk, and when memory ran out and smaller batches can be tried.
     """
+    try:
+        done, sizes = learn(plan, trainer, first_loss)
+    except (MemoryError, RuntimeError) as error:
+        if not contract.is_out_of_memory(error):
+            raise
+        retry_smaller(plan, error)
+        raise contract.Stopped from error
     run = plan.run
-    run.stop_if_asked()
-    sizes = {
-        "parameters": sum(p.numel() for p in trainer.model.parameters()),
-        "trainable": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
-    }
-    done = int(plan.resume.name.rpartition("-")[2]) if plan.resume else 0
-    run.event(
-        "start" if not done else "resume", done, **sizes, **plan.counts, device=str(trainer.args.device)
-    )
-    if not done:
-        show_samples(plan, trainer.model, 0)
-    trainer.add_callback(Reporter(run, first_loss))
-    trainer.train(resume_from_checkpoint=str(plan.resume) if plan.resume else None)
-    step = trainer.state.global_step
-    if run.stopping and step < trainer.state.max_steps:
-        raise contract.Stopped
-    if not run.writes:
+    if not done or not run.writes:
         return
-    final = save(plan, trainer)
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    final = keeping.save(plan, trainer)
+    step, losses = (
+        trainer.state.global_step,
+        [entry["loss"] for entry in trainer.state.log_history if "loss" in entry],
+    )
+    extra = measure(plan) if measure is not None else {}
     seconds = round(time.monotonic() - plan.began, 1)
     run.event("end", step, seconds=seconds)
     run.finish(
         status="succeeded",
         final=final.name,
         kind="full" if plan.spec.adaptation == "full" else "adapter",
-        base=plan.root,
+        base=plan.origin.root,
         steps=step,
         loss_first=losses[0],
         loss_last=losses[-1],
         **sizes,
         content_hash=contract.content_hash(final),
+        template_hash=template_hash(plan.tokenizer),
         seconds=seconds,
         environment=contract.environment(),
+        **extra,
     )
+    forget_checkpoints(run.path)
 
 
-def save(plan: Plan, trainer: Trainer) -> Path:
-    """Write final/ and rename it into place only when what was read back from disk gives the same logits."""
-    model = trainer.accelerator.unwrap_model(trainer.model)
-    batch = rendered(plan, plan.rows[:4])
-    expected = logits(model, batch)
-    final = plan.run.path / "final"
-    with contract.new_folder(final) as folder:
-        options = {"selected_adapters": ["default"]} if isinstance(model, PeftModel) else {}
-        model.save_pretrained(folder, **options)
-        plan.tokenizer.save_pretrained(folder)
-        (folder / "README.md").unlink(missing_ok=True)
-        sort_adapter_config(folder)
-        trainer.accelerator.free_memory()
-        device = model.device
-        model.to("cpu")
-        again = reload(plan, folder).to(device)
-        error = (logits(again, batch) - expected).abs().max().item()
-        allowed = 1e-3 if device.type == "cpu" else 0.25
-        plan.run.event("check", trainer.state.global_step, name="reload", ok=error <= allowed, error=error)
-        if not error <= allowed:
-            raise contract.RecipeFailed(
-                f"the saved weights give other logits than the trained ones (difference {error:.3g}, "
-                f"allowed {allowed}); nothing was kept, start the run again"
-            )
-        show_samples(plan, again, trainer.state.global_step)
-    return final
+def learn(plan: Plan, trainer: Trainer, first_loss: float | None) -> tuple[bool, dict[str, int]]:
+    """Check, then train to the end; returns whether there is something to save, and the sizes of the model."""
+    run = plan.run
+    run.stop_if_asked()
+    total, trainable = adapting.sizes(trainer.model)
+    sizes = {"parameters": total, "trainable": trainable}
+    preflight.check(plan, trainer.model)
+    done = int(plan.resume.name.rpartition("-")[2]) if plan.resume else 0
+    run.event(
+        "start" if not done else "resume", done, **sizes, **counts(plan), device=str(trainer.args.device)
+    )
+    if not done:
+        keeping.show_samples(plan, trainer.model, 0)
+    trainer.add_callback(
+        Reporter(run, first_loss, lambda model, step: keeping.show_samples(plan, model, step))
+    )
+    trainer.train(resume_from_checkpoint=str(plan.resume) if plan.resume else None)
+    if run.stopping and trainer.state.global_step < trainer.state.max_steps:
+        raise contract.Stopped
+    return True, sizes
 
 
-def reload(plan: Plan, folder: Path) -> PreTrainedModel | PeftModel:
-    """Load what was saved the way a user of it would."""
-    if plan.spec.adaptation == "full":
-        return load_model(str(folder), plan.spec)
-    return PeftModel.from_pretrained(load_model(plan.root, plan.spec), str(folder))
+def counts(plan: Plan) -> dict[str, int]:
+    """Rows trained on, dropped, cut and split, and the same of the held-out ones."""
+    held = {f"eval_{name}": count for name, count in plan.held.counts.items()} if plan.held else {}
+    return {**plan.train.counts, **held}
 
 
-def sort_adapter_config(folder: Path) -> None:
-    """PEFT writes sets in an order that changes from process to process; equal adapters must have equal
-    bytes.
-    """
-    path = folder / ADAPTER
-    if path.exists():
-        config = json.loads(path.read_text())
-        if isinstance(config.get("target_modules"), list):
-            config["target_modules"].sort()
-        path.write_text(json.dumps(config, indent=2, sort_keys=True))
+def retry_smaller(plan: Plan, error: Exception) -> None:
+    """Note that the run goes on with half the rows at a time. Raises `RecipeFailed` when one is too much already."""
+    size, accumulation = plan.spec.batch_size, plan.spec.gradient_accumulation
+    least = 2 if plan.spec.method == "kto" else 1
+    if size // 2 < least:
+        raise contract.RecipeFailed(contract.OUT_OF_MEMORY) from error
+    message = (
+        f"Memory ran out with {size} rows at a time; the run goes on with {size // 2} at a time and "
+        f"{2 * accumulation} of these in a step, which gives the same steps."
+    )
+    plan.run.event("retry", message=message, batch_size=size // 2, gradient_accumulation=2 * accumulation)
 
 
-def rendered(plan: Plan, rows: list[Row]) -> dict[str, torch.Tensor]:
-    """Return rows as right-padded input_ids and attention_mask, [rows, tokens]."""
-    answer = "completion" if "completion" in rows[0] else "chosen"
-    sequences = [ids(plan.tokenizer, row["prompt"] + row[answer])[: plan.spec.max_length] for row in rows]
-    width = max(len(sequence) for sequence in sequences)
-    padded = [sequence + [0] * (width - len(sequence)) for sequence in sequences]
-    mask = [[1] * len(sequence) + [0] * (width - len(sequence)) for sequence in sequences]
-    return {"input_ids": torch.tensor(padded), "attention_mask": torch.tensor(mask)}
-
-
-@torch.no_grad()  # type: ignore[untyped-decorator]
-def logits(model: PreTrainedModel | PeftModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Return float32 logits [real tokens, vocabulary] on the CPU, dropout off."""
-    device = model.device
-    model.eval()
-    cast = torch.autocast("cuda", dtype=torch.bfloat16) if device.type == "cuda" else nullcontext()
-    with cast:
-        out = model(**{name: tensor.to(device) for name, tensor in batch.items()}, use_cache=False).logits
-    return out[batch["attention_mask"].to(device).bool()].float().cpu()
-
-
-@torch.no_grad()  # type: ignore[untyped-decorator]
-def show_samples(plan: Plan, model: PreTrainedModel | PeftModel, step: int) -> None:
-    """Report greedy completions of the first different prompts, held-out ones if there are any."""
-    seen: dict[str, list[Row]] = {}
-    for row in plan.eval_rows or plan.rows:
-        seen.setdefault(json.dumps(row["prompt"]), row["prompt"])
-        if len(seen) == SAMPLES:
-            break
-    training = model.training
-    model.eval()
-    samples = []
-    for prompt in seen.values():
-        given = torch.tensor([ids(plan.tokenizer, prompt, add_generation_prompt=True)], device=model.device)
-        out = model.generate(
-            input_ids=given,
-            attention_mask=torch.ones_like(given),
-            max_new_tokens=SAMPLE_TOKENS,
-            do_sample=False,
-            pad_token_id=plan.tokenizer.pad_token_id or plan.tokenizer.eos_token_id,
-        )
-        text = plan.tokenizer.decode(out[0, given.shape[1] :], skip_special_tokens=True)
-        samples.append({"prompt": prompt[-1]["content"], "completion": text.strip()})
-    model.train(training)
-    plan.run.event("sample", step, samples=samples)
+def forget_checkpoints(path: Path) -> None:
+    """Remove what a run resumes from: it is over, and its weights are in final/."""
+    for folder in path.glob("checkpoint-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+    (path / "README.md").unlink(missing_ok=True)  # the trainer's own, about checkpoints that are gone

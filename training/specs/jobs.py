@@ -40,6 +40,15 @@ class TrainJob(Strict):
     train: dict[str, Any] = Field(description="Fields of the method's TrainSpec.")
 
 
+class PreflightJob(Strict):
+    """The whole spec.json of a check before launch."""
+
+    method: Literal["preflight"] = Field(default="preflight", description="The recipe that this file is for.")
+    seed: int = Field(default=42, ge=0, le=2**31 - 1, description="Unused; that of the job counts.")
+    base: str = Field(min_length=1, description="Directory (or hub name) of the base model, as in the job.")
+    job: dict[str, Any] = Field(description="The TrainJob that is to be checked.")
+
+
 class NanoJob(Strict):
     """The whole spec.json of a nano model: a small causal language model trained from scratch on local text."""
 

@@ -64,9 +64,10 @@ class TrainSpec(Strict):
         default=1, ge=1, le=1024, description="Forward passes whose gradients are summed into one step."
     )
     max_length: int = Field(default=512, ge=16, le=131072, description="Longest row in tokens.")
-    overlong: Literal["drop", "cut"] = Field(
+    overlong: Literal["drop", "cut", "split"] = Field(
         default="drop",
-        description="What becomes of longer rows: they are left out (drop) or lose their end (cut), both counted.",
+        description="What becomes of longer rows: they are left out (drop), lose their end (cut), or go on as another "
+        "row (split, for plain text); counted in every case.",
     )
     warmup: float = Field(
         default=0.05,
@@ -126,6 +127,10 @@ class TrainSpec(Strict):
                 f"{name} is an option of LoRA and adaptation was given as {self.adaptation!r}; "
                 "leave it out or choose lora or qlora"
             )
+        if self.overlong == "split" and self.method != "sft":
+            raise ValueError(
+                f"overlong was given as 'split' and {self.method} learns whole responses; choose drop or cut"
+            )
         if self.adaptation == "prefix" and self.gradient_checkpointing == "on":
             raise ValueError(
                 "gradient_checkpointing does not work with prefix tuning, whose vectors live in the cache that "
@@ -138,11 +143,6 @@ class SftSpec(TrainSpec):
     """Supervised fine-tuning on demonstrations or chosen responses, or on plain text."""
 
     method: Literal["sft"] = Field(default="sft", description="Supervised fine-tuning on chosen completions.")
-    overlong: Literal["drop", "cut", "split"] = Field(
-        default="drop",
-        description="What becomes of longer rows: they are left out (drop), lose their end (cut), or go on as another "
-        "row (split, for plain text); counted in every case.",
-    )
     loss_on: Literal["completion", "everything"] = Field(
         default="completion",
         description="Learn the completion only, or the prompt as well; plain text is learned whole.",

@@ -10,11 +10,11 @@ from labeling.errors import Refused
 from labeling.models import DatasetVersion
 from labeling.pages import page
 from training.beginning import Typed, begun, begun_again, rearranged
+from training.fields import kinds_for
 from training.forms import RunForm
 from training.launching import launch
 from training.models import TrainingRun
 from training.registry import visible_checkpoints
-from training.shapes import kinds_for
 from training.specs import METHODS
 
 

@@ -178,6 +178,7 @@ def run_line(run: TrainingRun) -> dict[str, Any]:
         "status": run.status,
         "status_label": status_label(run),
         "is_over": run.is_over,
+        "waiting": run.waiting,
         "progress": 1.0 if run.status == Status.SUCCEEDED else run.progress,
         "step": run.step,
         "total_steps": run.total_steps,
@@ -190,8 +191,6 @@ def run_line(run: TrainingRun) -> dict[str, Any]:
 
 
 def status_label(run: TrainingRun) -> str:
-    if run.cancel_requested_at and not run.is_over:
-        return "Stopping"
     return str(run.get_status_display())
 
 

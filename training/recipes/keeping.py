@@ -1,0 +1,146 @@
+"""What a run leaves behind: weights that were read back and give the same answers, and samples of what they say."""
+
+from __future__ import annotations
+
+import json
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from peft import PeftModel
+from transformers import PreTrainedModel, Trainer
+
+from training.recipes import contract
+from training.recipes.adapting import ADAPTER, load_model
+
+if TYPE_CHECKING:
+    from training.recipes.tuning import Plan
+
+SAMPLES, SAMPLE_TOKENS = 3, 48
+TOLERANCE = {"cpu": 1e-3, "cuda": 0.25}  # of a logit: float32 rounding, and that of bfloat16
+
+
+def save(plan: Plan, trainer: Trainer) -> Path:
+    """Write final/ and rename it into place only when what was read back from disk gives the same logits.
+
+    The largest difference is stored with the run; TOLERANCE says what is allowed, in logits.
+    """
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    batch = probe(plan)
+    expected = logits(model, batch)
+    final = plan.run.path / "final"
+    with contract.new_folder(final) as folder:
+        options = {"selected_adapters": ["default"]} if isinstance(model, PeftModel) else {}
+        model.save_pretrained(folder, **options)
+        plan.tokenizer.save_pretrained(folder)
+        (folder / "README.md").unlink(missing_ok=True)
+        sort_adapter_config(folder)
+        trainer.accelerator.free_memory()
+        device = model.device
+        if plan.spec.adaptation != "qlora":  # 4-bit weights stay where they are
+            model.to("cpu")
+        again = reload(plan, folder)
+        again = again if plan.spec.adaptation == "qlora" else again.to(device)
+        error = (logits(again, batch) - expected).abs().max().item()
+        allowed = TOLERANCE[device.type]
+        plan.run.event(
+            "check",
+            trainer.state.global_step,
+            name="reload",
+            ok=error <= allowed,
+            error=error,
+            allowed=allowed,
+        )
+        if not error <= allowed:
+            raise contract.RecipeFailed(
+                f"the saved weights give other logits than the trained ones (difference {error:.3g}, "
+                f"allowed {allowed}); nothing was kept, start the run again"
+            )
+        plan.after = again
+        show_samples(plan, again, trainer.state.global_step)
+    return final
+
+
+def reload(plan: Plan, folder: Path) -> PreTrainedModel | PeftModel:
+    """Load what was saved the way a user of it would."""
+    if plan.spec.adaptation == "full":
+        model = load_model(str(folder), plan.spec)
+    else:
+        base = load_model(plan.origin.root, plan.spec, plan.origin.revision)
+        model = PeftModel.from_pretrained(base, str(folder))
+    model.config.pad_token_id = plan.tokenizer.pad_token_id
+    return model
+
+
+def sort_adapter_config(folder: Path) -> None:
+    """PEFT writes sets in an order that changes from process to process; equal adapters must have equal
+    bytes.
+    """
+    path = folder / ADAPTER
+    if path.exists():
+        config = json.loads(path.read_text())
+        for name in ("target_modules", "feedforward_modules"):
+            if isinstance(config.get(name), list):
+                config[name].sort()
+        path.write_text(json.dumps(config, indent=2, sort_keys=True))
+
+
+def probe(plan: Plan) -> dict[str, torch.Tensor]:
+    """Return the first rows as right-padded input_ids and attention_mask, [rows, tokens]."""
+    names = [name for name in ("text", "completion", "chosen", "rejected") if name in plan.train.rows[0]]
+    sequences = [row[name]["ids"] for row in plan.train.rows[:4] for name in names]
+    width = max(len(sequence) for sequence in sequences)
+    pad = plan.tokenizer.pad_token_id or 0
+    padded = [sequence + [pad] * (width - len(sequence)) for sequence in sequences]
+    mask = [[1] * len(sequence) + [0] * (width - len(sequence)) for sequence in sequences]
+    return {"input_ids": torch.tensor(padded), "attention_mask": torch.tensor(mask)}
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def logits(model: PreTrainedModel | PeftModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Return float32 logits on the CPU, dropout off: [real tokens, vocabulary], or [rows, 1] of a reward model."""
+    device = model.device
+    model.eval()
+    cast = torch.autocast("cuda", dtype=torch.bfloat16) if device.type == "cuda" else nullcontext()
+    with cast:
+        out = model(**{name: tensor.to(device) for name, tensor in batch.items()}, use_cache=False).logits
+    if out.dim() == 2:
+        return out.float().cpu()
+    mask = batch["attention_mask"].to(device).bool()
+    out = out[:, -mask.shape[1] :]  # prompt tuning puts the logits of its virtual tokens before
+    return out[mask].float().cpu()
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def show_samples(plan: Plan, model: PreTrainedModel | PeftModel, step: int) -> None:
+    """Report greedy completions of the first different prompts, held-out ones if there are any."""
+    if plan.spec.method == "reward" or not plan.prompts:
+        return
+    training = model.training
+    model.eval()
+    samples = []
+    for prompt in plan.prompts:
+        given = torch.tensor([plan.encoder.render(prompt, add_generation_prompt=True)], device=model.device)
+        out = model.generate(
+            input_ids=given,
+            attention_mask=torch.ones_like(given),
+            max_new_tokens=SAMPLE_TOKENS,
+            do_sample=False,
+            pad_token_id=plan.tokenizer.pad_token_id,
+        )
+        text = plan.tokenizer.decode(out[0, given.shape[1] :], skip_special_tokens=True)
+        samples.append({"prompt": prompt[-1]["content"], "completion": text.strip()})
+    model.train(training)
+    plan.run.event("sample", step, samples=samples)
+
+
+def sample_prompts(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Return the first different prompts, each a list of messages; none of plain text."""
+    seen: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        if "prompt" in row:
+            seen.setdefault(json.dumps(row["prompt"]), row["prompt"])
+        if len(seen) == SAMPLES:
+            break
+    return list(seen.values())
