@@ -175,7 +175,7 @@ def test_emma_starts_a_run_from_the_page(project: Project, emma: User) -> None:
     run = TrainingRun.objects.get()
     assert page.status_code == 200
     assert "mine" in page.text
-    assert (run.spec["beta"], run.spec["learning_rate"]) == (0.2, 3e-4)
+    assert (run.spec["beta"], run.spec["learning_rate"]) == (0.2, 5e-6)
 
 
 def test_emma_reads_on_the_page_why_a_run_cannot_start(project: Project, emma: User) -> None:
