@@ -4,8 +4,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.browser import world
-from tests.browser.conftest import sign_in
-from tests.browser.visits import complaints
+from tests.browser.visits import complaints, let_in
 
 pytestmark = [pytest.mark.browser]
 
@@ -40,7 +39,7 @@ def test_ada_meets_no_page_that_axe_or_her_screen_complains_about(
 ) -> None:
     context = chromium.new_context(color_scheme=theme, viewport={"width": width, "height": 844})  # type: ignore[arg-type]
     page = context.new_page()
-    sign_in(page, site, "ada")
+    let_in(page.context, site, "ada")
     found = {}
 
     for path in ["/", "/account/tokens/", *(f"/p/{world.SLUG}/{name}" for name in PAGES)]:
