@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -11,7 +12,7 @@ from django.db import connections
 from pytest_django import DjangoDbBlocker
 
 from labeling.models import Project, User
-from tests import shared, world
+from tests import order, shared, world
 
 SHARED = pytest.StashKey[Path | None]()
 
@@ -38,9 +39,7 @@ def django_db_modify_db_settings(
 
 
 @pytest.fixture(scope="session")
-def django_db_keepdb(
-    request: pytest.FixtureRequest, django_db_blocker: DjangoDbBlocker
-) -> Iterator[bool]:
+def django_db_keepdb(request: pytest.FixtureRequest, django_db_blocker: DjangoDbBlocker) -> Iterator[bool]:
     """The copy of the migrated SQLite file is taken as it is; it goes with pytest's temporary folder."""
     copied = settings.DATABASES["default"]["ENGINE"].endswith("sqlite3")
     yield copied or bool(request.config.getvalue("reuse_db"))
@@ -99,5 +98,10 @@ def mallory(db: None) -> User:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The slow files first, then those with a browser: two processes end at the same time, and not one long after."""
-    items.sort(key=lambda item: ("slow" not in item.keywords, "browser" not in item.keywords))
+    """The long units first, then the slow files: two processes end at the same time, and not one long after."""
+    items.sort(key=lambda item: (order.place(item.nodeid), "slow" not in item.keywords))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> order.Units:
+    return order.Units(config, log)

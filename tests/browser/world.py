@@ -63,7 +63,9 @@ def build(model: Path) -> None:
 
     call_command("migrate", verbosity=0)
     call_command("vendor_assets", verbosity=0)
-    password = make_password(PASSWORD)  # hashed once: the hash is slow on purpose, and nobody has another password
+    password = make_password(
+        PASSWORD
+    )  # hashed once: the hash is slow on purpose, and nobody has another password
     people = {name: User.objects.create(username=name, password=password) for name in [*PEOPLE, "mallory"]}
     project = create_project(name="Support answers", owner=people["ada"], overlap=2)
     for name, role in PEOPLE.items():
