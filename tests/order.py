@@ -12,6 +12,7 @@ UNITS = {
         "tests/training/test_subset_recipe.py",
         "tests/training/test_trainers_load.py",
         "tests/training/test_nano.py",
+        "tests/training/test_selecting.py",
     ),
 }
 
