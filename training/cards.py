@@ -28,8 +28,8 @@ def _card(name: str, sold: int, gib: float) -> Card:
     return Card(name, sold, int(gib * GIB))
 
 
-# What torch.cuda reports as total memory, rounded down to a quarter or half GiB: GDDR6 with error correction (T4, A10, L4,
-# L40S) gives a sixteenth of it to that.
+# What torch.cuda reports as total memory, rounded down to a quarter or half GiB: GDDR6 with error correction (T4, A10,
+# L4, L40S) gives a sixteenth of it to that.
 CARDS = (
     _card("RTX 3060", 12, 11.5),
     _card("RTX 4070", 12, 11.5),
