@@ -124,8 +124,8 @@ def time_estimate(
 ) -> TimeEstimate:
     """Return how long training takes from a short calibration: `seconds_per_token` measured on this machine.
 
-    `tokens` of one epoch, padding included; `fixed_seconds` for loading and saving. The range is `spread` to both
-    sides of the part that was measured: what short calibrations were off by, give the spread of your own if known.
+    `tokens` of one epoch, padding included; `fixed_seconds` for loading and saving. The range is `spread` to both sides
+    of the measured part: a fifth, unless the caller knows how far earlier calibrations were off.
     Raises ValueError where a number cannot be.
     """
     if seconds_per_token <= 0 or tokens < 0 or epochs <= 0 or fixed_seconds < 0 or not 0 <= spread < 1:
