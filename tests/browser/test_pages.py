@@ -28,6 +28,8 @@ PAGES = [
     "items/1/uses/",
     "withdrawals/",
     "runs/",
+    "runs/new/",
+    "runs/compare/",
     "checkpoints/",
     "evaluations/",
 ]
