@@ -78,7 +78,7 @@ def comparison_charts(runs: Sequence[tuple[str, Points]], *, by_share: bool) -> 
                 for name, points, series in found
                 if series is not None
             ]
-            if len(lines) < 2:
+            if len(lines) < 2 or not any(line.series.n > 1 for line in lines):
                 continue
             title = f"{figure.title}, {label}" if label else figure.title
             one = Figure(

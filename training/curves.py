@@ -89,7 +89,7 @@ def _by_name(labels: list[str], values: list[Any]) -> dict[str, Any]:
 
 def _layers(unit: str, labels: list[str], *, share: bool) -> list[dict[str, Any]]:
     """Always the same layers, so that new points move a drawing and do not begin it anew."""
-    y = {"type": "quantitative", "title": unit}
+    y: dict[str, Any] = {"type": "quantitative", "title": unit}
     y |= {"scale": {"domain": [0, 1]}, "axis": {"format": "%"}} if share else {"scale": {"zero": False}}
     dash = {"strokeDash": _by_name(labels, DASHES)}
     tooltip = [
@@ -174,8 +174,8 @@ def _table(lines: Sequence[Line], scale: float, axis: str) -> dict[str, Any]:
     steps = sorted(cells)
     every = -(-len(steps) // TABLE_ROWS) or 1
     kept = [step for n, step in enumerate(reversed(steps)) if n % every == 0][::-1]
-    form = (lambda at: f"{at:,.0f}") if axis == "step" else (lambda at: f"{at:.1%}")
-    rows = [[form(step), *(cells[step].get(n, "") for n in range(len(lines)))] for step in kept]
+    form = "{:,.0f}" if axis == "step" else "{:.1%}"
+    rows = [[form.format(step), *(cells[step].get(n, "") for n in range(len(lines)))] for step in kept]
     return {
         "columns": [axis.capitalize(), *(line.label.capitalize() or "Value" for line in lines)],
         "rows": rows,

@@ -27,6 +27,8 @@ PAGES = [
     "items/1/uses/",
     "withdrawals/",
     "runs/",
+    "runs/new/",
+    "runs/compare/",
     "checkpoints/",
     "checkpoints/1/",
     "bases/",

@@ -40,7 +40,10 @@ def runs(request: HttpRequest, access: Access) -> HttpResponse:
     """The runs of a project, by status, method and words of their names."""
     rows = TrainingRun.objects.filter(project=access.project).defer("spec", "result")
     rows = rows.select_related("dataset_version", "dataset_version__project", "base", "start")
-    chosen, sort = _filters(request), request.GET.get("sort", "")
+    chosen, sort, marked = _filters(request), request.GET.get("sort", ""), request.GET.getlist("run")
+    unmarked = request.GET.copy()
+    unmarked.pop("run", None)  # a mark is of this look only: no address on the page keeps it
+    request.GET = unmarked  # type: ignore[assignment]
     page_obj = Paginator(_filtered(rows, chosen).order_by(*SORTS.get(sort, ["-id"])), PER_PAGE).get_page(
         request.GET.get("page")
     )
@@ -48,7 +51,7 @@ def runs(request: HttpRequest, access: Access) -> HttpResponse:
     context = {
         "runs": [run_line(run) for run in found],
         "page_obj": page_obj,
-        "marked": request.GET.getlist("run"),
+        "marked": marked,
         "live": any(not run.is_over for run in found),
         "filters": chosen,
         "filtered": any(chosen.values()),
