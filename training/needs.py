@@ -10,7 +10,8 @@ from training.advice import warnings
 from training.gpus import CardFit, card_table
 from training.models import Checkpoint, Device, TrainingRun
 from training.shapes import ModelShape, shape_of
-from training.sizing import GIB, Device as Kind, longest_batch, memory, total_parameters, trainable_parameters
+from training.sizing import Device as Kind
+from training.sizing import longest_batch, memory, total_parameters, trainable_parameters
 from training.specs import TrainSpec
 from training.weights import WeightsDamaged
 
@@ -42,9 +43,9 @@ class Needs:
     warnings: list[str]
 
     @property
-    def share(self) -> float:
-        """Trainable over all parameters."""
-        return self.trainable / self.parameters
+    def share(self) -> str:
+        """Trainable over all parameters, in words with two figures."""
+        return f"{self.trainable / self.parameters * 100:.2g}\u00a0%"
 
 
 def needs(
@@ -106,12 +107,12 @@ def _shape(root: Path, changed: int) -> ModelShape | None:
 
 
 def against_measured(run: TrainingRun, estimate: Needs | None) -> dict[str, Any] | None:
-    """The estimate beside what the run's process measured, in GiB, and by how much it was off; None without either."""
+    """The estimate beside what the run's process measured, in bytes, and how far off; None without either."""
     measured = (run.result.get("memory") or {}).get("peak_bytes")
     if not measured or estimate is None:
         return None
     return {
-        "estimate": estimate.measurable / GIB,
-        "measured": measured / GIB,
-        "off": estimate.measurable / measured - 1,
+        "estimate": estimate.measurable,
+        "bytes": measured,
+        "off": f"{(estimate.measurable / measured - 1) * 100:+.0f}\u00a0%",
     }

@@ -3,10 +3,11 @@
 from typing import Any
 
 from labeling.charts import SCHEMA
+from training.gpus import time_estimate
 
 LEVELS = {"blocked": "danger", "warning": "warn", "repaired": "info", "ok": "good"}
 ORDER = list(LEVELS)
-SPREAD = (0.8, 1.6)  # a short calibration is off by about this much: the machine may be busier or idler later
+SPREAD = 0.3  # of a few timed steps: the machine may be busier or idler later
 ANSWERS = {
     "text": "Text",
     "completion": "Prompt and response",
@@ -50,8 +51,8 @@ def time_words(calibration: dict[str, Any], *, epochs: float) -> str:
     speed = calibration.get("seconds_per_token")
     if not speed:
         return ""
-    seconds = speed * calibration["tokens"] * epochs
-    low, high = (_duration(seconds * share) for share in SPREAD)
+    time = time_estimate(speed, calibration["tokens"], epochs=epochs, spread=SPREAD)
+    low, high = _duration(time.low), _duration(time.high)
     return low if low == high else f"{low} to {high}"
 
 

@@ -130,13 +130,15 @@ def _scales(shape: ModelShape) -> int:
     return scaled + sum(layer.inputs for layer in shape.linears if layer.name.endswith(inputs))
 
 
-def longest_batch(spec: TrainSpec, longest_row: int | None = None) -> int:
-    """Return the tokens of the largest forward pass; `longest_row` in tokens, where known, tightens it.
+def longest_batch(spec: TrainSpec, longest_row: int | None = None, mean_row: float | None = None) -> int:
+    """Return the tokens of the largest forward pass; `longest_row` and `mean_row` in tokens, where known, tighten it.
 
-    Packed rows are `max_length` long; DPO and reward models pass chosen and rejected together.
+    A packed bin holds about `batch_size` rows of the mean length, and at least the longest; DPO and reward models pass
+    chosen and rejected together.
     """
-    packed = isinstance(spec, SftSpec) and spec.packs
-    row = spec.max_length if packed or longest_row is None else min(longest_row, spec.max_length)
+    row = spec.max_length if longest_row is None else min(longest_row, spec.max_length)
+    if isinstance(spec, SftSpec) and spec.packs and mean_row is not None:
+        return max(row, round(spec.batch_size * min(mean_row, row)))
     return _rows(spec) * row
 
 
@@ -171,9 +173,8 @@ def _estimate(
 ) -> MemoryEstimate:
     full, cuda = spec.adaptation == "full", device == "cuda"
     trained = trainable_parameters(shape, spec)
-    number = HALF if spec.adaptation == "qlora" else FLOAT  # TRL keeps adapters on 4-bit weights in bfloat16
     weights, quantization = _weights(shape, spec, cuda=cuda)
-    gradients = trained * number
+    gradients = trained * FLOAT  # what learns is float32, on 4-bit weights too: recipes/adapting.py
     if spec.adaptation == "prompt":
         tokens += _rows(spec) * spec.virtual_tokens
     activations, layer = _activations(shape, spec, tokens, cuda=cuda, checkpointing=checkpointing)
@@ -189,7 +190,7 @@ def _estimate(
         weights=weights,
         quantization=quantization,
         gradients=gradients,
-        optimizer=trained * number * ADAM,
+        optimizer=trained * FLOAT * ADAM,
         activations=activations,
         logits=logits,
         reference=shape.parameters * FLOAT if twice else 0,
@@ -221,7 +222,7 @@ def _weights(shape: ModelShape, spec: TrainSpec, *, cuda: bool) -> tuple[int, in
         blocks = shape.linear_parameters / BLOCK
         scales = blocks + blocks / BLOCK_OF_BLOCKS * FLOAT + len(shape.linears) * CODES
         unpacked = 2 * HALF * _largest(shape)
-        packed = shape.linear_parameters // 2 + base * (HALF if cuda else FLOAT) + adapter * HALF
+        packed = shape.linear_parameters // 2 + base * (HALF if cuda else FLOAT) + adapter * FLOAT
         return packed, int(scales) + unpacked
     if spec.adaptation == "full":
         copies = (

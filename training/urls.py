@@ -6,6 +6,7 @@ app_name = "training"
 urlpatterns = [
     path("p/<slug:slug>/runs/", runs.runs, name="runs"),
     path("p/<slug:slug>/runs/new/", launches.new_run, name="new_run"),
+    path("p/<slug:slug>/runs/needs/", launches.run_needs, name="run_needs"),
     path("p/<slug:slug>/runs/compare/", comparing.compare, name="compare_runs"),
     path("p/<slug:slug>/runs/<int:run_id>/", runs.run, name="run"),
     path("p/<slug:slug>/runs/<int:run_id>/log/", logs.log_part, name="run_log"),

@@ -77,6 +77,7 @@ PAGES: dict[str, dict[str, str]] = {
     "labeling:export": {"get": "view_results"},
     "training:runs": {"get": "view_results"},
     "training:new_run": {"get": "train", "post": "train"},
+    "training:run_needs": {"post": "train"},
     "training:compare_runs": {"get": "view_results"},
     "training:run": {"get": "view_results"},
     "training:run_log": {"get": "view_results"},

@@ -114,7 +114,7 @@ def test_emma_reads_tokens_findings_and_time_and_starts_the_run(
     text = page_of(done(check, monkeypatch), emma)
     assert "Ready, with 1 warning" in text
     assert '<span class="token">&lt;b&gt;user</span><span class="token learned">red</span>' in text
-    assert "14 s to 29 s" in text
+    assert "13 s to 23 s" in text
     assert "Of 22 rows 2 are left out." in text
     client = Client()
     client.force_login(emma)

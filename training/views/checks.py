@@ -14,7 +14,9 @@ from labeling.lifecycle import Status
 from labeling.pages import page
 from training.checking import blocked_words, launch_checked
 from training.models import Preflight, TrainingRun
+from training.needs import needs
 from training.reports import report_context
+from training.specs import parse_spec
 
 
 @guarded("view_results")
@@ -29,9 +31,9 @@ def check(request: HttpRequest, access: Access, check_id: int) -> HttpResponse:
         "section": "runs",
     }
     if found.status == Status.SUCCEEDED:
-        context |= report_context(
-            found.result["report"], spec=found.spec, calibration=found.result["calibration"]
-        )
+        report, spec = found.result["report"], parse_spec(found.method, found.spec)
+        context["needs"] = needs(start=found.start, spec=spec, version=found.dataset_version, report=report)
+        context |= report_context(report, spec=found.spec, calibration=found.result["calibration"])
     return page(request, "training/check.html", context, fragment="check")
 
 

@@ -20,6 +20,7 @@ from labeling.pages import page
 from training.charts import run_charts
 from training.fields import label, words
 from training.models import TrainingRun
+from training.outcomes import outcomes
 from training.specs import METHODS
 from training.telemetry import points_of
 from training.telling import checks, differing, facts, falling, samples, settings
@@ -114,6 +115,7 @@ def run(request: HttpRequest, access: Access, run_id: int) -> HttpResponse:
         "lineage": lineage(found),
         "log": last_part(found),
         "checkpoint": getattr(found, "checkpoint", None),
+        **outcomes(found),
         "section": "runs",
     }
     return page(request, "training/run.html", context, fragment="live")
