@@ -21,7 +21,7 @@ from django.utils import timezone
 from labeling.lifecycle import ACTIVE, Status
 from labeling.models import Project
 from labeling.workers import hosts_alive
-from training.models import Device, TrainingRun
+from training.models import Device, Preflight, TrainingRun
 
 GPU_QUERY = (
     "nvidia-smi",
@@ -127,16 +127,21 @@ def free_abandoned() -> int:
 
     One that was taken just now is left alone: its run is about to be claimed.
     """
-    active = TrainingRun.objects.filter(status__in=ACTIVE, claim_token__isnull=False)
     a_while_ago = timezone.now() - timedelta(seconds=settings.PREFLOOP_HEARTBEAT_TIMEOUT_S)
     rows = Device.objects.filter(holder__isnull=False, held_since__lt=a_while_ago)
-    return rows.exclude(holder__in=active.values("claim_token")).update(holder=None, held_since=None)
+    for kind in (TrainingRun, Preflight):
+        active = kind._base_manager.filter(status__in=ACTIVE, claim_token__isnull=False)
+        rows = rows.exclude(holder__in=active.values_list("claim_token", flat=True))
+    return rows.update(holder=None, held_since=None)
 
 
 def send_waiting(count: int) -> None:
-    """Send the messages of the runs that have waited longest for a device."""
-    for run in TrainingRun.objects.filter(status=Status.QUEUED).exclude(waiting="").order_by("pk")[:count]:
-        run.enqueue()
+    """Send the messages of the checks and runs that have waited longest for a device; checks first, they are short."""
+    left = count
+    for kind in (Preflight, TrainingRun):
+        for job in kind.objects.filter(status=Status.QUEUED).exclude(waiting="").order_by("pk")[:left]:
+            job.enqueue()
+            left -= 1
 
 
 def sweep() -> None:
@@ -145,12 +150,12 @@ def sweep() -> None:
     send_waiting(Device.objects.filter(holder=None).count())
 
 
-def note_waiting(run: TrainingRun) -> None:
-    """Keep on a queued run what it waits for."""
+def note_waiting(run: TrainingRun | Preflight) -> None:
+    """Keep on a queued run or check what it waits for."""
     rows = Device.objects.filter(host=socket.gethostname())
     words = "; ".join(f"{row} is held by {who}" for row, who in _holders(rows, run.project) if who)
     waiting = f"waits for a free device: {words}" if words else "waits for a free device"
-    TrainingRun.objects.filter(pk=run.pk, status=Status.QUEUED).update(waiting=waiting[:WORDS_LENGTH])
+    type(run).objects.filter(pk=run.pk, status=Status.QUEUED).update(waiting=waiting[:WORDS_LENGTH])
 
 
 def devices_in_words(project: Project) -> list[str]:
@@ -171,11 +176,14 @@ def _holders(devices: Iterable[Device], project: Project) -> Iterator[tuple[Devi
     rows = list(devices)
     is_holder = Q(claim_token__in=[row.holder for row in rows if row.holder], status__in=ACTIVE)
     runs = {run.claim_token: run for run in TrainingRun.objects.filter(is_holder).defer("spec", "result")}
+    checks = set(Preflight.objects.filter(is_holder).values_list("claim_token", flat=True))
     for row in rows:
         run = runs.get(row.holder)
         who = "" if row.holder is None else "a run of another project"
         if run is not None and run.project_id == project.pk:
             who = f"run {run.name}"
+        elif row.holder in checks:
+            who = "a check before launch"
         yield row, who
 
 

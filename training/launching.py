@@ -12,12 +12,12 @@ from labeling.lifecycle import Status
 from labeling.models import DatasetVersion, Project, User
 from training import devices
 from training.compatibility import check_files, check_start, shape_for
-from training.models import Checkpoint, Device, RunEvent, TrainingRun
+from training.models import Checkpoint, Device, Preflight, RunEvent, TrainingRun
 from training.oom import kernel_kills, retry_smaller, smallest_words
 from training.preparing import check_prepared, prepare, refuse_leak
 from training.processes import BUSY, STOPPED, Stop, beat, failure_words, killed_words, run_recipe
 from training.registry import read_result, register_checkpoint
-from training.specs import SpecRefused, parse_spec
+from training.specs import SpecRefused, TrainSpec, parse_spec
 from training.telemetry import EventTail
 
 log = logging.getLogger(__name__)
@@ -34,8 +34,34 @@ def launch(
     values: dict[str, Any],
     person: User | None,
     name: str = "",
+    again_of: TrainingRun | None = None,
 ) -> TrainingRun:
-    """Freeze the spec and queue the run. Raises Refused, before anything is stored, where it cannot be done."""
+    """Freeze the spec and queue the run. Raises Refused, before anything is stored, where it cannot be done.
+
+    `again_of` is the run whose settings this one began from.
+    """
+    spec = checked_spec(method=method, dataset_version=dataset_version, start=start, values=values, name=name)
+    with transaction.atomic():
+        run = TrainingRun.objects.create(
+            project=project,
+            name=name or f"{method}-{dataset_version.number}-{uuid.uuid4().hex[:4]}",
+            method=method,
+            dataset_version=dataset_version,
+            base=start.base,
+            start=start,
+            again_of=again_of,
+            spec=spec.model_dump(),
+            folder=uuid.uuid4().hex,
+            created_by=person,
+        )
+        run.enqueue()
+    return run
+
+
+def checked_spec(
+    *, method: str, dataset_version: DatasetVersion, start: Checkpoint, values: dict[str, Any], name: str
+) -> TrainSpec:
+    """The spec of a run that could be started now. Raises Refused with why it could not."""
     try:
         spec = parse_spec(method, values)
     except SpecRefused as refusal:
@@ -47,20 +73,7 @@ def launch(
         raise Refused(f"The name has {len(name)} characters; up to {NAME_LENGTH} are allowed.")
     check_start(start, spec, shape)
     refuse_leak(dataset_version)
-    with transaction.atomic():
-        run = TrainingRun.objects.create(
-            project=project,
-            name=name or f"{method}-{dataset_version.number}-{uuid.uuid4().hex[:4]}",
-            method=method,
-            dataset_version=dataset_version,
-            base=start.base,
-            start=start,
-            spec=spec.model_dump(),
-            folder=uuid.uuid4().hex,
-            created_by=person,
-        )
-        run.enqueue()
-    return run
+    return spec
 
 
 def drive(run: TrainingRun) -> None:
@@ -121,6 +134,7 @@ class _Watcher:
 def sweep() -> None:
     """Take up again the runs whose worker died, free their devices and start what waits for one."""
     TrainingRun.sweep()
+    Preflight.sweep()
     devices.sweep()
 
 

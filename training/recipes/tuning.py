@@ -21,7 +21,7 @@ from datasets import Dataset
 from peft import PeftConfig, PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments, set_seed
 
-from training.recipes import adapting, contract, keeping, preflight
+from training.recipes import adapting, contract, keeping, preflight, retention
 from training.recipes.reporting import Reporter
 from training.recipes.rows import Encoded, Encoder, columns, read_rows
 from training.recipes.trainers import Prepared
@@ -257,7 +257,7 @@ def carry_out(
         trainer.state.global_step,
         [entry["loss"] for entry in trainer.state.log_history if "loss" in entry],
     )
-    extra = measure(plan) if measure is not None else {}
+    extra = retention.look_after(plan) | (measure(plan) if measure is not None else {})
     seconds = round(time.monotonic() - plan.began, 1)
     run.event("end", step, seconds=seconds)
     run.finish(
@@ -291,6 +291,7 @@ def learn(plan: Plan, trainer: Trainer, first_loss: float | None) -> tuple[bool,
     )
     if not done:
         keeping.show_samples(plan, trainer.model, 0)
+        retention.look_before(plan, trainer.model)
     trainer.add_callback(
         Reporter(run, first_loss, lambda model, step: keeping.show_samples(plan, model, step))
     )
