@@ -101,8 +101,8 @@ def _train(run: TrainingRun, device: Device) -> None:
     before = kernel_kills()
     code = run_recipe(run.method, run.path, watcher, devices.environment(device))
     after = kernel_kills()
-    is_memory = code == -signal.SIGKILL and before is not None and after is not None and after > before
-    _settle(run, code, is_memory=is_memory)
+    rose = before is not None and after is not None and after > before
+    _settle(run, code, is_memory=rose and code == -signal.SIGKILL and run.heartbeat())
 
 
 class _Watcher:

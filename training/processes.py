@@ -47,12 +47,7 @@ class Cancel(Stop):
 
 
 def beat(job: Lifecycle, progress: float | None = None) -> None:
-    """Say that a job goes on; with some progress its process is at work.
-
-    Raises Stop when the job is not ours any more, Cancel when a person asked it to stop.
-    """
-    if progress:
-        job.begin()
+    """Say that a job goes on. Raises Stop when it is not ours any more, Cancel when a person asked it to stop."""
     if not job.heartbeat(progress):
         raise Stop
     if job.cancel_requested():

@@ -129,6 +129,20 @@ def test_a_run_killed_for_want_of_memory_with_one_row_in_a_batch_fails_with_what
     assert "even with batches of 1; lower max_length, or choose LoRA" in found.error
 
 
+def test_a_worker_that_lost_its_claim_tells_the_run_of_another_nothing(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def taken_away(*_: Any) -> int:
+        TrainingRun.objects.update(claim_token="00000000-0000-0000-0000-000000000001")
+        return -9
+
+    counts = iter(range(10))
+    monkeypatch.setattr(launching, "kernel_kills", lambda: next(counts))
+    run = driven(launched(project), monkeypatch, taken_away)
+    assert run.status == "starting"
+    assert not (run.path / "events.jsonl").exists()
+
+
 def test_kto_keeps_two_rows_in_a_batch(tmp_path: Path) -> None:
     spec = {"method": "kto", "batch_size": 3, "gradient_accumulation": 1}
     assert oom.retry_smaller(tmp_path, spec) is False
@@ -253,7 +267,8 @@ def test_the_events_of_before_do_not_make_a_run_that_starts_again_look_at_work(
         seen.append(TrainingRun.objects.get().status)
         return processes.STOPPED
 
-    driven(run, monkeypatch, pretend(code=processes.STOPPED, events=[("log", 2, {"loss": 1.0})]))
+    before = [("begin", 0, {"total_steps": 4}), ("log", 2, {"loss": 1.0})]
+    driven(run, monkeypatch, pretend(code=processes.STOPPED, events=before))
     driven(run, monkeypatch, starts_again)
     assert seen == ["starting", "running"]
     assert json.loads((run.path / "events.jsonl").read_text().splitlines()[-1])["type"] == "resume"
