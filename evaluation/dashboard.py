@@ -98,7 +98,7 @@ def _next_steps(
             "labeling:rank",
         ),
         (can.curate and newer, f"Freeze a dataset version of {newer:,} new judgments", "labeling:datasets"),
-        (can.train and versions and not counts["runs"], "Train a first checkpoint", "training:runs"),
+        (can.train and versions and not counts["runs"], "Train a first checkpoint", "training:new_run"),
         (
             can.train and counts["runs"] and not counts["evaluations"],
             "Evaluate the checkpoints against the base",

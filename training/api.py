@@ -40,6 +40,7 @@ class RunSerializer(serializers.ModelSerializer[TrainingRun]):
             "loss_first",
             "loss_last",
             "checkpoint",
+            "again_of",
             "created_at",
             "started_at",
             "finished_at",

@@ -1,46 +1,106 @@
 """Vega-Lite specs of this app's pages; pure functions of the data."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from labeling.charts import SCHEMA
+from training.curves import Figure, Line, line_chart
+from training.series import Points
 
-Point = tuple[int, dict[str, float]]
+
+def _both(*names: str) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+    return (("training", "log", names), ("held out", "eval", names))
 
 
-def loss_chart(
-    points: list[Point], *, name: str, method: str, total_steps: int | None
-) -> dict[str, Any] | None:
-    """Training loss by step with its table; None before the first two points."""
-    rows = [{"step": step, "loss": values["loss"]} for step, values in points if "loss" in values]
-    if len(rows) < 2:
-        return None
-    unit = "loss (nats a token)" if method == "sft" else f"{method.upper()} loss"
-    scale = {"domain": [0, total_steps]} if total_steps else {}
-    spec = {
-        "$schema": SCHEMA,
-        "title": f"Training loss of {name} by step, {len(rows)} points",
-        "width": "container",
-        "height": 240,
-        "data": {"name": "rows", "values": rows},
-        "layer": [
-            {"mark": {"type": "line"}},
-            {"mark": {"type": "point", "filled": True, "size": 18, "tooltip": True}},
-        ],
-        "encoding": {
-            "x": {"field": "step", "type": "quantitative", "title": "step", "scale": scale},
-            "y": {
-                "field": "loss",
-                "type": "quantitative",
-                "title": unit,
-                "scale": {"zero": False},
-            },
-        },
-    }
-    table = [[row["step"], f"{row['loss']:.4f}"] for row in rows]
-    return {
-        "spec": spec,
-        "table": {"columns": ["Step", unit.capitalize() if method == "sft" else unit], "rows": table},
-    }
+GIB = 1 / 2**30
+LOSSES = {
+    "sft": "nats a token",
+    "reward": "-log probability of the preferred order",
+    "dpo": "DPO loss",
+    "kto": "KTO loss",
+}
+RUNNING = ("learning_rate", "grad_norm", "speed", "memory")  # figures of how it runs, not of what it learns
+FIGURES = (
+    Figure("loss", "Loss", "loss", _both("loss")),
+    Figure("margin", "Reward margin, chosen less rejected", "margin", _both("rewards/margins", "margin")),
+    Figure(
+        "accuracy",
+        "Pairs whose chosen response has the higher reward",
+        "share",
+        _both("rewards/accuracies", "accuracy"),
+        share=True,
+    ),
+    Figure(
+        "logps",
+        "Log-probability of whole responses",
+        "nats a response",
+        (("chosen", "log", ("logps/chosen",)), ("rejected", "log", ("logps/rejected",))),
+    ),
+    Figure("tokens_right", "Tokens predicted right", "share", _both("mean_token_accuracy"), share=True),
+    Figure("entropy", "Entropy of the predictions", "nats a token", _both("entropy")),
+    Figure("kl", "KL from the reference", "nats", _both("kl")),
+    Figure(
+        "learning_rate", "Learning rate", "learning rate", (("", "log", ("learning_rate",)),), smooth=False
+    ),
+    Figure("grad_norm", "Gradient norm before clipping", "norm", (("", "log", ("grad_norm",)),)),
+    Figure("speed", "Tokens a second", "tokens a second", (("", "log", ("tokens_per_second",)),)),
+    Figure("memory", "Memory in use", "GiB", (("", "log", ("memory_bytes",)),), smooth=False, scale=GIB),
+)
+
+
+def run_charts(points: Points, *, method: str, total_steps: int | None) -> dict[str, list[dict[str, Any]]]:
+    """The charts of one run, those of which there is a series with two points: what it learns, and how it runs."""
+    charts: dict[str, list[dict[str, Any]]] = {"learning": [], "running": []}
+    for figure in FIGURES:
+        found = [(label, type, points.get(type, *names)) for label, type, names in figure.lines]
+        lines = [
+            Line(label, series, figure.smooth and type == "log")
+            for label, type, series in found
+            if series is not None
+        ]
+        if not any(line.series.n > 1 for line in lines):
+            continue
+        unit = LOSSES.get(method, figure.unit) if figure.key == "loss" else figure.unit
+        labels = [label for label, _, _ in figure.lines]
+        group = charts["running" if figure.key in RUNNING else "learning"]
+        group.append(line_chart(figure, lines, labels=labels, unit=unit, axis="step", most=total_steps))
+    return charts
+
+
+def comparison_charts(runs: Sequence[tuple[str, Points]], *, by_share: bool) -> list[dict[str, Any]]:
+    """One chart for each series that two runs or more have, with a line for each run."""
+    charts = []
+    for figure in FIGURES:
+        for label, type, names in figure.lines:
+            found = [(name, points, points.get(type, *names)) for name, points in runs]
+            lines = [
+                Line(name, series, figure.smooth and type == "log", _span(points) if by_share else 1.0)
+                for name, points, series in found
+                if series is not None
+            ]
+            if len(lines) < 2 or not any(line.series.n > 1 for line in lines):
+                continue
+            title = f"{figure.title}, {label}" if label else figure.title
+            one = Figure(
+                f"{figure.key}-{label.replace(' ', '-') or 'all'}",
+                title,
+                figure.unit,
+                (),
+                share=figure.share,
+                scale=figure.scale,
+            )
+            axis = "share of the run" if by_share else "step"
+            labels = [name for name, _ in runs]
+            charts.append(
+                line_chart(
+                    one, lines, labels=labels, unit=figure.unit, axis=axis, most=1 if by_share else None
+                )
+            )
+    return charts
+
+
+def _span(points: Points) -> float:
+    return float(max([1, *points.reached.values()]))
 
 
 def choice_map(points: list[dict[str, Any]], *, chosen: int, rows: int) -> dict[str, Any] | None:

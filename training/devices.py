@@ -127,14 +127,11 @@ def free_abandoned() -> int:
 
     One that was taken just now is left alone: its run is about to be claimed.
     """
-    active = [
-        kind.objects.filter(status__in=ACTIVE, claim_token__isnull=False).values("claim_token")
-        for kind in (TrainingRun, Preflight)
-    ]
     a_while_ago = timezone.now() - timedelta(seconds=settings.PREFLOOP_HEARTBEAT_TIMEOUT_S)
     rows = Device.objects.filter(holder__isnull=False, held_since__lt=a_while_ago)
-    for tokens in active:
-        rows = rows.exclude(holder__in=tokens)
+    for kind in (TrainingRun, Preflight):
+        active = kind._base_manager.filter(status__in=ACTIVE, claim_token__isnull=False)
+        rows = rows.exclude(holder__in=active.values_list("claim_token", flat=True))
     return rows.update(holder=None, held_since=None)
 
 

@@ -1,17 +1,62 @@
 """Forms of the training pages. Bounds live in training/specs; a refusal from there names the field."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
+from django.db.models import QuerySet
 
 from labeling.forms import PercentField, PlainForm
 from labeling.models import DatasetVersion, Project
+from training.fields import adaptations_of, counts, defaults, form_field, kinds_for, method_words, settings_of
 from training.models import Checkpoint
+from training.presets import PRESETS, find_preset
 from training.registry import visible_checkpoints
-from training.specs import METHODS, DpoSpec, SftSpec, SubsetJob, TrainSpec
+from training.specs import METHODS, SubsetJob
 
-SHOWN = ("adaptation", "epochs", "learning_rate", "batch_size", "max_length", "beta", "seed")
-METHOD_WORDS = {"sft": "SFT: imitate the chosen responses", "dpo": "DPO: prefer chosen over rejected"}
+MAIN = (
+    "method",
+    "dataset_version",
+    "start",
+    "preset",
+    "adaptation",
+    "epochs",
+    "learning_rate",
+    "batch_size",
+    "max_length",
+    "name",
+)
+GROUPS = {
+    "Adapter": ("lora_r", "lora_alpha", "lora_dropout", "dora", "rslora", "virtual_tokens"),
+    "Loss": (
+        "loss_on",
+        "beta",
+        "loss_type",
+        "label_smoothing",
+        "desirable_weight",
+        "undesirable_weight",
+        "center",
+        "use_margin",
+        "precompute_reference",
+    ),
+    "Rows": ("overlong", "packing", "sort_batches", "seed"),
+    "Optimizer": ("gradient_accumulation", "warmup", "scheduler", "weight_decay", "max_grad_norm"),
+    "Machine and record": ("gradient_checkpointing", "logging_steps", "save_steps", "keep_checkpoints"),
+}
+METHOD_WORDS = [(name, method_words(name)) for name in METHODS]
+REARRANGES = (
+    "method",
+    "preset",
+    "adaptation",
+    "loss_type",
+)  # a change of these changes which fields there are
+REARRANGE = {
+    "hx-post": "",
+    "hx-vals": '{"show": "1"}',
+    "hx-target": "#launch",
+    "hx-swap": "outerHTML",
+    "hx-sync": "closest form:replace",
+}
 QUALITIES = {
     "agreement": "on which people agree",
     "length": "with a long response",
@@ -25,52 +70,110 @@ ALGORITHMS = {
 }
 
 
-def _field(name: str) -> forms.Field:
-    """A form field for a setting of the spec, with its sentence as help; left empty, the spec's default holds."""
-    info = (DpoSpec if name in DpoSpec.model_fields else SftSpec).model_fields[name]
-    if name == "adaptation":
-        return forms.ChoiceField(
-            choices=[("lora", "LoRA adapter"), ("full", "Full weights")], help_text=info.description or ""
-        )
-    kind = forms.IntegerField if info.annotation is int else forms.FloatField
-    return kind(required=False, help_text=f"{info.description} Default {_default(name)}.")
+class VersionField(forms.ModelChoiceField):  # type: ignore[type-arg]
+    """Versions with what they hold."""
 
-
-def _default(name: str) -> str:
-    values = {
-        method: spec.model_fields[name].default
-        for method, spec in METHODS.items()
-        if name in spec.model_fields
-    }
-    if len(set(values.values())) == 1:
-        return f"{next(iter(values.values())):g}"
-    return ", ".join(f"{value:g} for {method.upper()}" for method, value in values.items())
+    def label_from_instance(self, version: DatasetVersion) -> str:
+        rows = version.splits.get("train", {"rows": 0})["rows"]
+        return f"Version {version.number}: {version.kind}, {rows:,} training rows"
 
 
 class RunForm(forms.Form):
-    """Start a run."""
+    """Start a run. Which settings it has follows from the method, the adaptation and the loss in `values`.
 
-    name = forms.CharField(max_length=120, required=False, help_text="Left empty, one is made.")
-    method = forms.ChoiceField(choices=METHOD_WORDS.items())
-    dataset_version = forms.ModelChoiceField(
-        DatasetVersion.objects.none(), empty_label=None, label="Dataset version"
-    )
+    `values` is what was typed so far; with `sent` it is checked, without it is only shown.
+    """
+
+    method = forms.ChoiceField(choices=METHOD_WORDS, help_text="What the model learns from the rows.")
+    dataset_version = VersionField(DatasetVersion.objects.none(), empty_label=None, label="Dataset version")
     start = forms.ModelChoiceField(Checkpoint.objects.none(), empty_label=None, label="Start from")
+    preset = forms.ChoiceField(required=False, label="Begin with")
+    name = forms.CharField(max_length=120, required=False, help_text="Left empty, one is made.")
+    filled = forms.CharField(required=False, widget=forms.HiddenInput)
+    again = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
-    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        versions: forms.ModelChoiceField[DatasetVersion] = self.fields["dataset_version"]  # type: ignore[assignment]
+    def __init__(self, values: Mapping[str, Any], *, project: Project, sent: bool = False) -> None:
+        super().__init__(values if sent else None, initial=dict(values))
+        self.shown_method = values["method"] if values.get("method") in METHODS else next(iter(METHODS))
+        known = adaptations_of(self.shown_method)
+        adaptation = values["adaptation"] if values.get("adaptation") in known else "lora"
+        versions, starts = self._rows(project)
+        self.has_versions = versions.exists()
+        self.has_starts = starts.exists()
+        chosen = {**defaults(self.shown_method, adaptation), **values, "adaptation": adaptation}
+        for name, info in settings_of(self.shown_method).items():
+            if counts(name, chosen):
+                self.fields[name] = form_field(name, info, method=self.shown_method, adaptation=adaptation)
+                self._forget_foreign(name)
+        self._offer_presets(values.get("preset", ""))
+        for name in REARRANGES:
+            if name in self.fields:
+                self.fields[name].widget.attrs |= REARRANGE
+
+    def _forget_foreign(self, name: str) -> None:
+        """A choice that was made for another method, and is none of this one."""
+        field = self.fields[name]
+        if isinstance(field, forms.ChoiceField) and not field.valid_value(
+            field.prepare_value(self.initial.get(name, field.initial))
+        ):
+            self.initial.pop(name, None)
+
+    def _rows(self, project: Project) -> tuple[QuerySet[DatasetVersion], QuerySet[Checkpoint]]:
+        versions: VersionField = self.fields["dataset_version"]  # type: ignore[assignment]
         starts: forms.ModelChoiceField[Checkpoint] = self.fields["start"]  # type: ignore[assignment]
-        versions.queryset = DatasetVersion.objects.filter(project=project).select_related("project")
+        kinds = kinds_for(self.shown_method)
+        versions.queryset = DatasetVersion.objects.filter(project=project, kind__in=kinds)
+        last = f" or {kinds[-1]}" if len(kinds) > 1 else ""
+        versions.help_text = f"It learns from versions of the kind {', '.join(kinds[:-1] or kinds)}{last}."
         starts.queryset = visible_checkpoints(project).order_by("-id")
-        for name in SHOWN:
-            self.fields[name] = _field(name)
+        return versions.queryset, starts.queryset
+
+    def _offer_presets(self, key: str) -> None:
+        field: forms.ChoiceField = self.fields["preset"]  # type: ignore[assignment]
+        presets = PRESETS[self.shown_method]
+        field.choices = [*((preset.key, preset.name) for preset in presets), ("", "Settings of my own")]
+        preset = find_preset(self.shown_method, key)
+        if preset is None:
+            field.help_text = "What is left empty keeps the default that stands in it."
+        else:
+            field.help_text = f"{preset.words} Source: {preset.source}."
+
+    def main(self) -> list[forms.BoundField]:
+        """The fields that matter to everyone."""
+        return [self[name] for name in MAIN if name in self.fields]
+
+    def groups(self) -> list[tuple[str, list[forms.BoundField]]]:
+        """Everything else, by what it is about."""
+        advanced = [
+            name for name in settings_of(self.shown_method) if name in self.fields and name not in MAIN
+        ]
+        named = {name for names in GROUPS.values() for name in names}
+        rest = {"More": tuple(name for name in advanced if name not in named)}
+        found = {
+            title: [self[name] for name in names if name in advanced]
+            for title, names in (GROUPS | rest).items()
+        }
+        return [(title, fields) for title, fields in found.items() if fields]
+
+    def is_open(self) -> bool:
+        """Whether something under "advanced" was changed or refused."""
+        fields = [field for _, group in self.groups() for field in group]
+        return any(
+            field.errors or field.value() not in (None, "", field.field.initial, str(field.field.initial))
+            for field in fields
+        )
 
     def spec_values(self) -> dict[str, Any]:
-        """What was filled in of the settings that the chosen method has."""
-        spec: type[TrainSpec] = METHODS[self.cleaned_data["method"]]
-        given = {name: self.cleaned_data[name] for name in SHOWN if name in spec.model_fields}
+        """What was filled in of the settings that are shown."""
+        given = {
+            name: self.cleaned_data[name] for name in settings_of(self.shown_method) if name in self.fields
+        }
         return {name: value for name, value in given.items() if value not in (None, "")}
+
+    def refuse(self, sentence: str) -> None:
+        """Put a refusal where it belongs: to the field that it begins with, else to the form."""
+        name = sentence.split(" ", 1)[0]
+        self.add_error(name if name in self.fields else None, sentence)
 
 
 class SelectionForm(PlainForm):

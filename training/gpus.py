@@ -28,8 +28,8 @@ def _card(name: str, sold: int, gib: float) -> Card:
     return Card(name, sold, int(gib * GIB))
 
 
-# What torch.cuda reports as total memory, rounded down to a quarter or half GiB: GDDR6 with error correction (T4, A10, L4,
-# L40S) gives a sixteenth of it to that.
+# What torch.cuda reports as total memory, rounded down to a quarter or half GiB: GDDR6 with error correction (T4, A10,
+# L4, L40S) gives a sixteenth of it to that.
 CARDS = (
     _card("RTX 3060", 12, 11.5),
     _card("RTX 4070", 12, 11.5),
@@ -124,8 +124,8 @@ def time_estimate(
 ) -> TimeEstimate:
     """Return how long training takes from a short calibration: `seconds_per_token` measured on this machine.
 
-    `tokens` of one epoch, padding included; `fixed_seconds` for loading and saving. The range is `spread` to both
-    sides of the part that was measured: what short calibrations were off by, give the spread of your own if known.
+    `tokens` of one epoch, padding included; `fixed_seconds` for loading and saving. The range is `spread` to both sides
+    of the measured part: a fifth, unless the caller knows how far earlier calibrations were off.
     Raises ValueError where a number cannot be.
     """
     if seconds_per_token <= 0 or tokens < 0 or epochs <= 0 or fixed_seconds < 0 or not 0 <= spread < 1:

@@ -34,8 +34,12 @@ def launch(
     values: dict[str, Any],
     person: User | None,
     name: str = "",
+    again_of: TrainingRun | None = None,
 ) -> TrainingRun:
-    """Freeze the spec and queue the run. Raises Refused, before anything is stored, where it cannot be done."""
+    """Freeze the spec and queue the run. Raises Refused, before anything is stored, where it cannot be done.
+
+    `again_of` is the run whose settings this one began from.
+    """
     spec = checked_spec(method=method, dataset_version=dataset_version, start=start, values=values, name=name)
     with transaction.atomic():
         run = TrainingRun.objects.create(
@@ -45,6 +49,7 @@ def launch(
             dataset_version=dataset_version,
             base=start.base,
             start=start,
+            again_of=again_of,
             spec=spec.model_dump(),
             folder=uuid.uuid4().hex,
             created_by=person,

@@ -1,11 +1,15 @@
 from django.urls import path
 
-from training.views import checks, lineage, registry, runs, selections
+from training.views import checks, comparing, launches, lineage, logs, registry, runs, selections
 
 app_name = "training"
 urlpatterns = [
     path("p/<slug:slug>/runs/", runs.runs, name="runs"),
+    path("p/<slug:slug>/runs/new/", launches.new_run, name="new_run"),
+    path("p/<slug:slug>/runs/compare/", comparing.compare, name="compare_runs"),
     path("p/<slug:slug>/runs/<int:run_id>/", runs.run, name="run"),
+    path("p/<slug:slug>/runs/<int:run_id>/log/", logs.log_part, name="run_log"),
+    path("p/<slug:slug>/runs/<int:run_id>/log.txt", logs.whole_log, name="run_log_file"),
     path("p/<slug:slug>/runs/<int:run_id>/cancel/", runs.cancel, name="cancel"),
     path("p/<slug:slug>/runs/<int:run_id>/saw/", checks.report, name="run_report"),
     path("p/<slug:slug>/checks/<int:check_id>/", checks.check, name="check"),

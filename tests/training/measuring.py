@@ -1,6 +1,8 @@
 """Real optimizer steps on a random Llama, in a process of their own, to hold beside what `training.sizing` says."""
 
+import atexit
 import os
+import shutil
 import sys
 import tempfile
 from functools import cache
@@ -20,6 +22,7 @@ STEPS = 2
 def base() -> Path:
     """A random Llama of 32 M parameters in bfloat16 (as most models are kept), with the tiny model's tokenizer."""
     folder = Path(tempfile.mkdtemp(prefix="random-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     process = CONTEXT.Process(target=_build, args=(str(folder), str(tiny_model())))
     process.start()
     process.join()
@@ -57,10 +60,10 @@ def measured(values: dict[str, Any]) -> dict[str, int]:
 
 
 def _child(folder: str, values: dict[str, Any], answer: Connection) -> None:
-    output = tempfile.mkdtemp(prefix="steps-")
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, sys.stdout.fileno())
-    answer.send(_steps(folder, values, output))
+    with tempfile.TemporaryDirectory(prefix="steps-") as output:
+        answer.send(_steps(folder, values, output))
 
 
 def _steps(folder: str, values: dict[str, Any], output: str) -> dict[str, int]:

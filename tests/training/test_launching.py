@@ -171,11 +171,11 @@ def test_emma_starts_a_run_from_the_page(project: Project, emma: User) -> None:
         "beta": "0.2",
         "name": "mine",
     }
-    page = world.sign_in(emma).post(reverse("training:runs", args=[project.slug]), form, follow=True)
+    page = world.sign_in(emma).post(reverse("training:new_run", args=[project.slug]), form, follow=True)
     run = TrainingRun.objects.get()
     assert page.status_code == 200
     assert "mine" in page.text
-    assert (run.spec["beta"], run.spec["learning_rate"]) == (0.2, 3e-4)
+    assert (run.spec["beta"], run.spec["learning_rate"]) == (0.2, 5e-6)
 
 
 def test_emma_reads_on_the_page_why_a_run_cannot_start(project: Project, emma: User) -> None:
@@ -187,7 +187,7 @@ def test_emma_reads_on_the_page_why_a_run_cannot_start(project: Project, emma: U
         "adaptation": "lora",
         "epochs": "1000",
     }
-    page = world.sign_in(emma).post(reverse("training:runs", args=[project.slug]), form)
+    page = world.sign_in(emma).post(reverse("training:new_run", args=[project.slug]), form)
     assert page.status_code == 422
     assert "epochs was given as 1000.0; allowed is a number above 0 and at most 100" in page.text
 

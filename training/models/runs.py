@@ -28,6 +28,7 @@ class TrainingRun(Lifecycle):
     )
     base = models.ForeignKey(BaseModel, on_delete=models.PROTECT, related_name="training_runs")
     start = models.ForeignKey(Checkpoint, on_delete=models.PROTECT, related_name="training_runs")
+    again_of = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="repeats")
     spec = models.JSONField()
     folder = models.CharField(max_length=200)
     prepared = models.JSONField(default=dict, editable=False)

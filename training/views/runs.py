@@ -1,8 +1,11 @@
-"""Runs: start one, watch it learn, stop it."""
+"""Runs: the list, one run as it learns, and the button that stops it."""
 
 from datetime import timedelta
 from typing import Any
 
+from django.core.paginator import Paginator
+from django.db.models import F, QuerySet
+from django.db.models.fields.json import KT
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
@@ -11,75 +14,106 @@ from django.utils.timesince import timesince
 from django.views.decorators.http import require_POST
 
 from labeling.access import Access, guarded
-from labeling.errors import Refused
 from labeling.lifecycle import Status
+from labeling.models import DatasetVersion
 from labeling.pages import page
-from training.charts import loss_chart
-from training.forms import RunForm
-from training.launching import launch
-from training.models import RunEvent, TrainingRun
-from training.processes import log_tail
-from training.telemetry import loss_points
+from training.charts import run_charts
+from training.fields import label, words
+from training.models import TrainingRun
+from training.specs import METHODS
+from training.telemetry import points_of
+from training.telling import checks, differing, facts, falling, samples, settings
+from training.views.logs import last_part
 
-PER_PAGE = 100
+PER_PAGE = 50
+NOTHING_NEW = 204  # htmx leaves the page as it is
+SORTS = {
+    "name": ["name", "-id"],
+    "status": ["status", "-id"],
+    "loss": [F("loss_last").asc(nulls_last=True), "-id"],
+    "took": [(F("finished_at") - F("started_at")).desc(nulls_last=True), "-id"],
+}
 
 
 @guarded("view_results")
 def runs(request: HttpRequest, access: Access) -> HttpResponse:
-    form = RunForm(request.POST or None, project=access.project)
-    if request.method == "POST":
-        access.require("train")
-        if form.is_valid():
-            try:
-                values = {
-                    key: form.cleaned_data[key] for key in ("method", "dataset_version", "start", "name")
-                }
-                run = launch(
-                    project=access.project, values=form.spec_values(), person=access.person, **values
-                )
-                return redirect("training:run", access.project.slug, run.pk)
-            except Refused as refusal:
-                form.add_error(None, refusal.sentence)
+    """The runs of a project, by status, method and words of their names."""
     rows = TrainingRun.objects.filter(project=access.project).defer("spec", "result")
-    found = list(
-        rows.select_related("dataset_version", "dataset_version__project", "base", "start")[:PER_PAGE]
+    rows = rows.select_related("dataset_version", "dataset_version__project", "base", "start")
+    chosen, sort, marked = _filters(request), request.GET.get("sort", ""), request.GET.getlist("run")
+    unmarked = request.GET.copy()
+    unmarked.pop("run", None)  # a mark is of this look only: no address on the page keeps it
+    request.GET = unmarked  # type: ignore[assignment]
+    page_obj = Paginator(_filtered(rows, chosen).order_by(*SORTS.get(sort, ["-id"])), PER_PAGE).get_page(
+        request.GET.get("page")
     )
+    found = list(page_obj.object_list)
     context = {
         "runs": [run_line(run) for run in found],
+        "page_obj": page_obj,
+        "marked": marked,
         "live": any(not run.is_over for run in found),
-        "form": form,
+        "filters": chosen,
+        "filtered": any(chosen.values()),
+        "sort": sort if sort in SORTS else "",
+        "statuses": Status.choices,
+        "methods": [(name, label(name) if len(name) > 3 else name.upper()) for name in METHODS],
+        "has_versions": DatasetVersion.objects.filter(project=access.project).exists(),
         "section": "runs",
     }
-    return page(request, "training/runs.html", context, fragment="rows", status=422 if form.errors else 200)
+    return page(request, "training/runs.html", context, fragment="rows")
+
+
+def _filters(request: HttpRequest) -> dict[str, str]:
+    return {name: request.GET.get(name, "").strip() for name in ("q", "status", "method")}
+
+
+def _filtered(rows: QuerySet[TrainingRun], chosen: dict[str, str]) -> QuerySet[TrainingRun]:
+    if chosen["q"]:
+        rows = rows.filter(name__icontains=chosen["q"])
+    given = {name: chosen[name] for name in ("status", "method") if chosen[name]}
+    return rows.filter(**given).annotate(adaptation=KT("spec__adaptation"))
 
 
 @guarded("view_results")
 def run(request: HttpRequest, access: Access, run_id: int) -> HttpResponse:
+    """One run. A live page that says what it has ?seen gets an answer only when there is something new."""
     found = get_object_or_404(
         TrainingRun.objects.select_related(
-            "dataset_version__project", "base", "start", "project", "created_by"
+            "dataset_version__project",
+            "base",
+            "start",
+            "project",
+            "created_by",
+            "checkpoint",
+            "again_of__dataset_version",
+            "again_of__start",
         ),
         project=access.project,
         pk=run_id,
     )
-    chart = loss_chart(
-        loss_points(found), name=found.name, method=found.method, total_steps=found.total_steps
-    )
+    points = points_of(found)
+    newest = found.events.order_by("-seq").values_list("seq", flat=True).first()
+    state = f"{found.status}.{found.step}.{newest}.{found.attempt}.{int(bool(found.cancel_requested_at))}"
+    if request.htmx and request.GET.get("seen") == state:  # type: ignore[attr-defined]
+        return HttpResponse(status=NOTHING_NEW)
+    checked, warnings = checks(found)
+    if sentence := falling(points):
+        warnings.append(sentence)
     context = {
-        "run": {
-            **run_line(found),
-            "error": found.error,
-            "started_at": found.started_at,
-            "is_over": found.is_over,
-        },
+        "run": run_line(found),
         "found": found,
+        "state": state,
+        **run_charts(points, method=found.method, total_steps=found.total_steps),
+        "samples": samples(found),
+        "checks": checked,
+        "warnings": warnings,
+        "differences": differing([found.again_of, found]) if found.again_of else [],
         "spec_rows": spec_rows(found),
+        "environment": facts(found.result.get("environment") or {}),
         "lineage": lineage(found),
-        "chart": chart,
-        "samples": _samples(found),
-        "log_tail": log_tail(found.path),
+        "log": last_part(found),
         "checkpoint": getattr(found, "checkpoint", None),
-        "live": not found.is_over,
         "section": "runs",
     }
     return page(request, "training/run.html", context, fragment="live")
@@ -98,11 +132,14 @@ def run_line(run: TrainingRun) -> dict[str, Any]:
         "id": run.pk,
         "name": run.name,
         "method": run.method,
+        "adaptation": getattr(run, "adaptation", ""),
         "dataset": run.dataset_version,
         "base": run.base,
         "start": run.start,
         "status": run.status,
         "status_label": status_label(run),
+        "is_over": run.is_over,
+        "waiting": run.waiting,
         "progress": 1.0 if run.status == Status.SUCCEEDED else run.progress,
         "step": run.step,
         "total_steps": run.total_steps,
@@ -121,12 +158,14 @@ def status_label(run: TrainingRun) -> str:
 def duration_words(seconds: float | None) -> str:
     if seconds is None:
         return ""
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _eta(run: TrainingRun) -> str:
     """How long still, from the speed so far; empty before a tenth is done."""
-    if run.status != Status.RUNNING or not run.progress or run.progress < 0.1 or run.seconds is None:
+    if run.is_over or not run.progress or run.progress < 0.1 or run.seconds is None:
         return ""
     left = run.seconds * (1 - run.progress) / run.progress
     return f"about {timesince(timezone.now() - timedelta(seconds=max(left, 60)))} left"
@@ -142,14 +181,7 @@ def lineage(run: TrainingRun) -> list[tuple[str, str]]:
     ]
 
 
-def spec_rows(run: TrainingRun) -> list[tuple[str, Any]]:
-    return [("started by", run.created_by.username if run.created_by else "the shell"), *_settings(run)]
-
-
-def _settings(run: TrainingRun) -> list[tuple[str, Any]]:
-    return [(name.replace("_", " "), value) for name, value in run.spec.items()]
-
-
-def _samples(run: TrainingRun) -> list[dict[str, Any]]:
-    events = RunEvent.objects.filter(run=run, type="sample").order_by("-seq")[:6]
-    return [{"step": event.step, **event.values} for event in events]
+def spec_rows(run: TrainingRun) -> list[tuple[str, str]]:
+    """What a run was told, setting by setting."""
+    by = run.created_by.username if run.created_by else "the shell"
+    return [("Started by", by), *((label(name), words(value)) for name, value in settings(run).items())]

@@ -1,28 +1,43 @@
-"""manage.py train --method sft|dpo --dataset V --base B [--start C] [--adaptation full|lora] … [--wait]"""
+"""manage.py train --method METHOD --dataset V --base B [--adaptation A] [--any-setting-of-its-spec X …] [--wait]"""
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, BooleanOptionalAction
 from pathlib import Path
 from typing import Any
 
 from labeling.commands import VerbCommand, find_version
 from labeling.waiting import carried
+from training.fields import choices_of, number_of
 from training.launching import drive, launch
 from training.models import BaseModel, Checkpoint, TrainingRun
 from training.registry import find_checkpoint, register_base
 from training.specs import METHODS
 
-TYPES = {
-    "epochs": float,
-    "learning_rate": float,
-    "batch_size": int,
-    "max_length": int,
-    "seed": int,
-    "beta": float,
-}
+
+def settings() -> dict[str, dict[str, Any]]:
+    """Every setting of every method as the options of its flag. A value out of bounds is refused by the spec."""
+    flags: dict[str, dict[str, Any]] = {}
+    for spec in METHODS.values():
+        for name, info in spec.model_fields.items():
+            if name == "method":
+                continue
+            choices = [each for each in choices_of(info) if not isinstance(each, bool)]
+            flag = flags.setdefault(
+                name, {"help": (info.description or "").replace("%", "%%"), "choices": []}
+            )
+            flag["choices"] += [each for each in choices if each not in flag["choices"]]
+            flag["type"] = number_of(info)
+            if info.annotation is bool:
+                flag["action"] = BooleanOptionalAction
+    given = {"choices": [], "type": None}
+    return {
+        name: {key: v for key, v in flag.items() if v != given.get(key, "")} for name, flag in flags.items()
+    }
 
 
 class Command(VerbCommand):
-    help = "Start a training run; with --wait, see it to its end."
+    help = (
+        "Start a training run; with --wait, see it to its end. A setting that is left out keeps its default."
+    )
 
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--method", required=True, choices=list(METHODS))
@@ -30,15 +45,14 @@ class Command(VerbCommand):
         parser.add_argument(
             "--base", required=True, help="name or folder of a base model, or of a checkpoint to go on from"
         )
-        parser.add_argument("--adaptation", default="lora", choices=["full", "lora"])
         parser.add_argument("--name", default="")
         parser.add_argument("--wait", action="store_true", help="do the work here unless a worker takes it")
-        for name, kind in TYPES.items():
-            parser.add_argument(f"--{name.replace('_', '-')}", type=kind)
+        for name, options in settings().items():
+            parser.add_argument(f"--{name.replace('_', '-')}", default=None, **options)
 
     def run(self, **options: Any) -> dict[str, Any]:
         version = find_version(options["dataset"], options["person"], "train")
-        values = {name: options[name] for name in ("adaptation", *TYPES) if options[name] is not None}
+        values = {name: options[name] for name in settings() if options[name] is not None}
         run = launch(
             project=version.project,
             method=options["method"],
