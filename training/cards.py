@@ -141,7 +141,9 @@ def _training(run: TrainingRun) -> list[str]:
 
 
 def _scores(run: TrainingRun) -> str:
-    found = [(name, f"{value:.5g}") for name, value in metrics(run)]
+    found = [
+        (name, f"{value:,}" if isinstance(value, int) else f"{value:.5g}") for name, value in metrics(run)
+    ]
     return _table(("Measured in the run", "Value"), found) if found else "The run measured nothing."
 
 

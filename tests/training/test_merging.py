@@ -92,6 +92,18 @@ def test_a_merge_makes_a_checkpoint_of_full_weights_below_its_adapter(
     assert [turn["role"] for turn in probe[0]["messages"]] == ["user", "assistant"]
 
 
+def test_a_run_begins_from_the_checkpoint_on_whose_page_it_was_asked_for(
+    adapter: Checkpoint, emma: User
+) -> None:
+    client, root = world.sign_in(emma), adapter.parent
+    assert root is not None
+    at = reverse("training:checkpoint", args=[adapter.project.slug, root.pk])
+    address = f"{reverse('training:new_run', args=[adapter.project.slug])}?start={root.pk}"
+    assert address in client.get(at).text
+    assert f'<option value="{root.pk}" selected>' in client.get(address).text
+    assert f'<option value="{adapter.pk}" selected>' in client.get(address.replace(f"={root.pk}", "=x")).text
+
+
 def test_an_adapter_is_merged_once_however_often_it_is_asked_for(
     adapter: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:

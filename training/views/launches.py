@@ -63,16 +63,23 @@ def run_needs(request: HttpRequest, access: Access) -> HttpResponse:
     return page(request, "training/new_run.html", context, fragment="needs")
 
 
+def _key(request: HttpRequest, name: str) -> int:
+    """A key in the address; 0, which nothing has, where there is none."""
+    text = request.GET.get(name, "")
+    return int(text) if text.isdecimal() and len(text) < 19 else 0
+
+
 def _values(request: HttpRequest, access: Access, origin: TrainingRun | None) -> Typed:
     if request.method == "POST":
         typed: dict[str, Any] = request.POST.dict()
         return rearranged(typed) if "show" in typed else typed
     if origin is not None:
         return begun_again(origin)
-    start = visible_checkpoints(access.project).order_by("-id").first()
-    key = request.GET.get("dataset_version", "")
-    number = int(key) if key.isdecimal() and len(key) < 19 else 0
-    version = DatasetVersion.objects.filter(project=access.project, pk=number).first()
+    known = visible_checkpoints(access.project).order_by("-id")
+    start = known.filter(pk=_key(request, "start")).first() or known.first()
+    version = DatasetVersion.objects.filter(
+        project=access.project, pk=_key(request, "dataset_version")
+    ).first()
     fitting = [name for name in METHODS if version is None or version.kind in kinds_for(name)]
     asked = request.GET.get("method", "")
     method = asked if asked in METHODS else [*fitting, *METHODS][0]
