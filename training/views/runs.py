@@ -29,7 +29,7 @@ from training.views.logs import last_part
 
 PER_PAGE = 50
 NOTHING_NEW = 204  # htmx leaves the page as it is
-SORTS = {
+SORTS: dict[str, list[Any]] = {
     "name": ["name", "-id"],
     "status": ["status", "-id"],
     "loss": [F("loss_last").asc(nulls_last=True), "-id"],
