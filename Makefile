@@ -16,12 +16,13 @@ demo: $(VENV)/.app ## environment, database, real sample data, nano model, then 
 	@$(MANAGE) demo
 	@$(MANAGE) serve --bind $(BIND)
 
-# tests/conftest.py puts the long files first, so that no process waits for another at the end.
+# tests/order.py says which files stay together and come first, so that no process waits for another at the end.
+test: export OMP_NUM_THREADS = 1
 test: $(VENV)/.dev ## everything that the tests need, then the whole suite, data layer on PostgreSQL too
 	@.ci/debian chromium="command -v chromium" postgresql="ls /usr/lib/postgresql/*/bin/initdb"
 	@$(MANAGE) vendor_assets
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
-	$(BIN)/python -m tests.postgres -- $(BIN)/python -m pytest -m data_layer
+	$(BIN)/python -m tests.postgres -- $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m data_layer
 
 check: $(VENV)/.dev ## formatting, lint, types, import contracts, migrations
 	$(BIN)/ruff format --check .

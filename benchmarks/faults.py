@@ -36,7 +36,7 @@ KILLS, QUICK_KILLS, KILLS_A_RUN = 30, 5, 3
 PATIENCE_S, POLL_S, SWEEP_S = 600.0, 0.1, 1.0
 TARGETS = ("recipe", "worker", "both")
 SPEC = {
-    "epochs": 6.0,
+    "epochs": 4.0,
     "batch_size": 2,
     "max_length": 64,
     "save_steps": 5,

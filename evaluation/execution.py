@@ -41,6 +41,8 @@ def _score(run: EvalRun) -> None:
     ]
 
     def watch(done: int, total: int) -> None:
+        if done:
+            run.begin()
         beat(run, done / total)
 
     answers = ENGINES[run.engine]().score(

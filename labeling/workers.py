@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from labeling.models import WorkerPulse
@@ -16,5 +17,13 @@ def record_pulse(*, name: str) -> None:
 
 def worker_alive() -> bool:
     """Whether some worker was heard of within the last six pulses."""
-    since = timezone.now() - timedelta(seconds=6 * PULSE_SECONDS)
-    return WorkerPulse.objects.filter(seen_at__gte=since).exists()
+    return _alive().exists()
+
+
+def hosts_alive() -> set[str]:
+    """The machines of the workers that were heard of within the last six pulses."""
+    return {name.rpartition("@")[2] for name in _alive().values_list("name", flat=True)}
+
+
+def _alive() -> QuerySet[WorkerPulse]:
+    return WorkerPulse.objects.filter(seen_at__gte=timezone.now() - timedelta(seconds=6 * PULSE_SECONDS))

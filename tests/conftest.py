@@ -1,13 +1,30 @@
 """What every test stands on: a folder of its own for state, a database file that threads can share, and the people."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
 from django.core.cache import cache
+from django.db import connections
+from pytest_django import DjangoDbBlocker
 
 from labeling.models import Project, User
-from tests import world
+from tests import order, shared, world
+
+SHARED = pytest.StashKey[Path | None]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before the processes of `-n 2` are started, so that they share the folder."""
+    config.stash[SHARED] = shared.open_folder()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if folder := config.stash.get(SHARED, None):
+        shared.close_folder(folder)
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +34,17 @@ def django_db_modify_db_settings(
     """SQLite in a file: in memory, threads would share one connection and never race."""
     database = settings.DATABASES["default"]
     if database["ENGINE"].endswith("sqlite3"):
-        database.setdefault("TEST", {})["NAME"] = str(tmp_path_factory.mktemp("db") / "test.sqlite3")
+        path = shutil.copyfile(shared.migrated(), tmp_path_factory.mktemp("db") / "test.sqlite3")
+        database.setdefault("TEST", {})["NAME"] = str(path)
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb(request: pytest.FixtureRequest, django_db_blocker: DjangoDbBlocker) -> Iterator[bool]:
+    """The copy of the migrated SQLite file is taken as it is; it goes with pytest's temporary folder."""
+    copied = settings.DATABASES["default"]["ENGINE"].endswith("sqlite3")
+    yield copied or bool(request.config.getvalue("reuse_db"))
+    with django_db_blocker.unblock():
+        connections.close_all()
 
 
 @pytest.fixture(autouse=True)
@@ -71,5 +98,10 @@ def mallory(db: None) -> User:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The slow files first, then those with a browser: two processes end at the same time, and not one long after."""
-    items.sort(key=lambda item: ("slow" not in item.keywords, "browser" not in item.keywords))
+    """The long units first, then the slow files: two processes end at the same time, and not one long after."""
+    items.sort(key=lambda item: (order.place(item.nodeid), "slow" not in item.keywords))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> order.Units:
+    return order.Units(config, log)

@@ -1,4 +1,4 @@
-"""The smallest model the recipes can train: built once a test process from bundled text, in a process of its own."""
+"""The smallest model the recipes can train: built once a run of the suite from bundled text, in its own process."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from functools import cache
 from pathlib import Path
+
+from tests import shared
 
 ROOT = Path(__file__).parents[1]
 TEXT = ROOT / "training" / "data" / "self-instruct-seed.jsonl.gz"
@@ -50,8 +51,6 @@ def build_tiny_model(path: Path, *, max_steps: int = 30) -> Path:
     return path
 
 
-@cache
 def tiny_model() -> Path:
-    """Return the tiny model of this test process, building it on the first call."""
-    folder = Path(tempfile.mkdtemp(prefix="tiny-"))
-    return build_tiny_model(folder / "base")
+    """Return the tiny model of this run of the suite, building it on the first call; nobody may change it."""
+    return shared.once("tiny-model", lambda folder: build_tiny_model(folder / "base")) / "base"

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from labeling.api import ProjectView
 from labeling.models import DatasetVersion
+from training import api_registry
 from training.launching import launch
 from training.models import TrainingRun
 from training.registry import find_checkpoint
@@ -106,4 +107,5 @@ class Run(ProjectView, generics.RetrieveAPIView[TrainingRun]):
 urlpatterns = [
     path("projects/<slug:slug>/runs/", Runs.as_view(), name="api-runs"),
     path("projects/<slug:slug>/runs/<int:run_id>/", Run.as_view(), name="api-run"),
+    *api_registry.urlpatterns,
 ]

@@ -8,7 +8,7 @@ import os
 import socket
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,7 +20,8 @@ from django.utils import timezone
 
 from labeling.lifecycle import ACTIVE, Status
 from labeling.models import Project
-from training.models import Device, TrainingRun
+from labeling.workers import hosts_alive
+from training.models import Device, Preflight, TrainingRun
 
 GPU_QUERY = (
     "nvidia-smi",
@@ -126,16 +127,21 @@ def free_abandoned() -> int:
 
     One that was taken just now is left alone: its run is about to be claimed.
     """
-    active = TrainingRun.objects.filter(status__in=ACTIVE, claim_token__isnull=False)
     a_while_ago = timezone.now() - timedelta(seconds=settings.PREFLOOP_HEARTBEAT_TIMEOUT_S)
     rows = Device.objects.filter(holder__isnull=False, held_since__lt=a_while_ago)
-    return rows.exclude(holder__in=active.values("claim_token")).update(holder=None, held_since=None)
+    for kind in (TrainingRun, Preflight):
+        active = kind._base_manager.filter(status__in=ACTIVE, claim_token__isnull=False)
+        rows = rows.exclude(holder__in=active.values_list("claim_token", flat=True))
+    return rows.update(holder=None, held_since=None)
 
 
 def send_waiting(count: int) -> None:
-    """Send the messages of the runs that have waited longest for a device."""
-    for run in TrainingRun.objects.filter(status=Status.QUEUED).exclude(waiting="").order_by("pk")[:count]:
-        run.enqueue()
+    """Send the messages of the checks and runs that have waited longest for a device; checks first, they are short."""
+    left = count
+    for kind in (Preflight, TrainingRun):
+        for job in kind.objects.filter(status=Status.QUEUED).exclude(waiting="").order_by("pk")[:left]:
+            job.enqueue()
+            left -= 1
 
 
 def sweep() -> None:
@@ -144,35 +150,41 @@ def sweep() -> None:
     send_waiting(Device.objects.filter(holder=None).count())
 
 
-def note_waiting(run: TrainingRun) -> None:
-    """Keep on a queued run what it waits for."""
+def note_waiting(run: TrainingRun | Preflight) -> None:
+    """Keep on a queued run or check what it waits for."""
     rows = Device.objects.filter(host=socket.gethostname())
-    words = "; ".join(f"{label} is held by {who}" for label, who in _holders(rows, run.project) if who)
+    words = "; ".join(f"{row} is held by {who}" for row, who in _holders(rows, run.project) if who)
     waiting = f"waits for a free device: {words}" if words else "waits for a free device"
-    TrainingRun.objects.filter(pk=run.pk, status=Status.QUEUED).update(waiting=waiting[:WORDS_LENGTH])
+    type(run).objects.filter(pk=run.pk, status=Status.QUEUED).update(waiting=waiting[:WORDS_LENGTH])
 
 
 def devices_in_words(project: Project) -> list[str]:
-    """A line for each device that workers have: free, or held by which run. Runs of other projects are not named."""
-    return [
-        f"{label} is held by {who}" if who else f"{label} is free"
-        for label, who in _holders(Device.objects.all(), project, long=True)
-    ]
+    """A line for each device: held by which run, free, or on a machine that is not heard of. Runs of other projects
+    are not named."""
+    rows, alive = list(Device.objects.all()), hosts_alive()
+    several = len({row.host for row in rows}) > 1
+    lines = []
+    for row, (_, who) in zip(rows, _holders(rows, project), strict=True):
+        place = f"{row} ({row.name}){f' on {row.host}' if several else ''}"
+        free = "is free" if row.host in alive else "is away: no worker of its machine is heard of"
+        lines.append(f"{place} is held by {who}" if who else f"{place} {free}")
+    return lines
 
 
-def _holders(devices: QuerySet[Device], project: Project, *, long: bool = False) -> Iterator[tuple[str, str]]:
+def _holders(devices: Iterable[Device], project: Project) -> Iterator[tuple[Device, str]]:
     """(device, whoever holds it or "") of each device."""
     rows = list(devices)
     is_holder = Q(claim_token__in=[row.holder for row in rows if row.holder], status__in=ACTIVE)
     runs = {run.claim_token: run for run in TrainingRun.objects.filter(is_holder).defer("spec", "result")}
-    several = len({row.host for row in rows}) > 1
+    checks = set(Preflight.objects.filter(is_holder).values_list("claim_token", flat=True))
     for row in rows:
         run = runs.get(row.holder)
         who = "" if row.holder is None else "a run of another project"
         if run is not None and run.project_id == project.pk:
             who = f"run {run.name}"
-        place = f" on {row.host}" if several else ""
-        yield f"{row} ({row.name}){place}" if long else str(row), who
+        elif row.holder in checks:
+            who = "a check before launch"
+        yield row, who
 
 
 def environment(device: Device) -> dict[str, str]:

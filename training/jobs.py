@@ -2,8 +2,8 @@
 
 from celery import shared_task
 
-from training import launching, selecting
-from training.models import Selection, TrainingRun
+from training import checking, launching, measuring, merging, selecting
+from training.models import Measurement, Merge, Preflight, Selection, TrainingRun
 
 
 @shared_task
@@ -15,13 +15,33 @@ def drive_run(run_id: int) -> None:
 
 
 @shared_task
+def check_run(check_id: int) -> None:
+    rows = Preflight.objects.select_related("project", "base", "start", "dataset_version__project", "run")
+    checking.run_check(rows.get(pk=check_id))
+
+
+@shared_task
 def choose_rows(selection_id: int) -> None:
     rows = Selection.objects.select_related("project", "checkpoint__base", "dataset_version__project")
     selecting.run_selection(rows.get(pk=selection_id))
 
 
 @shared_task
+def merge_adapter(merge_id: int) -> None:
+    rows = Merge.objects.select_related("project", "adapter__base", "adapter__parent", "adapter__run")
+    merging.run_merge(rows.get(pk=merge_id))
+
+
+@shared_task
+def measure_checkpoint(measurement_id: int) -> None:
+    rows = Measurement.objects.select_related("project", "checkpoint__base", "checkpoint__parent")
+    measuring.run_measurement(rows.get(pk=measurement_id))
+
+
+@shared_task
 def sweep() -> None:
     launching.sweep()
-    Selection.sweep()
-    selecting.forget_leftovers()
+    for kind in (Selection, Merge, Measurement):
+        kind.sweep()
+    for module in (selecting, merging):
+        module.forget_leftovers()

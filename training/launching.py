@@ -12,12 +12,12 @@ from labeling.lifecycle import Status
 from labeling.models import DatasetVersion, Project, User
 from training import devices
 from training.compatibility import check_files, check_start, shape_for
-from training.models import Checkpoint, Device, RunEvent, TrainingRun
+from training.models import Checkpoint, Device, Preflight, RunEvent, TrainingRun
 from training.oom import kernel_kills, retry_smaller, smallest_words
 from training.preparing import check_prepared, prepare, refuse_leak
 from training.processes import BUSY, STOPPED, Stop, beat, failure_words, killed_words, run_recipe
 from training.registry import read_result, register_checkpoint
-from training.specs import SpecRefused, parse_spec
+from training.specs import SpecRefused, TrainSpec, parse_spec
 from training.telemetry import EventTail
 
 log = logging.getLogger(__name__)
@@ -40,17 +40,7 @@ def launch(
 
     `again_of` is the run whose settings this one began from.
     """
-    try:
-        spec = parse_spec(method, values)
-    except SpecRefused as refusal:
-        raise Refused(str(refusal)) from refusal
-    shape = shape_for(method, dataset_version)
-    if not dataset_version.splits.get("train"):
-        raise Refused(f"{dataset_version} has no training rows; freeze one with a smaller test share.")
-    if len(name) > NAME_LENGTH:
-        raise Refused(f"The name has {len(name)} characters; up to {NAME_LENGTH} are allowed.")
-    check_start(start, spec, shape)
-    refuse_leak(dataset_version)
+    spec = checked_spec(method=method, dataset_version=dataset_version, start=start, values=values, name=name)
     with transaction.atomic():
         run = TrainingRun.objects.create(
             project=project,
@@ -66,6 +56,24 @@ def launch(
         )
         run.enqueue()
     return run
+
+
+def checked_spec(
+    *, method: str, dataset_version: DatasetVersion, start: Checkpoint, values: dict[str, Any], name: str
+) -> TrainSpec:
+    """The spec of a run that could be started now. Raises Refused with why it could not."""
+    try:
+        spec = parse_spec(method, values)
+    except SpecRefused as refusal:
+        raise Refused(str(refusal)) from refusal
+    shape = shape_for(method, dataset_version)
+    if not dataset_version.splits.get("train"):
+        raise Refused(f"{dataset_version} has no training rows; freeze one with a smaller test share.")
+    if len(name) > NAME_LENGTH:
+        raise Refused(f"The name has {len(name)} characters; up to {NAME_LENGTH} are allowed.")
+    check_start(start, spec, shape)
+    refuse_leak(dataset_version)
+    return spec
 
 
 def drive(run: TrainingRun) -> None:
@@ -93,8 +101,8 @@ def _train(run: TrainingRun, device: Device) -> None:
     before = kernel_kills()
     code = run_recipe(run.method, run.path, watcher, devices.environment(device))
     after = kernel_kills()
-    is_memory = code == -signal.SIGKILL and before is not None and after is not None and after > before
-    _settle(run, code, is_memory=is_memory)
+    rose = before is not None and after is not None and after > before
+    _settle(run, code, is_memory=rose and code == -signal.SIGKILL and run.heartbeat())
 
 
 class _Watcher:
@@ -126,6 +134,7 @@ class _Watcher:
 def sweep() -> None:
     """Take up again the runs whose worker died, free their devices and start what waits for one."""
     TrainingRun.sweep()
+    Preflight.sweep()
     devices.sweep()
 
 

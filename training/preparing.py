@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from labeling.errors import Refused
 from labeling.models import DatasetVersion
 from labeling.protection import protected_hashes
 from training.compatibility import shape_for, template_of
-from training.models import Checkpoint, TrainingRun
+from training.models import Checkpoint, Preflight, TrainingRun
+from training.remembering import retention_texts
 
 SPEC = "spec.json"
 HELD_OUT = ("validation", "test")  # splits whose loss is shown, in order of preference
@@ -32,7 +33,7 @@ def refuse_leak(version: DatasetVersion) -> None:
         )
 
 
-def prepare(run: TrainingRun, beat: Callable[[], None]) -> None:
+def prepare(run: TrainingRun | Preflight, beat: Callable[[], None]) -> None:
     """Write the rows and, last, spec.json; `beat` is called now and then. A folder prepared earlier is left as it is.
 
     Raises Refused where the rows must not be trained on, and whatever `beat` raises.
@@ -47,6 +48,10 @@ def prepare(run: TrainingRun, beat: Callable[[], None]) -> None:
         if split is not None:
             names[use] = f"data/{split}.jsonl"
             files[names[use]] = _write_rows(run, names[use], split, beat)
+    if run.method != "reward" and isinstance(run, TrainingRun):
+        names["retention"] = "data/retention.jsonl"
+        lines = (json.dumps({"text": text}).encode() + b"\n" for text in retention_texts())
+        files[names["retention"]] = _write(run.path / names["retention"], lines, beat)
     text = json.dumps(_job(run, names, files), indent=1).encode()
     building = _building(run.path / SPEC)
     building.write_bytes(text)
@@ -55,9 +60,9 @@ def prepare(run: TrainingRun, beat: Callable[[], None]) -> None:
     building.rename(run.path / SPEC)
 
 
-def _job(run: TrainingRun, names: dict[str, str], files: dict[str, str]) -> dict[str, Any]:
-    """What training.specs.TrainJob describes."""
-    return {
+def _job(run: TrainingRun | Preflight, names: dict[str, str], files: dict[str, str]) -> dict[str, Any]:
+    """What training.specs.TrainJob describes, or, of a check, PreflightJob with the job that it is about."""
+    job = {
         "method": run.method,
         "seed": run.spec["seed"],
         "base": run.base.location,
@@ -66,22 +71,29 @@ def _job(run: TrainingRun, names: dict[str, str], files: dict[str, str]) -> dict
         "data": {
             "train": names["train"],
             "eval": names.get("eval"),
-            "retention": None,
+            "retention": names.get("retention"),
             "hash": run.dataset_version.content_hash,
             "files": files,
         },
         "train": run.spec,
     }
+    if isinstance(run, Preflight):
+        return {"method": "preflight", "seed": run.spec["seed"], "base": run.base.location, "job": job}
+    return job
 
 
-def _write_rows(run: TrainingRun, name: str, split: str, beat: Callable[[], None]) -> str:
+def _write_rows(run: TrainingRun | Preflight, name: str, split: str, beat: Callable[[], None]) -> str:
     """Write the rows of a split in the columns of the method; returns the SHA-256 of the file."""
-    path, digest = run.path / name, hashlib.sha256()
+    rows = exporting.jsonl(run.dataset_version, split=split, shape=shape_for(run.method, run.dataset_version))
+    return _write(run.path / name, rows, beat)
+
+
+def _write(path: Path, lines: Iterable[bytes], beat: Callable[[], None]) -> str:
+    digest = hashlib.sha256()
     path.parent.mkdir(parents=True, exist_ok=True)
     building = _building(path)
-    rows = exporting.jsonl(run.dataset_version, split=split, shape=shape_for(run.method, run.dataset_version))
     with building.open("wb") as file:
-        for number, line in enumerate(rows):
+        for number, line in enumerate(lines):
             if number % BEAT_ROWS == 0:
                 beat()
             digest.update(line)
@@ -97,7 +109,7 @@ def _building(path: Path) -> Path:
     return path.with_name(f"{path.name}.{uuid.uuid4().hex}.building")
 
 
-def check_prepared(run: TrainingRun) -> None:
+def check_prepared(run: TrainingRun | Preflight) -> None:
     """Raise Refused where a file is not what was prepared. Runs of before hashes were kept have none to compare."""
     for name, expected in run.prepared.items():
         try:

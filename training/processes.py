@@ -1,6 +1,7 @@
 """Recipe processes: started in a group of their own, watched, told to stop. Used by training and by scoring."""
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -16,6 +17,8 @@ from typing import Any
 from django.conf import settings
 
 from labeling.lifecycle import Lifecycle
+
+log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
 GRACE_SECONDS = 40  # shorter than the time after which a silent job is given to another worker
@@ -44,12 +47,7 @@ class Cancel(Stop):
 
 
 def beat(job: Lifecycle, progress: float | None = None) -> None:
-    """Say that a job goes on; with some progress its process is at work.
-
-    Raises Stop when the job is not ours any more, Cancel when a person asked it to stop.
-    """
-    if progress:
-        job.begin()
+    """Say that a job goes on. Raises Stop when it is not ours any more, Cancel when a person asked it to stop."""
     if not job.heartbeat(progress):
         raise Stop
     if job.cancel_requested():
@@ -68,15 +66,19 @@ def run_recipe(
     checkpoint and stop, and killed where it does not; Stop is swallowed, anything else goes on to the caller.
     `environment` is added to that of this process.
     """
+    try:
+        end_orphan(run_dir, watch)
+    except Stop:
+        return STOPPED
     python = settings.PREFLOOP_RECIPE_PYTHON or sys.executable
-    with (run_dir / LOG_FILE).open("ab") as log:
+    with (run_dir / LOG_FILE).open("ab") as output:
         process = subprocess.Popen(
             [python, "-m", f"training.recipes.{recipe}", str(run_dir)],
             cwd=settings.ROOT,
             env={**os.environ, **OFFLINE, **environment},
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
+            stdout=output,
+            stderr=output,
             start_new_session=True,
         )
     grace = GRACE_SECONDS
@@ -103,6 +105,37 @@ def _end(process: subprocess.Popen[bytes], grace: float) -> None:
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def end_orphan(run_dir: Path, watch: Callable[[], None]) -> None:
+    """End the process that a killed worker left in this folder, which is ours now: it may checkpoint first, and is
+    killed where it takes too long. One on another machine is not seen from here."""
+    pid, began = orphan(run_dir), time.monotonic()
+    if pid is None:
+        return
+    log.warning("process %s of a worker that is gone is still in %s; it is asked to stop", pid, run_dir)
+    _send(pid, signal.SIGTERM)
+    while orphan(run_dir) == pid and (waited := time.monotonic() - began) < 2 * GRACE_SECONDS:
+        watch()
+        if waited > GRACE_SECONDS:
+            _send(pid, signal.SIGKILL)
+        time.sleep(POLL_SECONDS)
+
+
+def orphan(run_dir: Path) -> int | None:
+    """The process that holds this folder's lock, if a worker started it; None where there is none on this machine."""
+    with suppress(OSError, ValueError):
+        pid = int((run_dir / "lock").read_text())
+        place = Path(f"/proc/{pid}")
+        ours = b"PREFLOOP_DIE_WITH_PARENT=1" in (place / "environ").read_bytes().split(b"\0")
+        if ours and str(run_dir).encode() in (place / "cmdline").read_bytes().split(b"\0"):
+            return pid
+    return None
+
+
+def _send(pid: int, wanted: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, wanted)
 
 
 def killed_words(code: int) -> str:

@@ -9,12 +9,19 @@ from django.db.models import Q, QuerySet
 
 from labeling.curation.tokens import register_tokenizer
 from labeling.errors import Refused
-from labeling.models import Project
+from labeling.models import Project, User
 from training.models import BaseModel, Checkpoint, TrainingRun
 
 
 def register_base(
-    *, name: str, location: str, content_hash: str = "", parameters: int | None = None, licence: str = ""
+    *,
+    name: str,
+    location: str,
+    revision: str = "",
+    content_hash: str = "",
+    parameters: int | None = None,
+    licence: str = "",
+    person: User | None = None,
 ) -> Checkpoint:
     """Make a base model known; returns its root checkpoint. The same name and place again give the same one."""
     if Path(location).is_absolute() and not (Path(location) / "config.json").is_file():
@@ -26,13 +33,15 @@ def register_base(
             name=name,
             defaults={
                 "location": location,
+                "revision": revision,
+                "created_by": person,
                 "content_hash": content_hash,
                 "parameters": parameters,
                 "licence": licence,
             },
         )
-        if not new and base.location != location:
-            raise Refused(f"The name {name!r} already stands for {base.location}; choose another name.")
+        if not new and (base.location, base.revision) != (location, revision):
+            raise Refused(f"The name {name!r} already stands for {base.place}; choose another name.")
         checkpoint, _ = Checkpoint.objects.get_or_create(
             base=base,
             kind=Checkpoint.Kind.BASE,
@@ -56,14 +65,44 @@ def register_checkpoint(*, run: TrainingRun, result: dict[str, Any]) -> Checkpoi
             "content_hash": result["content_hash"],
             "parameters": result["parameters"],
             "trainable": result["trainable"],
+            "line": Checkpoint.Line.REWARD if run.method == "reward" else Checkpoint.Line.POLICY,
         },
     )
     return checkpoint
 
 
+def foundation(checkpoint: Checkpoint) -> tuple[str, str | None]:
+    """(location, revision) of the model of full weights that a checkpoint was trained from or sits on."""
+    parent = checkpoint.parent
+    while parent is not None and parent.kind == Checkpoint.Kind.ADAPTER:
+        parent = parent.parent
+    if parent is not None and parent.kind == Checkpoint.Kind.FULL:
+        return parent.path, None
+    return checkpoint.base.location, checkpoint.base.revision or None
+
+
+def ancestors(checkpoint: Checkpoint) -> list[Checkpoint]:
+    """The checkpoints that this one grew from, the root first."""
+    found: list[Checkpoint] = []
+    parent = checkpoint.parent
+    while parent is not None:
+        found.append(parent)
+        parent = parent.parent
+    return found[::-1]
+
+
+def adapter_kind(checkpoint: Checkpoint) -> str:
+    """PEFT's name of the kind of adapter, such as LORA; empty for full weights and where the folder cannot be read."""
+    try:
+        config = json.loads((Path(checkpoint.path) / "adapter_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return str(config.get("peft_type", ""))
+
+
 def visible_checkpoints(project: Project) -> QuerySet[Checkpoint]:
     """The checkpoints that a project may start from and score: its own, and the base models."""
-    rows = Checkpoint.objects.filter(Q(project=project) | Q(kind=Checkpoint.Kind.BASE))
+    rows = Checkpoint.objects.filter(Q(project=project) | Q(kind=Checkpoint.Kind.BASE)).defer("deltas")
     return rows.select_related(
         "base", "parent", "run", "run__dataset_version", "run__dataset_version__project"
     )

@@ -110,6 +110,8 @@ def _choose(selection: Selection) -> None:
     def watch() -> None:
         event = newest_event(selection.path, "progress")
         share = event["done"] / event["total"] if event is not None else None
+        if share:
+            selection.begin()
         beat(selection, share)
 
     try:

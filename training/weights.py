@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,6 +62,27 @@ def check_folder(path: Path, *, tokenizer: bool = True) -> None:
             f"{path} has no tokenizer files (tokenizer.json, tokenizer.model or vocab.json with merges.txt); "
             "save the tokenizer into the same folder"
         )
+
+
+def folder_of(location: str, cache: Path | None = None) -> Path | None:
+    """Return the folder of a base model: itself, or where the Hugging Face cache keeps a hub id; None if nowhere.
+
+    The cache is laid out as models--ORG--NAME/snapshots/REVISION, with refs/main naming the revision
+    (huggingface_hub's documentation, "Understand caching").
+    """
+    if Path(location).is_absolute():
+        return Path(location) if Path(location).is_dir() else None
+    if location.count("/") > 1 or ".." in location:
+        return None
+    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
+    cache = cache or Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
+    model = cache / f"models--{location.replace('/', '--')}"
+    try:
+        revision = (model / "refs" / "main").read_text().strip()
+    except OSError:
+        return None
+    folder = model / "snapshots" / revision
+    return folder if revision and folder.is_dir() else None
 
 
 def is_adapter(path: Path) -> bool:

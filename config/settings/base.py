@@ -15,7 +15,9 @@ PREFLOOP_MAX_UPLOAD_MB = env.number("PREFLOOP_MAX_UPLOAD_MB", 512)
 PREFLOOP_HEARTBEAT_TIMEOUT_S = env.number("PREFLOOP_HEARTBEAT_TIMEOUT_S", 60)
 PREFLOOP_MAX_ATTEMPTS = env.number("PREFLOOP_MAX_ATTEMPTS", 5)
 PREFLOOP_CPU_SLOTS = env.number("PREFLOOP_CPU_SLOTS", 1)
+PREFLOOP_RETENTION_TEXTS = env.text("PREFLOOP_RETENTION_TEXTS", "")
 PREFLOOP_RECIPE_PYTHON = env.text("PREFLOOP_RECIPE_PYTHON", "")
+PREFLOOP_MODEL_FOLDERS = env.words("PREFLOOP_MODEL_FOLDERS", str(PREFLOOP_VAR / "models"))
 
 DEBUG = False
 SECRET_KEY = env.text("SECRET_KEY", "")
@@ -182,6 +184,8 @@ CELERY_TASK_DEFAULT_QUEUE = "io"
 CELERY_TASK_ROUTES = {
     "training.jobs.drive_run": {"queue": "train"},
     "training.jobs.choose_rows": {"queue": "train"},
+    "training.jobs.check_run": {"queue": "train"},
+    "training.jobs.merge_adapter": {"queue": "train"},
     "evaluation.jobs.drive_evaluation": {"queue": "eval"},
     "*.jobs.*": {"queue": "io"},
 }

@@ -11,6 +11,7 @@ SECRET_KEY = "tests-only"  # noqa: S105
 PREFLOOP_VAR = Path(env.text("PREFLOOP_TEST_VAR", tempfile.gettempdir() + "/prefloop-tests"))
 STATICFILES_DIRS = [ROOT / "static", ("vendor", ROOT / "var" / "vendor")]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+PREFLOOP_RETENTION_TEXTS = str(ROOT / "tests" / "data" / "retention.jsonl")
 CELERY_BROKER_URL = "memory://"
 CELERY_BROKER_TRANSPORT_OPTIONS = {}
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"

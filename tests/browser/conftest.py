@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from labeling.processes import running
+from tests import shared
 from tests.browser import world
 from tests.tiny_model import tiny_model
 
@@ -41,6 +42,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in own.items():
             patch.setenv(name, value)
+        shutil.copyfile(shared.migrated(), folder / "db.sqlite3")
         subprocess.run([sys.executable, "-m", "tests.browser.world", str(tiny_model())], cwd=ROOT, check=True)
         with running() as address:
             yield address

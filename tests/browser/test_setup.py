@@ -8,8 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser import world
-from tests.browser.conftest import sign_in
-from tests.browser.visits import complaints
+from tests.browser.visits import complaints, let_in
 
 pytestmark = [pytest.mark.browser]
 PATIENCE = 60_000
@@ -41,7 +40,7 @@ def rows(folder: Path, count: int, *, size: int = 0) -> Path:
 
 
 def test_ada_starts_a_project_by_keyboard_alone(page: Page, site: str) -> None:
-    sign_in(page, site, "ada")
+    let_in(page.context, site, "ada")
     page.goto(f"{site}/projects/new/")
     page.locator("[name=template]").first.focus()
     page.keyboard.press("ArrowDown")
@@ -55,7 +54,7 @@ def test_ada_starts_a_project_by_keyboard_alone(page: Page, site: str) -> None:
 
 
 def test_a_file_is_sent_with_a_bar_and_its_rows_are_followed(page: Page, site: str, tmp_path: Path) -> None:
-    sign_in(page, site, "ada")
+    let_in(page.context, site, "ada")
     home = start_project(page, site, "Uploaded")
     slow = page.context.new_cdp_session(page)
     slow.send("Network.enable")
@@ -84,7 +83,7 @@ def test_a_file_is_sent_with_a_bar_and_its_rows_are_followed(page: Page, site: s
 def test_a_refused_file_says_why_beside_the_form_and_stays_chosen(
     page: Page, site: str, tmp_path: Path
 ) -> None:
-    sign_in(page, site, "ada")
+    let_in(page.context, site, "ada")
     page.goto(f"{start_project(page, site, 'Refused')}imports/")
     empty = tmp_path / "empty.jsonl"
     empty.touch()
@@ -115,7 +114,7 @@ def test_an_upload_that_is_cut_off_imports_nothing_and_can_be_sent_again(
         else:
             held.append(route)
 
-    sign_in(page, site, "ada")
+    let_in(page.context, site, "ada")
     page.goto(f"{start_project(page, site, f'Cut off by {fate}')}imports/")
     page.route("**/imports/", meet)
     page.set_input_files("[name=file]", rows(tmp_path, 3))
@@ -132,7 +131,7 @@ def test_an_upload_that_is_cut_off_imports_nothing_and_can_be_sent_again(
 def test_a_file_is_sent_without_scripts(site: str, chromium: Browser, tmp_path: Path) -> None:
     context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()
-    sign_in(page, site, "ada")
+    let_in(page.context, site, "ada")
     page.goto(f"{start_project(page, site, 'Without scripts')}imports/")
     page.set_input_files("[name=file]", rows(tmp_path, 2))
     page.click("button:has-text('Import file')")
@@ -141,7 +140,7 @@ def test_a_file_is_sent_without_scripts(site: str, chromium: Browser, tmp_path: 
 
 
 def test_nora_joins_by_a_link_and_the_link_is_used_up(page: Page, site: str, chromium: Browser) -> None:
-    sign_in(page, site, "ada")
+    let_in(page.context, site, "ada")
     home = start_project(page, site, "By invitation")
     page.goto(f"{home}people/")
     page.fill("[name=note]", "Nora")
@@ -169,7 +168,7 @@ def test_nora_joins_by_a_link_and_the_link_is_used_up(page: Page, site: str, chr
 
 
 def test_guidelines_are_previewed_saved_and_never_overwritten(page: Page, site: str) -> None:
-    sign_in(page, site, "ada")
+    let_in(page.context, site, "ada")
     home = start_project(page, site, "Guided")
     page.goto(f"{home}guidelines/")
     page.fill("#id_text", "Prefer what is true.")
@@ -193,7 +192,7 @@ def test_guidelines_are_previewed_saved_and_never_overwritten(page: Page, site: 
 
 
 def test_the_preview_takes_no_click_and_no_key(page: Page, site: str) -> None:
-    sign_in(page, site, "emma")
+    let_in(page.context, site, "emma")
     page.goto(f"{site}/p/{world.SLUG}/preview/")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.method))
@@ -205,7 +204,7 @@ def test_the_preview_takes_no_click_and_no_key(page: Page, site: str) -> None:
 
 
 def test_cleo_sees_how_the_work_goes(page: Page, site: str) -> None:
-    sign_in(page, site, "cleo")
+    let_in(page.context, site, "cleo")
     page.goto(f"{site}/p/{world.SLUG}/work/")
     expect(page.locator("#agreement")).not_to_contain_text("…")
     expect(page.locator("#agreement")).to_contain_text("By person")
@@ -219,7 +218,7 @@ def test_no_page_of_the_set_up_is_complained_about_empty_or_filled(
 ) -> None:
     context = chromium.new_context(color_scheme=theme, viewport={"width": width, "height": 844})  # type: ignore[arg-type]
     page = context.new_page()
-    sign_in(page, site, "ada")
+    let_in(page.context, site, "ada")
     empty = start_project(page, site, f"Seen {theme}", "ratings").removeprefix(site)
     paths = [f"{home}{name}" for home in (empty, f"/p/{world.SLUG}/") for name in PAGES]
     found = {}

@@ -7,12 +7,13 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.browser import world
 from tests.browser.conftest import sign_in
+from tests.browser.visits import let_in
 
 pytestmark = [pytest.mark.browser]
 
 
 def test_ben_loses_his_session_but_not_his_choice(page: Page, site: str) -> None:
-    sign_in(page, site, "ben")
+    let_in(page.context, site, "ben")
     page.goto(f"{site}/p/{world.SLUG}/rank/")
     prompt = page.locator(".prompt").inner_text()
     page.context.clear_cookies(name="sessionid")
@@ -40,7 +41,7 @@ def test_ben_loses_his_session_but_not_his_choice(page: Page, site: str) -> None
 
 
 def test_ben_is_not_told_saved_by_a_page_that_is_no_answer(page: Page, site: str) -> None:
-    sign_in(page, site, "ben")
+    let_in(page.context, site, "ben")
     page.goto(f"{site}/p/{world.SLUG}/rank/")
     prompt = page.locator(".prompt").inner_text()
     page.route(
@@ -58,7 +59,7 @@ def test_ben_is_not_told_saved_by_a_page_that_is_no_answer(page: Page, site: str
 def test_emmas_live_page_says_it_once_and_asks_no_more(page: Page, site: str) -> None:
     """The block polls as it does while a run works; the server it asks has forgotten her."""
     asked: list[str] = []
-    sign_in(page, site, "emma")
+    let_in(page.context, site, "emma")
     page.clock.install(time=0)
     page.clock.pause_at(1000)
     page.route(f"{site}/p/{world.SLUG}/runs/", make_live)

@@ -14,6 +14,10 @@ from playwright.sync_api import BrowserContext, Page, expect
 from tests.browser import world
 
 AHEAD = re.compile(r"/rank/\d+/ahead/$")
+COLOURS_ONLY = {
+    "resultTypes": ["violations"],
+    "runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]},
+}
 SUBMIT = re.compile(r"/rank/\d+/$")
 
 
@@ -59,12 +63,26 @@ def press(page: Page, *keys: str) -> None:
 
 def complaints(page: Page, width: int) -> list[str]:
     """What axe says of the page, and whether it is wider than the screen."""
-    found = [
-        f"{rule['id']}: {rule['nodes'][0]['html'][:160]}" for rule in Axe().run(page).response["violations"]
-    ]
+    found = told(Axe().run(page).response)
     if page.evaluate("document.documentElement.scrollWidth") > width:
         found.append("wider than the screen")
     return found
+
+
+def complaints_in_both_themes(page: Page, width: int) -> list[str]:
+    """Those of the light page, and what axe says of its colours once it is dark: all else is the same in the dark.
+
+    Nothing may move (`reduced_motion` of the context), or colours on their way from light to dark would be judged.
+    """
+    page.emulate_media(color_scheme="light")
+    found = complaints(page, width)
+    page.emulate_media(color_scheme="dark")
+    dark = page.evaluate("options => axe.run(options)", COLOURS_ONLY)
+    return found + [f"dark: {words}" for words in told(dark)]
+
+
+def told(answer: dict[str, Any]) -> list[str]:
+    return [f"{rule['id']}: {rule['nodes'][0]['html'][:160]}" for rule in answer["violations"]]
 
 
 def answers(who: str, project: str) -> list[dict[str, Any]]:

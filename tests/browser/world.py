@@ -1,6 +1,7 @@
 """A real installation for the browser: database, people, items and a tiny base model, made by the verbs.
 
-Run as `python -m tests.browser.world MODEL`, with PREFLOOP_VAR naming an empty folder.
+Run as `python -m tests.browser.world MODEL`, with PREFLOOP_VAR naming an empty folder and DATABASE_URL a database
+that may be empty or migrated.
 """
 
 import io
@@ -50,6 +51,7 @@ def rows() -> list[dict[str, object]]:
 
 
 def build(model: Path) -> None:
+    from django.contrib.auth.hashers import make_password
     from django.core.management import call_command
 
     from labeling.curation.freezing import freeze
@@ -61,7 +63,10 @@ def build(model: Path) -> None:
 
     call_command("migrate", verbosity=0)
     call_command("vendor_assets", verbosity=0)
-    people = {name: User.objects.create_user(name, password=PASSWORD) for name in [*PEOPLE, "mallory"]}
+    password = make_password(
+        PASSWORD
+    )  # hashed once: the hash is slow on purpose, and nobody has another password
+    people = {name: User.objects.create(username=name, password=password) for name in [*PEOPLE, "mallory"]}
     project = create_project(name="Support answers", owner=people["ada"], overlap=2)
     for name, role in PEOPLE.items():
         set_role(project=project, username=name, role=role)

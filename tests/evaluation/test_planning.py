@@ -9,13 +9,16 @@ from labeling.errors import Refused
 from labeling.models import Project, ProtectedFingerprint, User
 from labeling.protection import protected_hashes
 from tests import world
+from tests.training.folders import write_adapter
 from tests.training.runs import RESULT, judged_version, launched, root_checkpoint
 from training.models import Checkpoint
 from training.registry import register_checkpoint
 
 
 def trained(project: Project, version: object, start: Checkpoint | None = None) -> Checkpoint:
-    return register_checkpoint(run=launched(project, version, start=start), result=RESULT)  # type: ignore[arg-type]
+    run = launched(project, version, start=start)  # type: ignore[arg-type]
+    write_adapter(run.path / "final", run.base.location)
+    return register_checkpoint(run=run, result=RESULT)
 
 
 def test_a_suite_holds_the_held_out_rows_and_protects_their_prompts(project: Project) -> None:

@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 import pytest
-import statsmodels.api as sm
 from scipy import stats
+from statsmodels.regression.linear_model import WLS
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
@@ -42,7 +42,7 @@ def covers(estimate: Estimate | None, truth: float) -> bool:
 
 def oracle(values: np.ndarray, weights: np.ndarray, keys: list[int]) -> tuple[float, float]:
     """statsmodels: weighted mean and its clustered standard error, with the G / (G - 1) correction."""
-    fit = sm.WLS(values, np.ones(len(values)), weights=weights).fit(
+    fit = WLS(values, np.ones(len(values)), weights=weights).fit(
         cov_type="cluster", cov_kwds={"groups": np.array(keys)}
     )
     return float(fit.params[0]), float(fit.bse[0])

@@ -19,8 +19,11 @@ from labeling.models import Membership, Project, User
 from labeling.projects import set_role
 from labeling.queue import claim_next
 from tests import world
-from tests.training.runs import judged_version, launched, root_checkpoint
+from tests.training.runs import RESULT, judged_version, launched, root_checkpoint
 from training import urls as training_urls
+from training.checking import start_check
+from training.merging import start_merge
+from training.registry import register_checkpoint
 from training.selecting import start_selection
 
 # Everyone's rights, written out once more: a change of the table in access.py has to be meant.
@@ -74,15 +77,29 @@ PAGES: dict[str, dict[str, str]] = {
     "labeling:export": {"get": "view_results"},
     "training:runs": {"get": "view_results"},
     "training:new_run": {"get": "train", "post": "train"},
+    "training:run_needs": {"post": "train"},
     "training:compare_runs": {"get": "view_results"},
     "training:run": {"get": "view_results"},
     "training:run_log": {"get": "view_results"},
     "training:run_log_file": {"get": "view_results"},
     "training:cancel": {"post": "train"},
     "training:checkpoints": {"get": "view_results"},
+    "training:bases": {"get": "view_results", "post": "train"},
+    "training:checkpoint": {"get": "view_results"},
+    "training:stage": {"post": "train"},
+    "training:notes": {"post": "train"},
+    "training:merge": {"post": "train"},
+    "training:merge_cancel": {"post": "train"},
+    "training:measure": {"post": "train"},
+    "training:card": {"get": "view_results", "head": "view_results"},
+    "training:weights": {"get": "view_results", "head": "view_results"},
     "training:uses": {"get": "review"},
     "training:withdrawals": {"get": "manage", "post": "manage"},
     "training:choose": {"get": "curate", "post": "curate"},
+    "training:check": {"get": "view_results"},
+    "training:check_cancel": {"post": "train"},
+    "training:check_start": {"post": "train"},
+    "training:run_report": {"get": "view_results"},
     "training:selection": {"get": "view_results"},
     "training:selection_cancel": {"post": "curate"},
     "training:selection_freeze": {"post": "curate"},
@@ -105,6 +122,12 @@ API: dict[str, dict[str, str]] = {
     "api-freeze": {"get": "view_results"},
     "api-runs": {"get": "view_results", "post": "train"},
     "api-run": {"get": "view_results", "delete": "train"},
+    "api-bases": {"get": "view_results", "post": "train", "head": "view_results"},
+    "api-checkpoints": {"get": "view_results"},
+    "api-checkpoint": {"get": "view_results"},
+    "api-stage": {"post": "train"},
+    "api-merge": {"get": "view_results", "post": "train", "delete": "train"},
+    "api-weights": {"get": "view_results"},
     "api-evaluations": {"get": "view_results", "post": "train"},
     "api-evaluation": {"get": "view_results"},
 }
@@ -129,10 +152,24 @@ def addresses(project: Project) -> dict[str, str]:
     run = launched(project, version)
     suite = create_suite(version=version)
     evaluation = plan_evaluation(project=project, suite=suite, checkpoints=[root_checkpoint()], person=None)
+    check = start_check(
+        project=project,
+        method="sft",
+        dataset_version=version,
+        start=root_checkpoint(),
+        values={},
+        person=None,
+    )
     choice = start_selection(version=version, checkpoint=root_checkpoint(), values={"k": 2}, person=None)
+    checkpoint = register_checkpoint(run=run, result=RESULT)
+    start_merge(adapter=checkpoint, person=None)
+    of_checkpoint = ("checkpoint", "stage", "notes", "merge", "merge_cancel", "measure", "card", "weights")
+    of_checkpoint += ("api-checkpoint", "api-stage", "api-merge", "api-weights")
     numbers: dict[str, list[Any]] = {
+        **{name: [checkpoint.pk] for name in of_checkpoint},
         "choose": [version.number], "selection": [choice.pk], "selection_cancel": [choice.pk],
-        "selection_freeze": [choice.pk],
+        "selection_freeze": [choice.pk], "check": [check.pk], "check_cancel": [check.pk], "check_start": [check.pk],
+        "run_report": [run.pk],
         "submit": [slot.pk], "skip": [slot.pk], "draft": [slot.pk], "item": [slot.item_id], "import": [batch.pk],
         "review_item": [slot.item_id],
         "import_cancel": [batch.pk], "guideline": [1],
@@ -249,9 +286,14 @@ def test_things_of_another_project_are_not_found_under_this_one(addresses: dict[
         "labeling:freeze",
         "training:uses",
         "training:run",
+        "training:checkpoint",
+        "training:card",
+        "training:weights",
         "training:run_log",
         "evaluation:evaluation",
         "api-run",
+        "api-checkpoint",
+        "api-weights",
     ):
         url = addresses[name].replace("/helpfulness/", f"/{other.slug}/")
         assert client.get(url).status_code == 404, name

@@ -12,6 +12,7 @@ from celery import current_app
 from django.utils import timezone
 
 from labeling.models import Project
+from labeling.workers import record_pulse
 from tests import world
 from tests.training.runs import RESULT, judged_version, launched, pretend, root_checkpoint
 from training import devices, launching
@@ -197,4 +198,6 @@ def test_the_page_of_runs_tells_what_is_free_and_names_no_run_of_another_project
         assert devices.devices_in_words(project)[0].endswith("is held by run mine")
         other = world.make_project("Other")
         assert devices.devices_in_words(other)[0].endswith("is held by a run of another project")
+    assert devices.devices_in_words(project)[0].endswith("is away: no worker of its machine is heard of")
+    record_pulse(name="celery@here")
     assert devices.devices_in_words(project)[0].endswith("is free")

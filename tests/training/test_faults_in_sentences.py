@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -38,6 +39,7 @@ IGNORES_SIGTERM = """#!/bin/sh
 trap '' TERM
 echo $$ > "$3/pid"
 echo '{"type": "start", "step": 0, "time": "2026-01-01T00:00:00+00:00", "values": {}}' >> "$3/events.jsonl"
+echo ready
 while :; do sleep 0.05; done
 """
 
@@ -127,6 +129,20 @@ def test_a_run_killed_for_want_of_memory_with_one_row_in_a_batch_fails_with_what
     assert "even with batches of 1; lower max_length, or choose LoRA" in found.error
 
 
+def test_a_worker_that_lost_its_claim_tells_the_run_of_another_nothing(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def taken_away(*_: Any) -> int:
+        TrainingRun.objects.update(claim_token="00000000-0000-0000-0000-000000000001")
+        return -9
+
+    counts = iter(range(10))
+    monkeypatch.setattr(launching, "kernel_kills", lambda: next(counts))
+    run = driven(launched(project), monkeypatch, taken_away)
+    assert run.status == "starting"
+    assert not (run.path / "events.jsonl").exists()
+
+
 def test_kto_keeps_two_rows_in_a_batch(tmp_path: Path) -> None:
     spec = {"method": "kto", "batch_size": 3, "gradient_accumulation": 1}
     assert oom.retry_smaller(tmp_path, spec) is False
@@ -199,6 +215,35 @@ def test_a_cancelled_process_that_ignores_the_request_is_killed_within_ten_secon
     assert not Path(f"/proc/{pid}").exists()
 
 
+@pytest.mark.parametrize("grace", [10_000, 0.2], ids=["listens", "ignores"])
+def test_the_process_of_a_dead_worker_is_ended_before_another_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, grace: float
+) -> None:
+    script = tmp_path / "python"
+    script.write_text(IGNORES_SIGTERM if grace < 1 else IGNORES_SIGTERM.replace("trap '' TERM", ""))
+    script.chmod(0o755)
+    monkeypatch.setattr(processes, "GRACE_SECONDS", grace)
+    left = subprocess.Popen(
+        [str(script), "-m", "training.recipes.sft", str(tmp_path)],
+        env={"PREFLOOP_DIE_WITH_PARENT": "1", "PATH": os.environ["PATH"]},
+        stdout=subprocess.PIPE,
+    )
+    assert left.stdout is not None
+    assert left.stdout.readline() == b"ready\n"
+    (tmp_path / "lock").write_text(str(left.pid))
+    beats: list[int] = []
+    monkeypatch.setattr(processes, "POLL_SECONDS", 0.05)
+    processes.end_orphan(tmp_path, lambda: beats.append(left.pid))
+    left.stdout.close()
+    assert left.wait() == (-15 if grace > 1 else -9)
+    assert processes.orphan(tmp_path) is None
+
+
+def test_a_process_that_no_worker_started_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "lock").write_text(str(os.getpid()))
+    processes.end_orphan(tmp_path, lambda: pytest.fail("nothing to wait for"))
+
+
 def test_a_disk_on_which_nothing_can_be_written_is_told_by_the_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,7 +267,8 @@ def test_the_events_of_before_do_not_make_a_run_that_starts_again_look_at_work(
         seen.append(TrainingRun.objects.get().status)
         return processes.STOPPED
 
-    driven(run, monkeypatch, pretend(code=processes.STOPPED, events=[("log", 2, {"loss": 1.0})]))
+    before = [("begin", 0, {"total_steps": 4}), ("log", 2, {"loss": 1.0})]
+    driven(run, monkeypatch, pretend(code=processes.STOPPED, events=before))
     driven(run, monkeypatch, starts_again)
     assert seen == ["starting", "running"]
     assert json.loads((run.path / "events.jsonl").read_text().splitlines()[-1])["type"] == "resume"

@@ -51,7 +51,9 @@ def test_sft_learns_and_tells_its_story_in_order(sft_adapter):
     assert {"log", "eval", "checkpoint", "sample", "check"} <= set(kinds)
     outcome = result(sft_adapter)
     assert outcome["loss_last"] < outcome["loss_first"]
-    assert (outcome["status"], outcome["kind"], outcome["steps"]) == ("succeeded", "adapter", 6)
+    assert (outcome["status"], outcome["kind"]) == ("succeeded", "adapter")
+    assert outcome["steps"] in (6, 7)  # 24 rows, about four in a packed step
+    assert not list(sft_adapter.glob("checkpoint-*")), "what a run resumes from is removed when it is over"
     assert outcome["content_hash"] == contract.content_hash(sft_adapter / "final")
 
 
@@ -114,7 +116,7 @@ def test_rows_too_long_are_counted_before_they_vanish(tmp_path):
     ]
     path = trained(tmp_path / "run", "sft", rows)
     values = events(path, "start")[0]["values"]
-    assert (values["rows"], values["dropped"], values["truncated"]) == (9, 1, 1)
+    assert (values["rows"], values["dropped"], values["truncated"]) == (8, 2, 0)
 
 
 def test_a_handful_of_rows_that_makes_one_step_is_trained_on_all_the_same(tmp_path):

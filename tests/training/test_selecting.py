@@ -17,6 +17,7 @@ from labeling.waiting import carried
 from tests import world
 from tests.tiny_model import tiny_model
 from tests.training.runs import judged_version, pretend, root_checkpoint, write_event
+from tests.training.test_recipes import run
 from training import selecting
 from training.models import Checkpoint, Selection
 from training.registry import register_base
@@ -251,7 +252,10 @@ def test_emma_chooses_sees_why_and_freezes(
 
 
 @pytest.mark.slow
-def test_the_same_from_a_shell(version: DatasetVersion, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_same_from_a_shell(
+    version: DatasetVersion, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selecting, "run_recipe", lambda recipe, run_dir, watch: run(run_dir))
     tiny()
     options = {"dataset": f"{version.project.slug}:1", "model": "read by this", "k": 6, "quality": "length"}
     call_command("choose_rows", **options, algorithm="kmeans", json=True)

@@ -13,6 +13,7 @@ from training.weights import (
     WeightsDamaged,
     chat_template,
     check_folder,
+    folder_of,
     read_config,
     read_header,
     read_tensors,
@@ -140,6 +141,22 @@ def test_an_adapter_needs_no_model_but_its_own_two_files(tmp_path: Path):
     cut(tmp_path / "adapter_model.safetensors", 120)
     with pytest.raises(WeightsDamaged, match="copy that file again"):
         check_folder(tmp_path)
+
+
+def test_a_hub_id_is_found_in_the_cache_and_nowhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    model = tmp_path / "hub" / "models--ada--small"
+    (model / "snapshots" / "abc").mkdir(parents=True)
+    assert folder_of("ada/small", tmp_path / "hub") is None
+    (model / "refs").mkdir()
+    (model / "refs" / "main").write_text("abc\n")
+    assert folder_of("ada/small", tmp_path / "hub") == model / "snapshots" / "abc"
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    assert folder_of("ada/small") == model / "snapshots" / "abc"
+    assert folder_of("ada/other") is None
+    assert folder_of("../ada/small") is None
+    assert folder_of(str(model)) == model
+    assert folder_of(str(tmp_path / "absent")) is None
 
 
 def test_the_template_is_found_wherever_it_is_kept(folder: Path):

@@ -1,6 +1,20 @@
 from training.models.devices import Device
-from training.models.registry import BaseModel, Checkpoint
+from training.models.merges import Measurement, Merge
+from training.models.preflights import Preflight
+from training.models.registry import BaseModel, Checkpoint, CheckpointNote, StageChange
 from training.models.runs import RunEvent, TrainingRun
 from training.models.selections import Selection
 
-__all__ = ["BaseModel", "Checkpoint", "Device", "RunEvent", "Selection", "TrainingRun"]
+__all__ = [
+    "BaseModel",
+    "Checkpoint",
+    "CheckpointNote",
+    "Device",
+    "Measurement",
+    "Merge",
+    "Preflight",
+    "RunEvent",
+    "Selection",
+    "StageChange",
+    "TrainingRun",
+]

@@ -89,7 +89,9 @@ def sort_adapter_config(folder: Path) -> None:
 def probe(plan: Plan) -> dict[str, torch.Tensor]:
     """Return the first rows as right-padded input_ids and attention_mask, [rows, tokens]."""
     names = [name for name in ("text", "completion", "chosen", "rejected") if name in plan.train.rows[0]]
-    sequences = [row[name]["ids"] for row in plan.train.rows[:4] for name in names]
+    sequences = [
+        row[name]["ids"] for row in plan.train.rows[: min(4, plan.spec.batch_size)] for name in names
+    ]
     width = max(len(sequence) for sequence in sequences)
     pad = plan.tokenizer.pad_token_id or 0
     padded = [sequence + [pad] * (width - len(sequence)) for sequence in sequences]

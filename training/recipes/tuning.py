@@ -21,7 +21,8 @@ from datasets import Dataset
 from peft import PeftConfig, PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments, set_seed
 
-from training.recipes import adapting, contract, keeping, preflight
+from training.recipes import adapting, contract, keeping, preflight, retention
+from training.recipes.memory import Meter
 from training.recipes.reporting import Reporter
 from training.recipes.rows import Encoded, Encoder, columns, read_rows
 from training.recipes.trainers import Prepared
@@ -45,6 +46,7 @@ class Plan:
     held: Encoded | None
     notes: list[str]  # what was repaired on the way
     resume: Path | None
+    meter: Meter
     after: PreTrainedModel | PeftModel | None = None  # what was read back from disk at the end
     began: float = field(default_factory=time.monotonic)
 
@@ -70,6 +72,8 @@ def prepare(run: contract.Run) -> Plan:
     origin = adapting.where_to_start(job, spec)
     tokenizer = adapting.load_tokenizer(origin)
     check_template(job, tokenizer)
+    meter = Meter(cuda=torch.cuda.is_available())
+    meter.start()
     model: PreTrainedModel | PeftModel = adapting.load_model(origin.root, spec, origin.revision)
     limit = getattr(model.config, "max_position_embeddings", None)
     if limit and spec.max_length > limit:
@@ -88,7 +92,18 @@ def prepare(run: contract.Run) -> Plan:
     if origin.adapter is not None:
         model = adapting.going_on(model, origin, spec, run)
     return Plan(
-        run, job, spec, origin, model, tokenizer, encoder, train, held, notes, last_checkpoint(run.path)
+        run,
+        job,
+        spec,
+        origin,
+        model,
+        tokenizer,
+        encoder,
+        train,
+        held,
+        notes,
+        last_checkpoint(run.path),
+        meter,
     )
 
 
@@ -243,21 +258,22 @@ def carry_out(
     Raises `Stopped` after SIGTERM, with a checkpoint on disk, and when memory ran out and smaller batches can be tried.
     """
     try:
-        done, sizes = learn(plan, trainer, first_loss)
+        sizes = learn(plan, trainer, first_loss)
     except (MemoryError, RuntimeError) as error:
         if not contract.is_out_of_memory(error):
             raise
         retry_smaller(plan, error)
         raise contract.Stopped from error
     run = plan.run
-    if not done or not run.writes:
+    if not run.writes:
         return
+    peak = sizes.pop("peak_bytes")
     final = keeping.save(plan, trainer)
     step, losses = (
         trainer.state.global_step,
         [entry["loss"] for entry in trainer.state.log_history if "loss" in entry],
     )
-    extra = measure(plan) if measure is not None else {}
+    extra = retention.look_after(plan) | (measure(plan) if measure is not None else {})
     seconds = round(time.monotonic() - plan.began, 1)
     run.event("end", step, seconds=seconds)
     run.finish(
@@ -271,6 +287,7 @@ def carry_out(
         **sizes,
         content_hash=contract.content_hash(final),
         template_hash=template_hash(plan.tokenizer),
+        memory={"peak_bytes": peak, "device": str(trainer.args.device)},
         seconds=seconds,
         environment=contract.environment(),
         **extra,
@@ -278,8 +295,8 @@ def carry_out(
     forget_checkpoints(run.path)
 
 
-def learn(plan: Plan, trainer: Trainer, first_loss: float | None) -> tuple[bool, dict[str, int]]:
-    """Check, then train to the end; returns whether there is something to save, and the sizes of the model."""
+def learn(plan: Plan, trainer: Trainer, first_loss: float | None) -> dict[str, int]:
+    """Check, then train to the end; returns the sizes of the model, and the peak of memory in bytes."""
     run = plan.run
     run.stop_if_asked()
     total, trainable = adapting.sizes(trainer.model)
@@ -291,13 +308,17 @@ def learn(plan: Plan, trainer: Trainer, first_loss: float | None) -> tuple[bool,
     )
     if not done:
         keeping.show_samples(plan, trainer.model, 0)
+        retention.look_before(plan, trainer.model)
     trainer.add_callback(
         Reporter(run, first_loss, lambda model, step: keeping.show_samples(plan, model, step))
     )
+    plan.meter.forget_peak()
     trainer.train(resume_from_checkpoint=str(plan.resume) if plan.resume else None)
+    sizes["peak_bytes"] = plan.meter.peak_bytes()
+    plan.meter.stop()
     if run.stopping and trainer.state.global_step < trainer.state.max_steps:
         raise contract.Stopped
-    return True, sizes
+    return sizes
 
 
 def counts(plan: Plan) -> dict[str, int]:

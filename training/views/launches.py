@@ -4,36 +4,39 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.views.decorators.http import require_POST
 
 from labeling.access import Access, guarded
 from labeling.errors import Refused
 from labeling.models import DatasetVersion
 from labeling.pages import page
 from training.beginning import Typed, begun, begun_again, rearranged
+from training.checking import start_check
 from training.fields import kinds_for
 from training.forms import RunForm
 from training.launching import launch
 from training.models import TrainingRun
+from training.needs import needs
 from training.registry import visible_checkpoints
-from training.specs import METHODS
+from training.specs import METHODS, SpecRefused, parse_spec
 
 
 @guarded("train")
 def new_run(request: HttpRequest, access: Access) -> HttpResponse:
-    """Put a run together and start it. POST with `show` only brings up the fields that the choices need."""
+    """Put a run together, then check or start it. POST with `show` only brings up the fields that the choices need."""
     origin = _origin(request, access)
     sent = request.method == "POST" and "show" not in request.POST
     form = RunForm(_values(request, access, origin), project=access.project, sent=sent)
     if sent and form.is_valid():
         try:
-            values = {key: form.cleaned_data[key] for key in ("method", "dataset_version", "start", "name")}
-            run = launch(
-                project=access.project,
-                values=form.spec_values(),
-                person=access.person,
-                again_of=origin,
-                **values,
-            )
+            asked: dict[str, Any] = {
+                key: form.cleaned_data[key] for key in ("method", "dataset_version", "start", "name")
+            }
+            asked |= {"project": access.project, "values": form.spec_values(), "person": access.person}
+            if "check" in request.POST:
+                check = start_check(**asked)
+                return redirect("training:check", access.project.slug, check.pk)
+            run = launch(**asked, again_of=origin)
             return redirect("training:run", access.project.slug, run.pk)
         except Refused as refusal:
             form.refuse(refusal.sentence)
@@ -41,6 +44,23 @@ def new_run(request: HttpRequest, access: Access) -> HttpResponse:
     return page(
         request, "training/new_run.html", context, fragment="launch", status=422 if form.errors else 200
     )
+
+
+@require_POST
+@guarded("train")
+def run_needs(request: HttpRequest, access: Access) -> HttpResponse:
+    """What the run in the form would need; a word instead where the form cannot be read yet."""
+    form = RunForm(request.POST.dict(), project=access.project, sent=True)
+    context: dict[str, Any] = {"section": "runs", "unread": not form.is_valid()}
+    if form.is_valid():
+        try:
+            spec = parse_spec(form.cleaned_data["method"], form.spec_values())
+            context["needs"] = needs(
+                start=form.cleaned_data["start"], spec=spec, version=form.cleaned_data["dataset_version"]
+            )
+        except SpecRefused:
+            context["unread"] = True
+    return page(request, "training/new_run.html", context, fragment="needs")
 
 
 def _values(request: HttpRequest, access: Access, origin: TrainingRun | None) -> Typed:

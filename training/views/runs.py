@@ -19,9 +19,8 @@ from labeling.models import DatasetVersion
 from labeling.pages import page
 from training.charts import run_charts
 from training.fields import label, words
-from training.lineage import stale_checkpoints
 from training.models import TrainingRun
-from training.registry import visible_checkpoints
+from training.outcomes import outcomes
 from training.specs import METHODS
 from training.telemetry import points_of
 from training.telling import checks, differing, facts, falling, samples, settings
@@ -116,6 +115,7 @@ def run(request: HttpRequest, access: Access, run_id: int) -> HttpResponse:
         "lineage": lineage(found),
         "log": last_part(found),
         "checkpoint": getattr(found, "checkpoint", None),
+        **outcomes(found),
         "section": "runs",
     }
     return page(request, "training/run.html", context, fragment="live")
@@ -126,46 +126,6 @@ def run(request: HttpRequest, access: Access, run_id: int) -> HttpResponse:
 def cancel(request: HttpRequest, access: Access, run_id: int) -> HttpResponse:
     get_object_or_404(TrainingRun, project=access.project, pk=run_id).request_cancel()
     return redirect("training:run", access.project.slug, run_id)
-
-
-@guarded("view_results")
-def checkpoints(request: HttpRequest, access: Access) -> HttpResponse:
-    rows = list(visible_checkpoints(access.project))
-    stale = stale_checkpoints()
-    depth: dict[int | None, int] = {None: -1}
-    for row in rows:  # parents come before their children
-        depth[row.pk] = depth.get(row.parent_id, -1) + 1
-    lines = [
-        {
-            "id": row.pk,
-            "name": row.name,
-            "kind": row.get_kind_display(),
-            "method": row.run.method if row.run else "",
-            "parent": row.parent,
-            "dataset": row.run.dataset_version if row.run else None,
-            "content_hash": row.content_hash,
-            "parameters": row.parameters,
-            "trainable": row.trainable,
-            "created_at": row.created_at,
-            "run_id": row.run.pk if row.run else None,
-            "depth": depth[row.pk],
-            "stale": row.pk in stale,
-        }
-        for row in _family_order(rows)
-    ]
-    context = {"checkpoints": lines, "section": "checkpoints"}
-    return page(request, "training/checkpoints.html", context)
-
-
-def _family_order(rows: list[Any]) -> list[Any]:
-    children: dict[int | None, list[Any]] = {}
-    for row in rows:
-        children.setdefault(row.parent_id, []).append(row)
-
-    def walk(parent: int | None) -> list[Any]:
-        return [line for row in children.get(parent, []) for line in (row, *walk(row.pk))]
-
-    return walk(None)
 
 
 def run_line(run: TrainingRun) -> dict[str, Any]:
@@ -216,10 +176,9 @@ def _eta(run: TrainingRun) -> str:
 def lineage(run: TrainingRun) -> list[tuple[str, str]]:
     """The thread through a run as (words, address): dataset version, start, the run itself."""
     slug, version, start = run.project.slug, run.dataset_version, run.start
-    came_from = reverse("training:run", args=[slug, start.run_id]) if start.run_id else ""
     return [
         (f"Dataset version {version.number}", reverse("labeling:dataset", args=[slug, version.number])),
-        (f"starts from {start.name}", came_from or reverse("training:checkpoints", args=[slug])),
+        (f"starts from {start.name}", reverse("training:checkpoint", args=[slug, start.pk])),
         (run.name, ""),
     ]
 

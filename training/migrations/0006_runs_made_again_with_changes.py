@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("training", "0003_devices_and_what_was_prepared"),
+        ("training", "0005_stages_merges_and_measurements"),
     ]
 
     operations = [

@@ -1,0 +1,50 @@
+"""What is made once for a whole run of the suite, however many test processes it has."""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+VARIABLE = "PREFLOOP_TESTS_SHARED"
+
+
+def open_folder() -> Path | None:
+    """Make the folder of this run; its path, or None in a process that was given it by the one that started it."""
+    if VARIABLE in os.environ:
+        return None
+    folder = Path(tempfile.mkdtemp(prefix="prefloop-tests-"))
+    os.environ[VARIABLE] = str(folder)
+    return folder
+
+
+def close_folder(folder: Path) -> None:
+    os.environ.pop(VARIABLE, None)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def once(name: str, make: Callable[[Path], object]) -> Path:
+    """The path of `name`, made by whichever process asks first; the others wait for it and must not change it."""
+    path = Path(os.environ[VARIABLE]) / name
+    with path.with_name(f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            making = path.with_name(f"making-{name}")
+            make(making)
+            making.rename(path)
+    return path
+
+
+def migrated() -> Path:
+    """An SQLite file with every migration applied and no row of anybody; to be copied."""
+    return once("migrated.sqlite3", _migrate)
+
+
+def _migrate(path: Path) -> None:
+    own = {"DJANGO_SETTINGS_MODULE": "config.settings.test", "DATABASE_URL": f"sqlite:///{path}"}
+    command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+    subprocess.run(command, cwd=ROOT, env=os.environ | own, check=True)
