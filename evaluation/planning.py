@@ -15,6 +15,7 @@ from labeling.errors import Refused
 from labeling.models import DatasetVersion, Project, User
 from labeling.protection import protect
 from training.models import Checkpoint
+from training.registry import foundation
 
 NAME_LENGTH = 120
 
@@ -89,6 +90,7 @@ def plan_evaluation(
     bases = {checkpoint.base_id for checkpoint in checkpoints}
     if len(bases) > 1:
         raise Refused("The checkpoints have different base models; evaluate those of one base at a time.")
+    _refuse_other_foundations(checkpoints)
     root = Checkpoint.objects.get(base=bases.pop(), kind=Checkpoint.Kind.BASE)
     chosen = list({checkpoint.pk: checkpoint for checkpoint in (root, *checkpoints)}.values())
     _refuse_leak(suite, chosen)
@@ -114,6 +116,19 @@ def plan_on_held_out(
     """Plan a run on the held-out rows of a version. Where it is refused, no suite is left and nothing is protected."""
     suite = create_suite(version=version)
     return plan_evaluation(project=version.project, suite=suite, checkpoints=checkpoints, **options)
+
+
+def _refuse_other_foundations(checkpoints: Sequence[Checkpoint]) -> None:
+    """An adapter is scored on the base model; one that sits on other weights would get numbers that are not its own."""
+    for checkpoint in checkpoints:
+        if (
+            checkpoint.kind == Checkpoint.Kind.ADAPTER
+            and foundation(checkpoint)[0] != checkpoint.base.location
+        ):
+            raise Refused(
+                f"{checkpoint.name} is an adapter on weights that were trained here, and not on "
+                f"{checkpoint.base.name}; merge it, and evaluate the merged checkpoint."
+            )
 
 
 def _refuse_leak(suite: Suite, checkpoints: Sequence[Checkpoint]) -> None:

@@ -7,7 +7,13 @@ from xdist.scheduler import LoadFileScheduling
 UNITS = {
     "browser": ("tests/browser/",),
     "recipes": (
+        "tests/training/test_adaptations.py",
+        "tests/training/test_traps.py",
         "tests/training/test_recipes.py",
+        "tests/training/test_merge_recipe.py",
+        "tests/training/test_deltas.py",
+        "tests/training/test_sizing.py",
+        "tests/training/test_weights.py",
         "tests/training/test_score.py",
         "tests/training/test_subset_recipe.py",
         "tests/training/test_trainers_load.py",

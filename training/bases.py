@@ -1,10 +1,8 @@
 """Register base models from a page: what a folder is looked at for, and which folders may be named."""
 
-import json
 import math
 import re
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 from django.db.models import Prefetch, QuerySet
@@ -14,10 +12,10 @@ from labeling.models import Project, User
 from training.measuring import start_measurement
 from training.models import BaseModel, Checkpoint, TrainingRun
 from training.registry import register_base
+from training.weights import WeightsDamaged, check_folder, is_adapter, read_tensors
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 REVISION = re.compile(r"[\w./-]{1,100}")
-LONGEST_HEADER = 100 * 1024 * 1024  # bytes; the limit of the safetensors format
 
 
 def register_model(
@@ -36,8 +34,8 @@ def register_model(
     location, name = location.strip().rstrip("/"), name.strip() or Path(location.strip()).name
     _refuse_long(name=(name, 120), location=(location, 500), licence=(licence, 100))
     if location.startswith(("/", "~", ".")):
-        path, parameters = _allowed_folder(location), None
-        parameters = read_folder(path)
+        path = _allowed_folder(location)
+        parameters: int | None = read_folder(path)
         if revision:
             raise Refused(
                 "A folder has no revision; leave it empty, or give the name of the model on the hub."
@@ -83,38 +81,15 @@ def _allowed_folder(location: str) -> Path:
 def read_folder(path: Path) -> int:
     """The number of parameters of a saved model, from the headers of its safetensors files.
 
-    Raises Refused where config.json or the weights are missing, unreadable or cut short.
+    Raises Refused where configuration, tokenizer or weights are missing, unreadable or cut short, and for adapters.
     """
     try:
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise Refused(
-            f"{path} holds no model (config.json is missing or cannot be read); give the folder of a saved model."
-        ) from error
-    files = sorted(path.glob("*.safetensors"))
-    if not files or not isinstance(config, dict):
-        raise Refused(f"{path} holds no safetensors weights; save the model with them, as transformers does.")
-    return sum(_parameters(file) for file in files)
-
-
-def _parameters(path: Path) -> int:
-    """Parameters of one file; its size has to be what its header says."""
-    damaged = Refused(f"{path.name} is damaged or cut short; copy the model again.")
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if not 0 < length <= min(LONGEST_HEADER, size - 8):
-            raise damaged
-        try:
-            header: dict[str, Any] = json.loads(file.read(length))
-            tensors = [entry for name, entry in header.items() if name != "__metadata__"]
-            end = max((entry["data_offsets"][1] for entry in tensors), default=0)
-            count = int(sum(math.prod(entry["shape"]) for entry in tensors))
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise damaged from error
-    if 8 + length + end != size:
-        raise damaged
-    return count
+        if is_adapter(path):
+            raise Refused(f"{path} holds an adapter; give the folder of the model that it was trained on.")
+        check_folder(path)
+        return sum(math.prod(tensor.shape) for tensor in read_tensors(path).values())
+    except WeightsDamaged as damage:
+        raise Refused(f"{damage}.") from damage
 
 
 def known_bases(project: Project) -> QuerySet[BaseModel]:

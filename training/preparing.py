@@ -66,6 +66,7 @@ def _job(run: TrainingRun | Preflight, names: dict[str, str], files: dict[str, s
         "method": run.method,
         "seed": run.spec["seed"],
         "base": run.base.location,
+        "revision": run.base.revision or None,
         "start": None if run.start.kind == Checkpoint.Kind.BASE else run.start.path,
         "template_hash": template_of(run.start),
         "data": {

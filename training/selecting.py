@@ -31,7 +31,7 @@ from training.processes import (
     newest_event,
     run_recipe,
 )
-from training.registry import read_result
+from training.registry import foundation, read_result
 from training.specs import SpecRefused, SubsetJob, parse
 
 RECIPE = "subset"
@@ -147,7 +147,7 @@ def _prepare(selection: Selection, watch: Callable[[], None]) -> None:
     full = checkpoint.kind == Checkpoint.Kind.FULL
     spec = {
         "method": RECIPE,
-        "base": checkpoint.path if full else checkpoint.base.location,
+        "base": checkpoint.path if full else foundation(checkpoint)[0],
         "adapter": checkpoint.path if checkpoint.kind == Checkpoint.Kind.ADAPTER else None,
         **selection.spec,
     }

@@ -21,7 +21,8 @@ from training.models import BaseModel, Measurement
 def saved_model(folder: Path, *, shape: tuple[int, int] = (3, 4), cut: int = 0, header: Any = None) -> Path:
     """A folder with a config and one tensor of zeros, its file shorter by `cut` bytes."""
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text("{}")
+    (folder / "config.json").write_text('{"model_type": "llama"}')
+    (folder / "tokenizer.json").write_text("{}")
     size = 4 * shape[0] * shape[1]
     entry = {
         "w": {"dtype": "F32", "shape": list(shape), "data_offsets": [0, size]},
@@ -77,7 +78,7 @@ def test_a_hub_name_is_kept_with_its_revision_and_nothing_is_downloaded(project:
         ({"location": "/etc"}, "is not in a folder that models may be registered from"),
         ({"location": "{models}/../elsewhere"}, "is not in a folder that models may be registered from"),
         ({"location": "~/model"}, "is not in a folder"),
-        ({"location": "{models}/nothing"}, "holds no model"),
+        ({"location": "{models}/nothing"}, "is not a folder; give the folder of a saved model"),
         ({"location": "{models}/small", "revision": "v1"}, "A folder has no revision"),
         ({"location": "two words"}, "neither a folder such as /models/base nor a hub name"),
         ({"location": "a/b/c"}, "neither a folder"),
@@ -109,12 +110,18 @@ def test_weights_that_are_cut_short_or_no_safetensors_are_seen_without_loading_t
     assert read_folder(saved_model(tmp_path / "whole")) == 12
     shutil.copytree(tmp_path / "whole", tmp_path / "bare")
     (tmp_path / "bare" / "model.safetensors").unlink()
-    with pytest.raises(Refused, match="holds no safetensors weights"):
+    (tmp_path / "bare" / "adapter_config.json").write_text("{}")
+    (tmp_path / "bare" / "adapter_model.safetensors").write_bytes(b"")
+    with pytest.raises(Refused, match="holds an adapter; give the folder of the model"):
+        read_folder(tmp_path / "bare")
+    (tmp_path / "bare" / "adapter_config.json").unlink()
+    (tmp_path / "bare" / "adapter_model.safetensors").unlink()
+    with pytest.raises(Refused, match=r"has no weights and no model\.safetensors"):
         read_folder(tmp_path / "bare")
     for number, options in enumerate(
         ({"cut": 1}, {"cut": 70}, {"header": []}, {"header": {"w": {"shape": [1]}}})
     ):
-        with pytest.raises(Refused, match=r"model\.safetensors is damaged or cut short"):
+        with pytest.raises(Refused, match=r"only its beginning|its header asks for"):
             read_folder(saved_model(tmp_path / f"bad{number}", **options))
 
 

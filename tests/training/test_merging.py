@@ -8,6 +8,7 @@ import pytest
 from django.core.management import call_command
 from django.urls import reverse
 
+from evaluation.planning import create_suite, plan_evaluation
 from labeling.errors import Refused
 from labeling.models import Project, User
 from tests import world
@@ -61,6 +62,18 @@ def carried(job: Any, monkeypatch: pytest.MonkeyPatch, process: Any) -> Any:
     monkeypatch.setattr(errands, "run_recipe", process)
     (run_merge if isinstance(job, Merge) else run_measurement)(type(job).objects.get(pk=job.pk))
     return type(job).objects.get(pk=job.pk)
+
+
+def adapter_below(parent: Checkpoint, name: str) -> Checkpoint:
+    """An adapter that was trained from `parent`, as far as the registry knows."""
+    return Checkpoint.objects.create(
+        project=parent.project,
+        base=parent.base,
+        parent=parent,
+        name=name,
+        kind="adapter",
+        path=f"/nowhere/{name}",
+    )
 
 
 def test_a_merge_makes_a_checkpoint_of_full_weights_below_its_adapter(
@@ -150,12 +163,15 @@ def test_an_adapter_on_an_adapter_stands_on_the_full_weights_below_both(
 ) -> None:
     assert foundation(adapter) == ("hub/tiny", None)
     merge = carried(start_merge(adapter=adapter, person=None), monkeypatch, pretend(result=MERGED))
-    run = launched(adapter.run.project, adapter.run.dataset_version, start=merge.made, name="second")
-    second = register_checkpoint(run=run, result=RESULT)
-    third_run = launched(run.project, run.dataset_version, start=second, name="third")
-    third = register_checkpoint(run=third_run, result=RESULT)
+    second = adapter_below(merge.made, "second")
+    third = adapter_below(second, "third")
     assert foundation(second) == foundation(third) == (merge.made.path, None)
     assert foundation(merge.made) == ("hub/tiny", None)
+    suite = create_suite(version=adapter.run.dataset_version)
+    with pytest.raises(
+        Refused, match="second is an adapter on weights that were trained here, and not on tiny"
+    ):
+        plan_evaluation(project=adapter.project, suite=suite, checkpoints=[second], person=None)
 
 
 def test_what_was_measured_is_kept_and_a_folder_that_was_changed_is_told(

@@ -13,7 +13,18 @@ import sys
 import pytest
 
 from tests.tiny_model import ROOT, tiny_model
-from tests.training.forked import command, dpo_rows, events, result, run, says, sft_rows, trained, write_run
+from tests.training.forked import (
+    call,
+    command,
+    dpo_rows,
+    events,
+    result,
+    run,
+    says,
+    sft_rows,
+    trained,
+    write_run,
+)
 from training.recipes import contract
 
 HOLD = """
@@ -55,6 +66,23 @@ def test_sft_learns_and_tells_its_story_in_order(sft_adapter):
     assert outcome["steps"] in (6, 7)  # 24 rows, about four in a packed step
     assert not list(sft_adapter.glob("checkpoint-*")), "what a run resumes from is removed when it is over"
     assert outcome["content_hash"] == contract.content_hash(sft_adapter / "final")
+
+
+def test_losses_are_written_for_tensorboard_too(sft_adapter):
+    told = {event["step"]: event["values"]["loss"] for event in events(sft_adapter, "log")}
+    assert call(scalars, str(sft_adapter / "tensorboard"), "train/loss") == pytest.approx(told)
+
+
+def scalars(folder, tag):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    read = EventAccumulator(folder)
+    read.Reload()
+    return {point.step: point.value for point in read.Scalars(tag)}
+
+
+def test_the_peak_of_memory_is_measured(sft_adapter):
+    assert result(sft_adapter)["memory"]["peak_bytes"] > 1_000_000
 
 
 @pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")  # peft 0.21

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -188,6 +189,7 @@ def is_complete(folder: Path) -> bool:
 def arguments(plan: Plan) -> dict[str, Any]:
     """Return the fields that the configs of all methods share."""
     spec, cuda = plan.spec, torch.cuda.is_available()
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(plan.run.path / "tensorboard")
     return {
         "output_dir": str(plan.run.path),
         "seed": spec.seed,
@@ -211,7 +213,7 @@ def arguments(plan: Plan) -> dict[str, Any]:
         "use_cpu": not cuda,
         "bf16": cuda,
         "dataloader_pin_memory": cuda,
-        "report_to": "none",
+        "report_to": "tensorboard",
         "disable_tqdm": True,
     }
 
