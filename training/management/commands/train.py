@@ -28,10 +28,7 @@ def settings() -> dict[str, dict[str, Any]]:
             flag["type"] = number_of(info)
             if info.annotation is bool:
                 flag["action"] = BooleanOptionalAction
-    given: dict[str, Any] = {"choices": [], "type": None}
-    return {
-        name: {key: v for key, v in flag.items() if v != given.get(key, "")} for name, flag in flags.items()
-    }
+    return {name: {key: value for key, value in flag.items() if value} for name, flag in flags.items()}
 
 
 class Command(VerbCommand):
