@@ -9,7 +9,7 @@ from typing import Any
 
 from labeling.lifecycle import Status
 from training.models import Measurement, Merge
-from training.processes import BUSY, STOPPED, Stop, failure_words, killed_words, newest_event, run_recipe
+from training.processes import BUSY, STOPPED, beat, failure_words, killed_words, newest_event, run_recipe
 from training.registry import read_result
 
 Errand = Merge | Measurement
@@ -22,8 +22,7 @@ def see_through(job: Errand, recipe: str, succeed: Callable[[Result], None]) -> 
     def watch() -> None:
         event = newest_event(job.path, "progress")
         share = event["done"] / event["total"] if event is not None else None
-        if not job.heartbeat(share) or job.cancel_requested():
-            raise Stop
+        beat(job, share)
 
     code = run_recipe(recipe, job.path, watch)
     result = read_result(job.path)

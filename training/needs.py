@@ -64,7 +64,8 @@ def needs(
     here = devices[0] if devices else None
     kind: Kind = "cuda" if here is not None and here.kind == Device.Kind.GPU else "cpu"
     estimate = memory(shape, spec, device=kind, longest=longest, available=here.memory if here else None)
-    rows = (version.splits.get("train") or {"rows": 0})["rows"]
+    counted_rows = (version.splits.get("train") or {"rows": 0})["rows"]
+    rows = report["counts"]["rows"] if report else counted_rows
     counted = report["tokens"] if report else {}
     trainable = trainable_parameters(shape, spec)
     return Needs(

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 ENDS_SHARE = 0.99  # rows whose end-of-turn token must be learned
 EXAMPLES, EXAMPLE_TOKENS, BINS = 5, 1500, 12
 CALIBRATION_STEPS = 4
+LONGEST_CHARACTER = 4  # bytes of UTF-8, each at least part of a token
 NAMES = ("text", "completion", "chosen", "rejected")
 
 
@@ -120,18 +121,34 @@ def example(plan: Plan, row: dict[str, Any]) -> dict[str, Any]:
     for name in NAMES:
         if name in row:
             ids, first = row[name]["ids"], first_learned(plan, row, name)
-            shown = [
-                [token_text(plan, token), place >= first] for place, token in enumerate(ids[:EXAMPLE_TOKENS])
-            ]
-            answers.append({"name": name, "tokens": shown, "count": len(ids), "learned": len(ids) - first})
+            read, learned = ids[:first], ids[first:]
+            shown = [[text, False] for text in token_texts(plan, read[:EXAMPLE_TOKENS])]
+            room = max(0, EXAMPLE_TOKENS - len(read))
+            shown += [[text, True] for text in token_texts(plan, learned[:room])]
+            answers.append(
+                {
+                    "name": name,
+                    "tokens": shown,
+                    "count": len(ids),
+                    "learned": len(learned),
+                    "hidden": max(0, len(ids) - EXAMPLE_TOKENS),
+                }
+            )
     made: dict[str, Any] = {"answers": answers}
     return made | {name: row[name] for name in ("margin", "label") if name in row}
 
 
-def token_text(plan: Plan, token: int) -> str:
-    """Return what a token stands for; one that is part of a character is shown as the vocabulary writes it."""
-    text = plan.tokenizer.decode([token])
-    return text if "\ufffd" not in text else str(plan.tokenizer.convert_ids_to_tokens(token))
+def token_texts(plan: Plan, ids: list[int]) -> list[str]:
+    """Return what tokens stand for; those that are parts of one character are shown together."""
+    texts: list[str] = []
+    parts: list[int] = []
+    for token in ids:
+        parts.append(token)
+        text = plan.tokenizer.decode(parts)
+        if "\ufffd" not in text or len(parts) == LONGEST_CHARACTER:
+            texts.append(text)
+            parts = []
+    return [*texts, plan.tokenizer.decode(parts)] if parts else texts
 
 
 def findings(plan: Plan, made: dict[str, Any]) -> list[dict[str, str]]:

@@ -34,6 +34,8 @@ def check(request: HttpRequest, access: Access, check_id: int) -> HttpResponse:
         report, spec = found.result["report"], parse_spec(found.method, found.spec)
         context["needs"] = needs(start=found.start, spec=spec, version=found.dataset_version, report=report)
         context |= report_context(report, spec=found.spec, calibration=found.result["calibration"])
+        advice = context["needs"].warnings if context["needs"] else []
+        context["warned"] = context["counted"]["warning"] + len(advice)
     return page(request, "training/check.html", context, fragment="check")
 
 

@@ -18,6 +18,7 @@ from labeling.lifecycle import Status
 from labeling.models import DatasetVersion
 from labeling.pages import page
 from training.charts import run_charts
+from training.devices import devices_in_words
 from training.fields import label, words
 from training.models import TrainingRun
 from training.outcomes import outcomes
@@ -59,6 +60,7 @@ def runs(request: HttpRequest, access: Access) -> HttpResponse:
         "sort": sort if sort in SORTS else "",
         "statuses": Status.choices,
         "methods": [(name, label(name) if len(name) > 3 else name.upper()) for name in METHODS],
+        "devices": devices_in_words(access.project),
         "has_versions": DatasetVersion.objects.filter(project=access.project).exists(),
         "section": "runs",
     }
