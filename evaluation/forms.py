@@ -27,4 +27,6 @@ class EvaluationForm(forms.Form):
         versions: forms.ModelChoiceField[DatasetVersion] = self.fields["dataset_version"]  # type: ignore[assignment]
         checkpoints: forms.ModelMultipleChoiceField[Checkpoint] = self.fields["checkpoints"]  # type: ignore[assignment]
         versions.queryset = DatasetVersion.objects.filter(project=project).select_related("project")
-        checkpoints.queryset = visible_checkpoints(project).order_by("-id")
+        checkpoints.queryset = (
+            visible_checkpoints(project).exclude(line=Checkpoint.Line.REWARD).order_by("-id")
+        )

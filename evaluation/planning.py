@@ -87,6 +87,12 @@ def plan_evaluation(
         raise Refused(f"The name has {len(name)} characters; up to {NAME_LENGTH} are allowed.")
     if not checkpoints:
         raise Refused("No checkpoint was chosen; choose at least one.")
+    for checkpoint in checkpoints:
+        if checkpoint.line == Checkpoint.Line.REWARD:
+            raise Refused(
+                f"{checkpoint.name} is a reward model, which gives numbers and no text; its agreement with people "
+                "stands on the page of its run. Choose checkpoints that answer."
+            )
     bases = {checkpoint.base_id for checkpoint in checkpoints}
     if len(bases) > 1:
         raise Refused("The checkpoints have different base models; evaluate those of one base at a time.")

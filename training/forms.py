@@ -210,7 +210,8 @@ class SelectionForm(PlainForm):
     def __init__(self, *args: Any, version: DatasetVersion, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         checkpoints: forms.ModelChoiceField[Checkpoint] = self.fields["checkpoint"]  # type: ignore[assignment]
-        checkpoints.queryset = visible_checkpoints(version.project).order_by("-id")
+        readers = visible_checkpoints(version.project).exclude(line=Checkpoint.Line.REWARD)
+        checkpoints.queryset = readers.order_by("-id")
         for name in ("quality", "text", "algorithm", "max_length", "seed", "weight"):
             self.fields[name].initial = SubsetJob.model_fields[name].default
         checkpoints.initial = checkpoints.queryset.filter(kind=Checkpoint.Kind.BASE).first()

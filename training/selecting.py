@@ -50,6 +50,10 @@ def start_selection(
         spec = parse(SubsetJob, {**values, "base": checkpoint.base.location}).model_dump(include=set(OWN))
     except SpecRefused as refusal:
         raise Refused(str(refusal)) from refusal
+    if checkpoint.line == Checkpoint.Line.REWARD:
+        raise Refused(
+            f"{checkpoint} is a reward model, which does not read texts as others do; choose another."
+        )
     rows = version.splits.get(TRAIN, {"rows": 0})["rows"]
     if spec["k"] >= rows:
         raise Refused(f"{version} has {rows:,} training rows; choose fewer than that, not {spec['k']:,}.")

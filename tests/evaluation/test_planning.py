@@ -93,6 +93,15 @@ def test_checkpoints_of_two_bases_are_not_scored_in_one_run(project: Project) ->
         plan_evaluation(project=project, suite=suite, checkpoints=both, person=None)
 
 
+def test_a_reward_model_is_not_scored_as_one_that_answers(project: Project) -> None:
+    version = judged_version(project)
+    reward = register_checkpoint(run=launched(project, version, method="reward"), result=RESULT)
+    with pytest.raises(Refused, match="is a reward model, which gives numbers and no text"):
+        plan_evaluation(
+            project=project, suite=create_suite(version=version), checkpoints=[reward], person=None
+        )
+
+
 def test_an_unknown_engine_is_refused(project: Project) -> None:
     suite = create_suite(version=judged_version(project))
     with pytest.raises(Refused, match="'abacus'; choose one of transformers"):
