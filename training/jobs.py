@@ -2,8 +2,8 @@
 
 from celery import shared_task
 
-from training import checking, launching, measuring, merging, selecting
-from training.models import Measurement, Merge, Preflight, Selection, TrainingRun
+from training import checking, launching, measuring, merging, retraining, selecting
+from training.models import Measurement, Merge, Preflight, Retraining, Selection, TrainingRun
 
 
 @shared_task
@@ -39,9 +39,17 @@ def measure_checkpoint(measurement_id: int) -> None:
 
 
 @shared_task
+def retrain(retraining_id: int) -> None:
+    rows = Retraining.objects.select_related(
+        "project", "version", "origin__start__base", "origin__dataset_version__project", "created_by"
+    )
+    retraining.run_retraining(rows.get(pk=retraining_id))
+
+
+@shared_task
 def sweep() -> None:
     launching.sweep()
-    for kind in (Selection, Merge, Measurement):
+    for kind in (Selection, Merge, Measurement, Retraining):
         kind.sweep()
     for module in (selecting, merging):
         module.forget_leftovers()

@@ -2,7 +2,7 @@
 
 Symbols: h hidden size, m MLP size, kv width of all keys, L layers, V vocabulary, r rank, T tokens in one forward pass,
 c bytes of a number (4 float32, 2 bfloat16). Formulas hold for the Llama family; other decoders come close. Where each
-comes from and how well it meets measurements is in training/DECISIONS.md, 26 to 30.
+comes from and how well it meets measurements is in training/DECISIONS.md, 27 to 31.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CONTEXT = 1.4 * GIB  # CUDA context and kernels: Unsloth's calibration
 ALLOCATOR = 0.05  # of what tensors hold, lost to rounding on CUDA
 LOW_RANK = ("lora", "qlora")
 MMAP_LIMIT = 32 * MIB  # glibc returns larger blocks at once (DEFAULT_MMAP_THRESHOLD_MAX)
-# Of smaller blocks that come and go, the share that glibc keeps beside them; measured, DECISIONS 28. LoRA adds outputs
+# Of smaller blocks that come and go, the share that glibc keeps beside them; measured, DECISIONS 29. LoRA adds outputs
 # of its own to those of each layer, and checkpointing computes each layer twice: holes between blocks that stay.
 KEPT, KEPT_LORA, KEPT_RECOMPUTED = 0.3, 0.65, 1.0
 # Bytes that one token leaves behind in one layer, as multiples of (h, m, kv, r). Fitted to what autograd saves (hooks,

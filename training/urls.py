@@ -1,11 +1,13 @@
 from django.urls import path
 
-from training.views import checks, comparing, launches, lineage, logs, registry, runs, selections
+from training.views import checks, comparing, launches, lineage, logs, registry, retraining, runs, selections
 
 app_name = "training"
 urlpatterns = [
     path("p/<slug:slug>/runs/", runs.runs, name="runs"),
     path("p/<slug:slug>/runs/new/", launches.new_run, name="new_run"),
+    path("p/<slug:slug>/retrain/", retraining.retrain, name="retrain"),
+    path("p/<slug:slug>/retrain/<int:retraining_id>/cancel/", retraining.cancel, name="retrain_cancel"),
     path("p/<slug:slug>/runs/needs/", launches.run_needs, name="run_needs"),
     path("p/<slug:slug>/runs/compare/", comparing.compare, name="compare_runs"),
     path("p/<slug:slug>/runs/<int:run_id>/", runs.run, name="run"),

@@ -23,6 +23,7 @@ from tests.training.runs import RESULT, judged_version, launched, root_checkpoin
 from training import urls as training_urls
 from training.checking import start_check
 from training.merging import start_merge
+from training.models import Retraining
 from training.registry import register_checkpoint
 from training.selecting import start_selection
 
@@ -78,6 +79,8 @@ PAGES: dict[str, dict[str, str]] = {
     "training:runs": {"get": "view_results"},
     "training:new_run": {"get": "train", "post": "train"},
     "training:run_needs": {"post": "train"},
+    "training:retrain": {"get": "train", "post": "train"},
+    "training:retrain_cancel": {"post": "train"},
     "training:compare_runs": {"get": "view_results"},
     "training:run": {"get": "view_results"},
     "training:run_log": {"get": "view_results"},
@@ -169,7 +172,7 @@ def addresses(project: Project) -> dict[str, str]:
         **{name: [checkpoint.pk] for name in of_checkpoint},
         "choose": [version.number], "selection": [choice.pk], "selection_cancel": [choice.pk],
         "selection_freeze": [choice.pk], "check": [check.pk], "check_cancel": [check.pk], "check_start": [check.pk],
-        "run_report": [run.pk],
+        "run_report": [run.pk], "retrain_cancel": [Retraining.objects.create(project=project, origin=run).pk],
         "submit": [slot.pk], "skip": [slot.pk], "draft": [slot.pk], "item": [slot.item_id], "import": [batch.pk],
         "review_item": [slot.item_id],
         "import_cancel": [batch.pk], "guideline": [1],

@@ -2,6 +2,7 @@ from training.models.devices import Device
 from training.models.merges import Measurement, Merge
 from training.models.preflights import Preflight
 from training.models.registry import BaseModel, Checkpoint, CheckpointNote, StageChange
+from training.models.retrainings import Retraining
 from training.models.runs import RunEvent, TrainingRun
 from training.models.selections import Selection
 
@@ -13,6 +14,7 @@ __all__ = [
     "Measurement",
     "Merge",
     "Preflight",
+    "Retraining",
     "RunEvent",
     "Selection",
     "StageChange",
