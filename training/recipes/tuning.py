@@ -49,6 +49,7 @@ class Plan:
     resume: Path | None
     meter: Meter
     after: PreTrainedModel | PeftModel | None = None  # what was read back from disk at the end
+    build_seconds: float = 0.0  # of the trainer; with DPO and KTO the reference's log-probabilities among it
     began: float = field(default_factory=time.monotonic)
 
     @property
@@ -227,6 +228,7 @@ def recomputes(plan: Plan, *, cuda: bool) -> bool:
 
 def build(plan: Plan, trainer: type[Trainer], config: TrainingArguments) -> Trainer:
     """Return the trainer of a method on this plan's tokens."""
+    begun = time.monotonic()
     packed = isinstance(plan.spec, SftSpec) and plan.spec.packs
     kind = type(trainer.__name__, (Prepared, trainer), {"sorts": plan.spec.sort_batches and not packed})
     made: Trainer = kind(
@@ -238,6 +240,7 @@ def build(plan: Plan, trainer: type[Trainer], config: TrainingArguments) -> Trai
         peft_config=plan.adapter,
     )
     adapting.in_float32(made.model)
+    plan.build_seconds = time.monotonic() - begun
     made.args.warmup_steps = warmup_steps(plan.spec, len(made.train_dataset), made.args)
     return made
 
@@ -306,7 +309,12 @@ def learn(plan: Plan, trainer: Trainer, first_loss: float | None) -> dict[str, i
     preflight.check(plan, trainer.model)
     done = int(plan.resume.name.rpartition("-")[2]) if plan.resume else 0
     run.event(
-        "start" if not done else "resume", done, **sizes, **counts(plan), device=str(trainer.args.device)
+        "start" if not done else "resume",
+        done,
+        **sizes,
+        **counts(plan),
+        device=str(trainer.args.device),
+        build_seconds=round(plan.build_seconds, 3),
     )
     if not done:
         keeping.show_samples(plan, trainer.model, 0)
