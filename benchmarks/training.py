@@ -5,12 +5,12 @@ row's answer (DPO), those that fit only, so that nobody drops or cuts any. Runs 
 Last line of the output, one JSON object:
 
 - time_vs_bare_trl: seconds from the first step to the last, ours / a bare script with the same configuration (no
-packing, TRL's sampling); `loss_difference` is the largest between the two loss curves - process_vs_bare_trl: the same
-of whole processes, with everything that ours does besides (report, samples, read back) -
-sft_time_to_loss_vs_trl_defaults, dpo_time_to_loss_vs_trl_defaults: seconds of training until the held-out loss is at
-most what a bare script with TRL's defaults ends with, ours with our defaults / that script; same learning rate,
-epochs and rows a step; null where ours does not get there - memory_estimate_error: the largest share by which the
-estimate of these runs' memory was off
+  packing, TRL's sampling); loss_difference is the largest between the two loss curves
+- process_vs_bare_trl: the same of whole processes, with everything that ours does besides (report, samples, read back)
+- sft_time_to_loss_vs_trl_defaults, dpo_time_to_loss_vs_trl_defaults: seconds of building and training until the
+  held-out loss is at most what a bare script with TRL's defaults ends with, ours with our defaults / that script; same
+  learning rate, epochs and rows a step; null where ours does not get there
+- memory_estimate_error: the largest share by which the estimate of these runs' memory was off
 """
 
 from __future__ import annotations
