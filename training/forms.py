@@ -214,7 +214,10 @@ class SelectionForm(PlainForm):
         checkpoints.queryset = readers.order_by("-id")
         for name in ("quality", "text", "algorithm", "max_length", "seed", "weight"):
             self.fields[name].initial = SubsetJob.model_fields[name].default
-        checkpoints.initial = checkpoints.queryset.filter(kind=Checkpoint.Kind.BASE).first()
+        bases = list(checkpoints.queryset.filter(kind=Checkpoint.Kind.BASE))
+        checkpoints.initial = next(
+            (base for base in bases if base.base.is_local), bases[0] if bases else None
+        )
         rows = version.splits.get("train", {"rows": 0})["rows"]
         self.fields["k"].initial = min(1000, max(1, rows // 2))
         self.fields["k"].help_text = f"Fewer than the {rows:,} training rows of version {version.number}."

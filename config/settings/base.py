@@ -163,6 +163,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Prefloop API",
     "DESCRIPTION": "The same verbs as the pages: import, next item, submit, dataset versions, runs, evaluations.",
     "VERSION": "1",
+    "ENUM_NAME_OVERRIDES": {"StageEnum": "training.models.Checkpoint.Stage"},
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

@@ -81,6 +81,25 @@ def scalars(folder, tag):
     return {point.step: point.value for point in read.Scalars(tag)}
 
 
+def test_prompts_that_are_answered_together_are_answered_as_each_alone(tmp_path):
+    rows = [
+        {**row, "prompt": says("user", "Name it, please. " * (1 + number))}
+        for number, row in enumerate(sft_rows(3))
+    ]
+    together, alone = call(answered, str(write_run(tmp_path / "run", "sft", rows, max_length=128)))
+    assert together == alone
+    assert len(together) == 3
+
+
+def answered(path):
+    from training.recipes import keeping, tuning
+
+    plan = tuning.prepare(contract.open_run(path))
+    plan.model.eval()
+    alone = [keeping.answers(plan, plan.model, [prompt])[0] for prompt in plan.prompts]
+    return keeping.answers(plan, plan.model, plan.prompts), alone
+
+
 def test_the_peak_of_memory_is_measured(sft_adapter):
     assert result(sft_adapter)["memory"]["peak_bytes"] > 1_000_000
 

@@ -121,7 +121,14 @@ def test_a_stopped_process_goes_on_where_it_was(chosen: Path, tmp_path: Path) ->
 @pytest.fixture(scope="module")
 def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path: Path = trained(
-        tmp_path_factory.mktemp("s") / "run", "sft", sft_rows(), learning_rate=1e-2, epochs=4.0
+        tmp_path_factory.mktemp("s") / "run",
+        "sft",
+        sft_rows(),
+        learning_rate=1e-2,
+        epochs=4.0,
+        lora_dropout=0.1,
+        packing="off",
+        sort_batches=False,
     )
     return path / "final"
 

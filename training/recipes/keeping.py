@@ -121,20 +121,32 @@ def show_samples(plan: Plan, model: PreTrainedModel | PeftModel, step: int) -> N
         return
     training = model.training
     model.eval()
-    samples = []
-    for prompt in plan.prompts:
-        given = torch.tensor([plan.encoder.render(prompt, add_generation_prompt=True)], device=model.device)
-        out = model.generate(
-            input_ids=given,
-            attention_mask=torch.ones_like(given),
-            max_new_tokens=SAMPLE_TOKENS,
-            do_sample=False,
-            pad_token_id=plan.tokenizer.pad_token_id,
-        )
-        text = plan.tokenizer.decode(out[0, given.shape[1] :], skip_special_tokens=True)
-        samples.append({"prompt": prompt[-1]["content"], "completion": text.strip()})
+    texts = [text for group in groups(plan) for text in answers(plan, model, group)]
     model.train(training)
+    prompts = [prompt[-1]["content"] for prompt in plan.prompts]
+    samples = [{"prompt": prompt, "completion": text} for prompt, text in zip(prompts, texts, strict=True)]
     plan.run.event("sample", step, samples=samples)
+
+
+def groups(plan: Plan) -> list[list[list[dict[str, Any]]]]:
+    """Return the prompts of the samples as they are answered together.
+
+    Under prompt learning one by one: PEFT puts its vectors before the padding, and drops position ids.
+    """
+    alone = plan.spec.adaptation in ("prompt", "prefix")
+    return [[prompt] for prompt in plan.prompts] if alone else [plan.prompts]
+
+
+def answers(plan: Plan, model: PreTrainedModel | PeftModel, prompts: list[list[dict[str, Any]]]) -> list[str]:
+    """Return greedy answers to prompts, which are padded on the left."""
+    given = [plan.encoder.render(prompt, add_generation_prompt=True) for prompt in prompts]
+    width, pad = max(len(ids) for ids in given), plan.tokenizer.pad_token_id
+    ids = torch.tensor([[pad] * (width - len(one)) + one for one in given], device=model.device)
+    mask = torch.tensor([[0] * (width - len(one)) + [1] * len(one) for one in given], device=model.device)
+    out = model.generate(
+        input_ids=ids, attention_mask=mask, max_new_tokens=SAMPLE_TOKENS, do_sample=False, pad_token_id=pad
+    )
+    return [plan.tokenizer.decode(one[width:], skip_special_tokens=True).strip() for one in out]
 
 
 def sample_prompts(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
