@@ -11,7 +11,7 @@ from labeling.errors import Refused
 
 BUNDLED = Path(__file__).parent / "data"
 SOURCES = ("gsm8k", "open-assistant", "self-instruct-seed", "vicuna-bench")  # licences: data/SOURCE.md
-PER_SOURCE, MOST = 12, 256
+PER_SOURCE, MOST = 8, 256
 
 
 def retention_texts() -> list[str]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from training.recipes.tuning import Plan
 
-LONGEST, RESAMPLES = 512, 2000
+LONGEST, RESAMPLES = 256, 2000
 SEED = 20261121  # of the resampling, so that the same texts give the same interval
 
 
@@ -60,7 +60,7 @@ def read_texts(plan: Plan) -> list[str]:
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
 def score(plan: Plan, model: PreTrainedModel | PeftModel, texts: list[str]) -> list[list[float]]:
-    """Return [sum of -log p in nats, predicted tokens] of each text, of its first 512 tokens, dropout off."""
+    """Return [sum of -log p in nats, predicted tokens] of each text, of its first 256 tokens, dropout off."""
     from training.recipes.keeping import logits
 
     limit = min(LONGEST, getattr(model.config, "max_position_embeddings", LONGEST) or LONGEST)
