@@ -129,12 +129,12 @@ def show_samples(plan: Plan, model: PreTrainedModel | PeftModel, step: int) -> N
 
 
 def groups(plan: Plan) -> list[list[list[dict[str, Any]]]]:
-    """Return the prompts of the samples as they are answered together.
+    """Return the prompts of the samples as they are answered together: at most as many as rows are learned from.
 
     Under prompt learning one by one: PEFT puts its vectors before the padding, and drops position ids.
     """
-    alone = plan.spec.adaptation in ("prompt", "prefix")
-    return [[prompt] for prompt in plan.prompts] if alone else [plan.prompts]
+    size = 1 if plan.spec.adaptation in ("prompt", "prefix") else plan.spec.batch_size
+    return [plan.prompts[at : at + size] for at in range(0, len(plan.prompts), size)]
 
 
 def answers(plan: Plan, model: PreTrainedModel | PeftModel, prompts: list[list[dict[str, Any]]]) -> list[str]:
