@@ -13,9 +13,10 @@ from labeling.models import DatasetVersion, Project, User
 from training import devices
 from training.compatibility import check_files, check_start, shape_for
 from training.models import Checkpoint, Device, Preflight, RunEvent, TrainingRun
-from training.oom import kernel_kills, retry_smaller, smallest_words
+from training.oom import kernel_kills, retry_smaller
 from training.preparing import check_prepared, prepare, refuse_leak
 from training.processes import BUSY, STOPPED, Stop, beat, failure_words, killed_words, run_recipe
+from training.recipes.smaller import smallest_words
 from training.registry import read_result, register_checkpoint
 from training.specs import SpecRefused, TrainSpec, parse_spec
 from training.telemetry import EventTail
@@ -160,7 +161,7 @@ def _settle(run: TrainingRun, code: int, *, is_memory: bool = False) -> None:
     elif run.cancel_requested():
         run.finish(Status.CANCELLED)
     elif is_memory and not retry_smaller(run.path, run.spec):
-        run.finish(Status.FAILED, smallest_words(run.spec))
+        run.finish(Status.FAILED, smallest_words(run.method))
     elif is_memory:
         run.requeue()
     elif code in (STOPPED, BUSY) or code < 0:

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from training.recipes import contract
+from training.recipes.smaller import newest_retry, smaller
 
 CGROUPS, OWN_CGROUPS, SYSTEM = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"), Path("/proc/vmstat")
-LARGEST_ACCUMULATION = 1024  # as in TrainSpec
-FEWEST_ROWS = {"kto": 2}  # its KL is estimated within a batch
 
 
 def kernel_kills() -> int | None:
@@ -41,38 +40,14 @@ def _cgroup_files() -> list[Path]:
 
 
 def retry_smaller(run_dir: Path, spec: dict[str, Any]) -> bool:
-    """Tell the recipe, by a retry event, to go on with half the rows in a batch and as many in a step as before.
+    """Tell the recipe, by a retry event, to go on with less at a time.
 
     False where a batch cannot be smaller. Raises OSError where the event cannot be written.
     """
-    rows, passes = _newest(run_dir, spec)
-    half = rows // 2
-    more = round(rows * passes / half) if half else 0
-    if half < FEWEST_ROWS.get(spec["method"], 1) or more > LARGEST_ACCUMULATION:
+    now = {**spec, **newest_retry(run_dir)}
+    values = smaller(spec["method"], now["batch_size"], now["gradient_accumulation"])
+    if values is None:
         return False
-    message = (
-        f"The machine ran out of memory with batches of {rows} rows; the run goes on with batches of {half} and "
-        f"gradient_accumulation {more}, so that a step still sees as many rows."
-    )
-    values = {"batch_size": half, "gradient_accumulation": more, "message": message}
     line = {"type": "retry", "step": 0, "time": datetime.now(UTC).isoformat(), "values": values}
     contract.append_line(run_dir / "events.jsonl", json.dumps(line))
     return True
-
-
-def smallest_words(spec: dict[str, Any]) -> str:
-    """The sentence for a run that ran out of memory with the smallest batch that there is."""
-    rows = FEWEST_ROWS.get(spec["method"], 1)
-    return (
-        f"The machine ran out of memory even with batches of {rows}; lower max_length, or choose LoRA, QLoRA or "
-        "a smaller base model."
-    )
-
-
-def _newest(run_dir: Path, spec: dict[str, Any]) -> tuple[int, int]:
-    """(rows in a batch, batches in a step) of the run now: of its newest retry, else of its spec."""
-    now = spec
-    for event in contract.read_lines(run_dir / "events.jsonl"):
-        if event.get("type") == "retry":
-            now = event["values"]
-    return now["batch_size"], now["gradient_accumulation"]

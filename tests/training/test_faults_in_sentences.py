@@ -18,11 +18,13 @@ from training import launching, oom, processes
 from training.launching import drive
 from training.models import TrainingRun
 from training.recipes import contract
+from training.recipes.smaller import smallest_words
 
 WRITES_UNDER_A_LIMIT = """
 import resource, sys
 from pathlib import Path
 from training.recipes import contract
+from training.recipes.smaller import smallest_words
 
 def work(run):
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
@@ -147,7 +149,7 @@ def test_kto_keeps_two_rows_in_a_batch(tmp_path: Path) -> None:
     spec = {"method": "kto", "batch_size": 3, "gradient_accumulation": 1}
     assert oom.retry_smaller(tmp_path, spec) is False
     assert oom.retry_smaller(tmp_path, {**spec, "batch_size": 4}) is True
-    assert "batches of 2" in oom.smallest_words(spec)
+    assert "batches of 2" in smallest_words(spec["method"])
 
 
 def test_a_retry_stands_on_a_line_of_its_own_after_a_torn_one(tmp_path: Path) -> None:

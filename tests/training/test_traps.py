@@ -50,7 +50,7 @@ def test_after_memory_ran_out_the_run_goes_on_in_halves_to_the_same_number_of_st
     assert run(path, ("begin", 0, no_room_for_four)) == contract.STOPPED
     (retry,) = events(path, "retry")
     assert (retry["values"]["batch_size"], retry["values"]["gradient_accumulation"]) == (2, 2)
-    assert "goes on with 2 at a time" in retry["values"]["message"]
+    assert "goes on with batches of 2" in retry["values"]["message"]
     assert run(path, ("begin", 0, no_room_for_four)) == 0
     assert result(path)["steps"] == 4
 
@@ -58,7 +58,7 @@ def test_after_memory_ran_out_the_run_goes_on_in_halves_to_the_same_number_of_st
 def test_memory_that_is_too_small_for_one_row_ends_with_what_to_change(tmp_path):
     path = write_run(tmp_path / "run", "sft", sft_rows(4), packing="off", batch_size=1)
     assert run(path, ("begin", 0, no_room_at_all)) == contract.FAILED
-    assert "lower batch_size or max_length" in error_of(path)
+    assert "even with batches of 1; lower max_length" in error_of(path)
 
 
 def test_a_loss_that_is_not_a_number_ends_with_what_to_change(tmp_path):

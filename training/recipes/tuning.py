@@ -26,6 +26,7 @@ from training.recipes import adapting, contract, keeping, preflight, retention
 from training.recipes.memory import Meter
 from training.recipes.reporting import Reporter
 from training.recipes.rows import Encoded, Encoder, columns, read_rows
+from training.recipes.smaller import newest_retry, smaller, smallest_words
 from training.recipes.trainers import Prepared
 from training.specs import SftSpec, SpecRefused, TrainJob, TrainSpec, parse, parse_spec
 
@@ -120,8 +121,7 @@ def read_job(run: contract.Run) -> tuple[TrainJob, TrainSpec]:
         raise SpecRefused(
             f"seed was given as {job.seed} and train.seed as {given}; give it once, or twice the same"
         )
-    smaller = newest_retry(run.path)
-    spec = parse_spec(job.method, {**job.train, "seed": job.seed, **smaller})
+    spec = parse_spec(job.method, {**job.train, "seed": job.seed, **newest_retry(run.path)})
     for name, expected in job.data.files.items():
         with (run.path / name).open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -131,14 +131,6 @@ def read_job(run: contract.Run) -> tuple[TrainJob, TrainSpec]:
                 "somebody changed it, so start a new run"
             )
     return job, spec
-
-
-def newest_retry(path: Path) -> dict[str, int]:
-    """Return the batch size and accumulation to go on with after memory ran out; empty where it did not."""
-    for event in reversed(contract.read_lines(path / "events.jsonl")):
-        if event.get("type") == "retry":
-            return {name: event["values"][name] for name in ("batch_size", "gradient_accumulation")}
-    return {}
 
 
 def check_template(job: TrainJob, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -338,16 +330,11 @@ def counts(plan: Plan) -> dict[str, int]:
 
 
 def retry_smaller(plan: Plan, error: Exception) -> None:
-    """Note that the run goes on with half the rows at a time. Raises `RecipeFailed` when one is too much already."""
-    size, accumulation = plan.spec.batch_size, plan.spec.gradient_accumulation
-    least = 2 if plan.spec.method == "kto" else 1
-    if size // 2 < least:
-        raise contract.RecipeFailed(contract.OUT_OF_MEMORY) from error
-    message = (
-        f"Memory ran out with {size} rows at a time; the run goes on with {size // 2} at a time and "
-        f"{2 * accumulation} of these in a step, which gives the same steps."
-    )
-    plan.run.event("retry", message=message, batch_size=size // 2, gradient_accumulation=2 * accumulation)
+    """Note that the run goes on with less at a time. Raises `RecipeFailed` when that cannot be."""
+    values = smaller(plan.spec.method, plan.spec.batch_size, plan.spec.gradient_accumulation)
+    if values is None:
+        raise contract.RecipeFailed(smallest_words(plan.spec.method)) from error
+    plan.run.event("retry", **values)
 
 
 def forget_checkpoints(path: Path) -> None:
