@@ -47,7 +47,7 @@ $(VENV)/.app: pyproject.toml .ci/constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.app
-	$(PIP) --editable ".[train,dev]"
+	$(PIP) --editable ".[train,trackers,dev]"
 	@touch $@
 
 clean: ## remove the environment; the data under var/ stays

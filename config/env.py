@@ -42,6 +42,14 @@ def number(name: str, default: int) -> int:
         raise ImproperlyConfigured(f"{name} is {value!r}; give a whole number") from error
 
 
+def choices(name: str, allowed: tuple[str, ...]) -> list[str]:
+    """A comma-separated list of some of the names that are allowed."""
+    found = words(name)
+    if unknown := [one for one in found if one not in allowed]:
+        raise ImproperlyConfigured(f"{name} has {unknown[0]!r}; use some of {', '.join(allowed)}, or none")
+    return found
+
+
 def words(name: str, default: str = "") -> list[str]:
     """A comma-separated list; empty parts are left out."""
     return [part.strip() for part in text(name, default).split(",") if part.strip()]

@@ -184,6 +184,25 @@ class Lifecycle(models.Model):
             cancel_requested_at=Coalesce("cancel_requested_at", now),
         )
 
+    def resume(self) -> bool:
+        """Put a job that failed or was cancelled into the queue again, with all its attempts. False where it did not
+        end so."""
+        resumed = self._set(
+            Q(status__in=(Status.FAILED, Status.CANCELLED)),
+            status=Status.QUEUED,
+            attempt=0,
+            error="",
+            queued_at=timezone.now(),
+            started_at=None,
+            heartbeat_at=None,
+            finished_at=None,
+            cancel_requested_at=None,
+        )
+        if resumed:
+            self.refresh_from_db()
+            self.enqueue()
+        return resumed
+
     @classmethod
     def sweep(cls) -> int:
         """Re-queue jobs whose worker fell silent, and send again the message of those that wait. Returns how many."""

@@ -10,6 +10,7 @@ UNITS = {
         "tests/training/test_adaptations.py",
         "tests/training/test_traps.py",
         "tests/training/test_recipes.py",
+        "tests/training/test_packing.py",
         "tests/training/test_merge_recipe.py",
         "tests/training/test_deltas.py",
         "tests/training/test_sizing.py",

@@ -1,6 +1,5 @@
-"""REST API of training: start runs, read them, cancel them."""
+"""REST API of training: start runs, read them, cancel and resume them."""
 
-from typing import Any
 
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
@@ -11,12 +10,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from labeling.api import ProjectView
-from labeling.models import DatasetVersion
-from training import api_registry
-from training.launching import launch
+from training import api_checks, api_registry
+from training.api_checks import LaunchSerializer, asked
+from training.launching import launch, resume
 from training.models import TrainingRun
-from training.registry import find_checkpoint
-from training.specs import METHODS
 
 
 class RunSerializer(serializers.ModelSerializer[TrainingRun]):
@@ -47,14 +44,6 @@ class RunSerializer(serializers.ModelSerializer[TrainingRun]):
         ]
 
 
-class LaunchSerializer(serializers.Serializer[Any]):
-    method = serializers.ChoiceField(choices=list(METHODS))
-    dataset_version = serializers.IntegerField(help_text="Number of the version in this project.")
-    start = serializers.CharField(help_text="Checkpoint to start from, by number or name.")
-    name = serializers.CharField(required=False, default="")
-    spec = serializers.DictField(required=False, default=dict)
-
-
 class Runs(ProjectView, generics.ListAPIView[TrainingRun]):
     """The runs of a project; POST to start another."""
 
@@ -69,20 +58,8 @@ class Runs(ProjectView, generics.ListAPIView[TrainingRun]):
 
     @extend_schema(request=LaunchSerializer, responses={202: RunSerializer})
     def post(self, request: Request, slug: str) -> Response:
-        form = LaunchSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        access, values = self.access(), form.validated_data
-        run = launch(
-            project=access.project,
-            method=values["method"],
-            dataset_version=get_object_or_404(
-                DatasetVersion, project=access.project, number=values["dataset_version"]
-            ),
-            start=find_checkpoint(project=access.project, name=values["start"]),
-            values=values["spec"],
-            person=access.person,
-            name=values["name"],
-        )
+        access = self.access()
+        run = launch(**asked(access.project, request.data), person=access.person)
         return Response(RunSerializer(run).data, status=status.HTTP_202_ACCEPTED)
 
 
@@ -104,8 +81,23 @@ class Run(ProjectView, generics.RetrieveAPIView[TrainingRun]):
         return Response(RunSerializer(run).data, status=status.HTTP_202_ACCEPTED)
 
 
+class ResumeRun(ProjectView, generics.GenericAPIView[TrainingRun]):
+    """Let a run that failed or was cancelled go on from its last checkpoint."""
+
+    capability = {"POST": "train"}
+    serializer_class = RunSerializer
+
+    @extend_schema(request=None, responses={202: RunSerializer})
+    def post(self, request: Request, slug: str, run_id: int) -> Response:
+        run = get_object_or_404(TrainingRun, project=self.access().project, pk=run_id)
+        resume(run)
+        return Response(RunSerializer(run).data, status=status.HTTP_202_ACCEPTED)
+
+
 urlpatterns = [
     path("projects/<slug:slug>/runs/", Runs.as_view(), name="api-runs"),
     path("projects/<slug:slug>/runs/<int:run_id>/", Run.as_view(), name="api-run"),
+    path("projects/<slug:slug>/runs/<int:run_id>/resume/", ResumeRun.as_view(), name="api-run-resume"),
+    *api_checks.urlpatterns,
     *api_registry.urlpatterns,
 ]

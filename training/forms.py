@@ -41,7 +41,13 @@ GROUPS = {
     ),
     "Rows": ("overlong", "packing", "sort_batches", "seed"),
     "Optimizer": ("gradient_accumulation", "warmup", "scheduler", "weight_decay", "max_grad_norm"),
-    "Machine and record": ("gradient_checkpointing", "logging_steps", "save_steps", "keep_checkpoints"),
+    "Machine and record": (
+        "gradient_checkpointing",
+        "logging_steps",
+        "sample_prompts",
+        "save_steps",
+        "keep_checkpoints",
+    ),
 }
 METHOD_WORDS = [(name, method_words(name)) for name in METHODS]
 REARRANGES = (

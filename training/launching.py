@@ -10,7 +10,7 @@ from django.db import transaction
 from labeling.errors import Refused
 from labeling.lifecycle import Status
 from labeling.models import DatasetVersion, Project, User
-from training import devices
+from training import devices, tracking
 from training.compatibility import check_files, check_start, shape_for
 from training.models import Checkpoint, Device, Preflight, RunEvent, TrainingRun
 from training.oom import kernel_kills, retry_smaller
@@ -77,6 +77,20 @@ def checked_spec(
     return spec
 
 
+def resume(run: TrainingRun) -> None:
+    """Let a run that failed or was cancelled go on from its last checkpoint. Raises Refused where it cannot."""
+    checked_spec(
+        method=run.method,
+        dataset_version=run.dataset_version,
+        start=run.start,
+        values=run.spec,
+        name=run.name,
+    )
+    if not run.resume():
+        run.refresh_from_db()
+        raise Refused(f"{run.name} is {run.status} and can be resumed only where it failed or was cancelled.")
+
+
 def drive(run: TrainingRun) -> None:
     """Take a device, claim the run and carry it to an end, or give it back to be resumed. Without a free device it
     stays in the queue. Safe to call for any run at any time."""
@@ -99,6 +113,7 @@ def _train(run: TrainingRun, device: Device) -> None:
         return
     check_prepared(run)
     check_files(run.start)
+    tracking.tell(run)
     before = kernel_kills()
     code = run_recipe(run.method, run.path, watcher, devices.environment(device))
     after = kernel_kills()
@@ -137,6 +152,7 @@ def sweep() -> None:
     TrainingRun.sweep()
     Preflight.sweep()
     devices.sweep()
+    tracking.sweep()
 
 
 def _note(run: TrainingRun, event: RunEvent) -> None:

@@ -14,6 +14,7 @@ urlpatterns = [
     path("p/<slug:slug>/runs/<int:run_id>/log/", logs.log_part, name="run_log"),
     path("p/<slug:slug>/runs/<int:run_id>/log.txt", logs.whole_log, name="run_log_file"),
     path("p/<slug:slug>/runs/<int:run_id>/cancel/", runs.cancel, name="cancel"),
+    path("p/<slug:slug>/runs/<int:run_id>/resume/", runs.resume, name="resume"),
     path("p/<slug:slug>/runs/<int:run_id>/saw/", checks.report, name="run_report"),
     path("p/<slug:slug>/checks/<int:check_id>/", checks.check, name="check"),
     path("p/<slug:slug>/checks/<int:check_id>/cancel/", checks.cancel, name="check_cancel"),

@@ -71,6 +71,16 @@ def report(run: int, first: int, last: int) -> None:
         )
 
 
+def resumed_at(name: str) -> int:
+    """The step of the checkpoint that a run went on from."""
+    with closing(sqlite3.connect(database_file())) as database:
+        asked = (
+            "SELECT step FROM training_runevent JOIN training_trainingrun AS run ON run.id = run_id "
+            "WHERE run.name = ? AND type = 'resume'"
+        )
+        return int(database.execute(asked, [name]).fetchone()[0])
+
+
 def end(run: int) -> None:
     with closing(sqlite3.connect(database_file())) as database, database:
         database.execute("UPDATE training_trainingrun SET status = 'cancelled' WHERE id = ?", (run,))
@@ -104,14 +114,24 @@ def test_the_chart_of_a_live_run_moves_and_stays_the_same_drawing(page: Page, si
     end(run)
 
 
-def test_emma_cancels_a_run(page: Page, site: str) -> None:
+def test_emma_cancels_a_run_and_resumes_it_where_it_was(page: Page, site: str) -> None:
     sign_in(page, site, "emma")
     start_run(page, site, "too long", epochs=90)
     expect(page.locator("#loss svg")).to_be_visible(timeout=PATIENCE)
     page.locator("#run-log > summary").click()
 
     page.get_by_role("button", name="Cancel run").click()
+    expect(page.locator("#live")).to_contain_text("Cancelled", timeout=PATIENCE)
+    reached = points(page)
 
+    page.get_by_role("button", name="Resume").click()
+    expect(page.locator("#live")).to_contain_text("Running", timeout=PATIENCE)
+    page.wait_for_function(
+        "reached => document.querySelectorAll('#loss svg .mark-symbol path').length > reached", arg=reached,
+        timeout=PATIENCE,
+    )  # fmt: skip
+    assert resumed_at("too long") >= reached - 1
+    page.get_by_role("button", name="Cancel run").click()
     expect(page.locator("#live")).to_contain_text("Cancelled", timeout=PATIENCE)
 
 

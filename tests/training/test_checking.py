@@ -189,3 +189,22 @@ def test_mallory_sees_no_check(check: Preflight) -> None:
     client = Client()
     client.force_login(world.person("mallory"))
     assert client.get(reverse("training:check", args=[check.project.slug, check.pk])).status_code == 404
+
+
+def test_a_program_checks_reads_the_report_and_cancels(
+    project: Project, emma: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version, root, client = judged_version(project), root_checkpoint(), world.sign_in(emma)
+    asked = {"method": "sft", "dataset_version": version.number, "start": root.name, "spec": {"epochs": 2.0}}
+    address = reverse("api-checks", args=[project.slug])
+    refused = client.post(address, asked | {"spec": {"epochs": -1.0}}, content_type="application/json")
+    assert (refused.status_code, Preflight.objects.count()) == (400, 0)
+    assert "epochs was given as -1.0" in refused.text
+    made = client.post(address, asked, content_type="application/json")
+    assert (made.status_code, made.json()["status"]) == (202, "queued")
+    done(Preflight.objects.get(), monkeypatch)
+    one = reverse("api-check", args=[project.slug, made.json()["id"]])
+    assert client.get(one).json()["result"]["report"]["counts"]["rows"] == 20
+    second = client.post(address, asked, content_type="application/json").json()["id"]
+    stopped = client.delete(reverse("api-check", args=[project.slug, second]))
+    assert (stopped.status_code, stopped.json()["status"]) == (202, "cancelled")

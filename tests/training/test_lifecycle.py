@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
+from labeling.curation import rowfile
 from labeling.lifecycle import Status
 from labeling.models import Project, User
+from labeling.protection import protect
 from tests import world
 from tests.training.runs import RESULT, launched, pretend
 from training import launching
@@ -105,6 +107,42 @@ def test_emma_stops_a_running_run(run: TrainingRun, emma: User, monkeypatch: pyt
         return STOPPED
 
     assert driven(run, monkeypatch, until_stopped).status == "cancelled"
+
+
+def pressed(run: TrainingRun, who: User, name: str = "training:resume") -> str:
+    address = reverse(name, args=[run.project.slug, run.pk])
+    return world.sign_in(who).post(address, follow=True).content.decode()
+
+
+def test_emma_resumes_a_run_that_failed_and_one_that_she_cancelled(
+    run: TrainingRun, emma: User, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.PREFLOOP_MAX_ATTEMPTS = 1
+    assert driven(run, monkeypatch, pretend(code=-9)).status == "failed"
+    assert "Queued" in pressed(run, emma)
+    pressed(run, emma, "training:cancel")
+    assert "Resume" in pressed(run, emma, "training:cancel")
+    pressed(run, emma)
+    found = driven(run, monkeypatch, pretend(result=RESULT))
+    assert (found.status, found.attempt, found.error) == ("succeeded", 1, "")
+    assert "is succeeded and can be resumed only where it failed or was cancelled" in pressed(run, emma)
+
+
+def test_a_run_whose_prompts_became_a_suite_is_not_resumed(run: TrainingRun, emma: User) -> None:
+    run.request_cancel()
+    row = next(rowfile.read(run.dataset_version.path, split="train"))
+    protect(project=run.project, prompts={row["prompt_hash"]: ""}, reason="a suite made meanwhile")
+    assert "used for evaluation by now" in pressed(run, emma)
+    assert TrainingRun.objects.get().status == "cancelled"
+
+
+def test_a_program_resumes_a_run(run: TrainingRun, emma: User) -> None:
+    address = reverse("api-run-resume", args=[run.project.slug, run.pk])
+    client = world.sign_in(emma)
+    assert client.post(address).status_code == 400
+    run.request_cancel()
+    answer = client.post(address)
+    assert (answer.status_code, answer.json()["status"]) == (202, "queued")
 
 
 def test_a_worker_that_lost_its_claim_stops_its_process_and_changes_nothing(

@@ -123,3 +123,17 @@ def test_ben_may_not_retrain(project: Project, origin: TrainingRun) -> None:
     client.force_login(world.person("ben"))
     assert client.post(reverse("training:retrain", args=[project.slug])).status_code == 403
     assert not Retraining.objects.exists()
+
+
+def test_a_program_reads_what_would_happen_and_does_it(project: Project, browser: Client) -> None:
+    address = reverse("api-retrain", args=[project.slug])
+    assert "start one first" in browser.get(address).text
+    origin = trained(project)
+    refused = browser.post(address)
+    assert (refused.status_code, Retraining.objects.count()) == (400, 0)
+    more_judgments(project)
+    told = browser.get(address).json()
+    assert (told["origin"], told["newer"], told["refusal"], len(told["steps"])) == (origin.pk, 6, "", 3)
+    done = browser.post(address, {"override": "a test"})
+    assert (done.status_code, done.json()["status"]) == (202, "queued")
+    assert Retraining.objects.get().override == "a test"

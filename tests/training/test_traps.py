@@ -102,6 +102,23 @@ def test_precision_is_chosen_and_never_left_to_a_default(tmp_path):
     }
 
 
+def test_activations_are_recomputed_where_the_estimate_says_that_they_do_not_fit(tmp_path):
+    path = write_run(tmp_path / "run", "sft", sft_rows(4))
+    assert call(recomputed, str(path)) == [False, True, False, True, True]
+
+
+def recomputed(path):
+    from training.recipes import tuning
+
+    plan, found = tuning.prepare(contract.open_run(path)), []
+    for asked, room in (("auto", 10**12), ("auto", 10**6), ("off", 10**6), ("on", 10**12)):
+        plan.spec = parse_spec("sft", {"gradient_checkpointing": asked})
+        tuning.device_bytes = lambda cuda, room=room: room
+        found.append(tuning.recomputes(plan, cuda=False))
+    plan.spec, plan.origin = parse_spec("sft", {}), tuning.adapting.Origin("nobody/has-this", None)
+    return [*found, tuning.recomputes(plan, cuda=True)]
+
+
 def decided(path):
     from training.recipes import adapting, tuning
 

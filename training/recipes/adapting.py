@@ -29,6 +29,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils.hub import cached_file
 
 from training.recipes import contract
 from training.specs import SpecRefused, TrainJob, TrainSpec
@@ -77,6 +78,14 @@ def where_to_start(job: TrainJob, spec: TrainSpec) -> Origin:
             "choose the base that it was trained on"
         )
     return Origin(job.base, job.start, job.revision)
+
+
+def folder_of(origin: Origin) -> Path:
+    """Return where the model's files are: its folder, or that of the hub's cache. Raises `OSError` without them."""
+    if Path(origin.root).is_dir():
+        return Path(origin.root)
+    found = cached_file(origin.root, "config.json", revision=origin.revision, local_files_only=True)
+    return Path(str(found)).parent
 
 
 def same_place(first: str, second: str) -> bool:

@@ -17,7 +17,7 @@ from training.recipes.adapting import ADAPTER, load_model
 if TYPE_CHECKING:
     from training.recipes.tuning import Plan
 
-SAMPLES, SAMPLE_TOKENS = 3, 48
+SAMPLE_TOKENS = 48
 TOLERANCE = {"cpu": 1e-3, "cuda": 0.25}  # of a logit: float32 rounding, and that of bfloat16
 
 
@@ -117,7 +117,7 @@ def logits(model: PreTrainedModel | PeftModel, batch: dict[str, torch.Tensor]) -
 @torch.no_grad()  # type: ignore[untyped-decorator]
 def show_samples(plan: Plan, model: PreTrainedModel | PeftModel, step: int) -> None:
     """Report greedy completions of the first different prompts, held-out ones if there are any."""
-    if plan.spec.method == "reward" or not plan.prompts:
+    if not plan.prompts:
         return
     training = model.training
     model.eval()
@@ -149,12 +149,12 @@ def answers(plan: Plan, model: PreTrainedModel | PeftModel, prompts: list[list[d
     return [plan.tokenizer.decode(one[width:], skip_special_tokens=True).strip() for one in out]
 
 
-def sample_prompts(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+def sample_prompts(rows: list[dict[str, Any]], count: int) -> list[list[dict[str, Any]]]:
     """Return the first different prompts, each a list of messages; none of plain text."""
     seen: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
+        if len(seen) == count:
+            break
         if "prompt" in row:
             seen.setdefault(json.dumps(row["prompt"]), row["prompt"])
-        if len(seen) == SAMPLES:
-            break
     return list(seen.values())

@@ -6,12 +6,22 @@ allocator keeps. On the CPU it is how far the process's resident set rose above 
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 FORGET_PEAK = "5"  # Linux, Documentation/filesystems/proc.rst: "To reset the peak resident set size"
 EVERY = 0.01  # seconds between two looks where the kernel keeps no peak
+
+
+def device_bytes(*, cuda: bool) -> int:
+    """Return the memory of the GPU in use, or of the machine."""
+    if cuda:
+        import torch
+
+        return int(torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory)
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 class Meter:

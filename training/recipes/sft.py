@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
-from statistics import mean, pstdev
+from bisect import bisect_left, insort
 from typing import TYPE_CHECKING, Any
 
 from training.recipes import contract
@@ -35,7 +35,10 @@ def trainer(plan: Plan) -> Trainer:
     from trl import SFTConfig, SFTTrainer
 
     from training.recipes import tuning
+    from training.recipes.segments import use_segments
 
+    if plan.spec.packs:
+        use_segments(plan.bare)
     return tuning.build(plan, SFTTrainer, SFTConfig(**tuning.arguments(plan) | packing(plan)))
 
 
@@ -43,8 +46,7 @@ def packing(plan: Plan) -> dict[str, Any]:
     """Return the arguments of packing: bins that hold the tokens of about `batch_size` rows, one bin at a time.
 
     So a packed step sees about as many rows as one that is not packed, and a run has as many steps; only the padding is
-    gone. A bin holds the mean length times `batch_size`, and one standard deviation, without which rows of nearly one
-    length would leave the last place empty. Rows stay whole: a bin holds at least the longest.
+    gone. Rows stay whole.
     """
     assert isinstance(plan.spec, SftSpec)
     if not plan.spec.packs:
@@ -52,14 +54,31 @@ def packing(plan: Plan) -> dict[str, Any]:
     tokens = [
         len(row[name]["ids"]) for row in plan.train.rows for name in ("text", "completion") if name in row
     ]
-    bin_size = max(max(tokens), math.ceil(plan.spec.batch_size * mean(tokens) + pstdev(tokens)))
     return {
         "packing": True,
         "packing_strategy": "bfd",
         "eval_packing": False,
-        "max_length": bin_size,
+        "max_length": bin_size(tokens, plan.spec.batch_size),
         "per_device_train_batch_size": 1,
     }
+
+
+def bin_size(tokens: list[int], batch_size: int) -> int:
+    """Return the size of bins that take rows of these lengths in as many steps as batches would, to a hundredth."""
+    steps = math.ceil(len(tokens) / batch_size)
+    size = max(max(tokens), math.ceil(sum(tokens) / steps))
+    while bins(tokens, size) > steps:
+        size = math.ceil(size * 1.01)
+    return size
+
+
+def bins(tokens: list[int], size: int) -> int:
+    """Return how many bins of a size the rows need by best fit, longest first, which is how TRL fills them."""
+    free: list[int] = []  # of each bin, in order
+    for length in sorted(tokens, reverse=True):
+        at = bisect_left(free, length)
+        insort(free, (free.pop(at) if at < len(free) else size) - length)
+    return len(free)
 
 
 if __name__ == "__main__":

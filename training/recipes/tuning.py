@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import torch
@@ -23,14 +24,15 @@ from peft import PeftConfig, PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments, set_seed
 
 from training.recipes import adapting, contract, keeping, preflight, retention
-from training.recipes.memory import Meter
+from training.recipes.memory import Meter, device_bytes
 from training.recipes.reporting import Reporter
 from training.recipes.rows import Encoded, Encoder, columns, read_rows
 from training.recipes.smaller import newest_retry, smaller, smallest_words
 from training.recipes.trainers import Prepared
+from training.shapes import shape_of
+from training.sizing import Device, longest_batch, memory
 from training.specs import SftSpec, SpecRefused, TrainJob, TrainSpec, parse, parse_spec
-
-LARGE = 1_000_000_000  # parameters above which activations are recomputed to save memory
+from training.weights import WeightsDamaged
 
 
 @dataclass
@@ -63,9 +65,14 @@ class Plan:
         )
 
     @property
+    def bare(self) -> PreTrainedModel:
+        """The model below what is put on it."""
+        return self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
+
+    @property
     def prompts(self) -> list[list[dict[str, Any]]]:
         """The fixed prompts of the samples, held-out ones if there are any."""
-        return keeping.sample_prompts((self.held or self.train).rows)
+        return keeping.sample_prompts((self.held or self.train).rows, self.spec.sample_prompts)
 
 
 def prepare(run: contract.Run) -> Plan:
@@ -212,10 +219,23 @@ def arguments(plan: Plan) -> dict[str, Any]:
 
 
 def recomputes(plan: Plan, *, cuda: bool) -> bool:
-    """Say whether activations are recomputed instead of kept; never under prefix tuning, which needs the cache."""
-    if plan.spec.adaptation == "prefix" or plan.spec.gradient_checkpointing == "off":
-        return False
-    return plan.spec.gradient_checkpointing == "on" or (cuda and adapting.sizes(plan.model)[0] > LARGE)
+    """Say whether activations are recomputed instead of kept; never under prefix tuning, which needs the cache.
+
+    Where that is left open, by the estimate that the form shows, with the lengths that the rows have. Of a model whose
+    shape cannot be read, they are recomputed on a GPU.
+    """
+    spec = plan.spec
+    if spec.adaptation == "prefix" or spec.gradient_checkpointing != "auto":
+        return spec.gradient_checkpointing == "on"
+    try:
+        shape = shape_of(adapting.folder_of(plan.origin))
+    except (OSError, WeightsDamaged):
+        return cuda
+    longest = longest_batch(spec, max(plan.train.lengths), mean(plan.train.lengths))
+    device: Device = "cuda" if cuda else "cpu"
+    return memory(
+        shape, spec, device=device, longest=longest, available=device_bytes(cuda=cuda)
+    ).checkpointing
 
 
 def build(plan: Plan, trainer: type[Trainer], config: TrainingArguments) -> Trainer:

@@ -91,6 +91,12 @@ class TrainSpec(Strict):
         description="Recompute activations instead of keeping them: less memory, more time; auto does it when needed.",
     )
     logging_steps: int = Field(default=5, ge=1, le=10_000, description="Steps between two loss events.")
+    sample_prompts: int = Field(
+        default=3,
+        ge=0,
+        le=20,
+        description="Prompts, held-out ones if there are any, that the model answers now and then as it learns.",
+    )
     save_steps: int = Field(
         default=50,
         ge=1,
@@ -177,6 +183,7 @@ class RewardSpec(TrainSpec):
         default="drop",
         description="Pairs with a longer response are left out, and counted: a cut one has no end.",
     )
+    sample_prompts: Literal[0] = Field(default=0, description="A reward model writes nothing.")
     center: float = Field(
         default=0.01,
         ge=0,

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import F, QuerySet
 from django.db.models.fields.json import KT
@@ -14,9 +15,11 @@ from django.utils.timesince import timesince
 from django.views.decorators.http import require_POST
 
 from labeling.access import Access, guarded
+from labeling.errors import Refused
 from labeling.lifecycle import Status
 from labeling.models import DatasetVersion
 from labeling.pages import page
+from training import launching
 from training.charts import run_charts
 from training.devices import devices_in_words
 from training.fields import label, words
@@ -25,6 +28,7 @@ from training.outcomes import outcomes
 from training.specs import METHODS
 from training.telemetry import points_of
 from training.telling import checks, differing, facts, falling, samples, settings
+from training.tracking import told
 from training.views.logs import last_part
 
 PER_PAGE = 50
@@ -81,20 +85,7 @@ def _filtered(rows: QuerySet[TrainingRun], chosen: dict[str, str]) -> QuerySet[T
 @guarded("view_results")
 def run(request: HttpRequest, access: Access, run_id: int) -> HttpResponse:
     """One run. A live page that says what it has ?seen gets an answer only when there is something new."""
-    found = get_object_or_404(
-        TrainingRun.objects.select_related(
-            "dataset_version__project",
-            "base",
-            "start",
-            "project",
-            "created_by",
-            "checkpoint",
-            "again_of__dataset_version",
-            "again_of__start",
-        ),
-        project=access.project,
-        pk=run_id,
-    )
+    found = get_object_or_404(_whole(), project=access.project, pk=run_id)
     points = points_of(found)
     newest = found.events.order_by("-seq").values_list("seq", flat=True).first()
     state = f"{found.status}.{found.step}.{newest}.{found.attempt}.{int(bool(found.cancel_requested_at))}"
@@ -116,6 +107,7 @@ def run(request: HttpRequest, access: Access, run_id: int) -> HttpResponse:
         "environment": facts(found.result.get("environment") or {}),
         "lineage": lineage(found),
         "log": last_part(found),
+        "trackers": told(found),
         "checkpoint": getattr(found, "checkpoint", None),
         **outcomes(found),
         "section": "runs",
@@ -128,6 +120,31 @@ def run(request: HttpRequest, access: Access, run_id: int) -> HttpResponse:
 def cancel(request: HttpRequest, access: Access, run_id: int) -> HttpResponse:
     get_object_or_404(TrainingRun, project=access.project, pk=run_id).request_cancel()
     return redirect("training:run", access.project.slug, run_id)
+
+
+@require_POST
+@guarded("train")
+def resume(request: HttpRequest, access: Access, run_id: int) -> HttpResponse:
+    """Let a run that failed or was cancelled go on from its last checkpoint."""
+    found = get_object_or_404(_whole(), project=access.project, pk=run_id)
+    try:
+        launching.resume(found)
+    except Refused as refusal:
+        messages.error(request, refusal.sentence)
+    return redirect("training:run", access.project.slug, run_id)
+
+
+def _whole() -> QuerySet[TrainingRun]:
+    return TrainingRun.objects.select_related(
+        "dataset_version__project",
+        "base",
+        "start",
+        "project",
+        "created_by",
+        "checkpoint",
+        "again_of__dataset_version",
+        "again_of__start",
+    )
 
 
 def run_line(run: TrainingRun) -> dict[str, Any]:

@@ -1,0 +1,94 @@
+"""Attention of packed rows, row by row: each costs the square of its own length, and no row sees another.
+
+transformers' SDPA takes a packed bin as one long row under a mask, which costs the square of the bin's length (a bin of
+eight rows eight times as much), and keeps fast kernels from being used, which take no mask. Here every row of a bin is
+a causal call of its own. Without a packed bin (held-out loss, samples) it is transformers' SDPA as it is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+NAME = "prefloop_segments"
+PLAIN = "full_attention"  # of a layer that sees everything before it, in a config's layer_types
+APART = 0.1  # what rounding may change of a logit, as a share of what seeing the other row would
+
+
+def use_segments(model: PreTrainedModel) -> bool:
+    """Have a model attend row by row where it can; says whether it does.
+
+    Not where layers see a window only, where the model runs other kernels than SDPA, or where a probe of two rows in
+    one bin does not give the logits of the two alone: then the model does not hand the rows' ends to its layers.
+    """
+    config = model.config
+    before = config._attn_implementation
+    windowed = {PLAIN} != set(getattr(config, "layer_types", None) or [PLAIN])
+    if before != "sdpa" or windowed or getattr(config, "sliding_window", None):
+        return False
+    AttentionInterface.register(NAME, attend)
+    AttentionMaskInterface.register(NAME, mask)
+    model.set_attn_implementation(NAME)
+    if not keeps_apart(model):
+        model.set_attn_implementation(before)
+        return False
+    return True
+
+
+def attend(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    **options: Any,
+) -> tuple[torch.Tensor, None]:
+    """SDPA for [1, heads, tokens, size] with rows' ends in cu_seq_lens_q, else transformers' own; returns
+    [batch, tokens, heads, size].
+    """
+    ends = options.get("cu_seq_lens_q")
+    if ends is None or attention_mask is not None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+    if not hasattr(ends, "as_list"):
+        ends.as_list = (
+            ends.tolist()
+        )  # once a batch and not once a layer: on a GPU it waits for everything before
+    parts = [
+        sdpa_attention_forward(module, query[:, :, a:b], key[:, :, a:b], value[:, :, a:b], None, **options)[0]
+        for a, b in zip(ends.as_list, ends.as_list[1:], strict=False)
+    ]
+    return torch.cat(parts, dim=1), None
+
+
+def mask(*, batch_size: int, attention_mask: torch.Tensor | None, **options: Any) -> torch.Tensor | None:
+    """No mask for a packed bin, whose one row has no padding and may not be taken as causal throughout."""
+    if batch_size == 1 and attention_mask is None and not options.get("allow_is_causal_skip", True):
+        return None
+    found: torch.Tensor | None = sdpa_mask(batch_size=batch_size, attention_mask=attention_mask, **options)
+    return found
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def keeps_apart(model: PreTrainedModel) -> bool:
+    """Whether two short rows in one bin have the logits that they have alone."""
+    rows = [torch.tensor([[1, 2, 3, 4]]), torch.tensor([[4, 3, 2]])]
+    ends = torch.tensor([0, 4, 7], dtype=torch.int32).to(model.device)
+    positions = torch.tensor([[0, 1, 2, 3, 0, 1, 2]]).to(model.device)
+    told = {"cu_seq_lens_q": ends, "cu_seq_lens_k": ends, "max_length_q": 4, "max_length_k": 4}
+
+    def logits(ids: torch.Tensor, **options: Any) -> torch.Tensor:
+        found: torch.Tensor = model(input_ids=ids.to(model.device), use_cache=False, **options).logits
+        return found.float()
+
+    training = model.training
+    model.eval()
+    alone = torch.cat([logits(row) for row in rows], dim=1)
+    together = torch.cat(rows, dim=1)
+    apart = (logits(together, position_ids=positions, **told) - alone).abs().max()
+    seen = (logits(together, position_ids=positions) - alone).abs().max()
+    model.train(training)
+    return bool(apart < APART * seen)
