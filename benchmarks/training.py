@@ -1,4 +1,4 @@
-"""Training against bare TRL on the same rows: `python benchmarks/training.py [--quick] [--part same|sft|dpo]`. CPU, float32, two threads.
+"""Training against bare TRL on the same rows: `benchmarks/training.py [--quick] [--part same|sft|dpo]`, CPU, 2 threads.
 
 The base is a nano model that is trained first; the rows are bundled conversations (SFT) and those against another
 row's answer (DPO), those that fit only, so that nobody drops or cuts any. Runs are interleaved, medians are compared.

@@ -1,6 +1,5 @@
 """REST API of training: start runs, read them, cancel and resume them."""
 
-
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from django.urls import path

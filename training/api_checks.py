@@ -7,11 +7,11 @@ from django.shortcuts import get_object_or_404
 from django.urls import path
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers, status
-from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from labeling.api import ProjectView
+from labeling.errors import Refused
 from labeling.models import DatasetVersion, Project
 from training.checking import start_check
 from training.models import Preflight, Retraining, TrainingRun
@@ -29,7 +29,7 @@ class LaunchSerializer(serializers.Serializer[Any]):
 
 
 def asked(project: Project, data: Any) -> dict[str, Any]:
-    """What a request asks to launch or check, as the verbs take it. Raises what the API answers with 400 and 404."""
+    """What a request asks to launch or check, as the verbs take it. Raises what the API answers with 422 and 404."""
     form = LaunchSerializer(data=data)
     form.is_valid(raise_exception=True)
     values = form.validated_data
@@ -134,7 +134,7 @@ class Retrain(ProjectView, generics.GenericAPIView[Retraining]):
     def _origin(self) -> TrainingRun:
         origin = origin_of(self.access().project)
         if origin is None:
-            raise NotFound(
+            raise Refused(
                 "No run of this project has succeeded, so there is none to follow; start one first."
             )
         return origin

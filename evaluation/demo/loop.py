@@ -177,12 +177,12 @@ def _judged_and_trained(
     say(f"{version}: {version.rows:,} pairs, hash {version.content_hash[:16]}…")
     with demo.step("sft"):
         sft = train(project, emma, version, "sft", base, demo.seed)
-    say(f"SFT loss {sft.loss_first:.3f} → {sft.loss_last:.3f}")
+    say(f"SFT {_losses(sft)}")
     with demo.step("dpo"):
         dpo = train(project, emma, version, "dpo", sft.checkpoint, demo.seed)
-    say(f"DPO loss {dpo.loss_first:.3f} → {dpo.loss_last:.3f}")
+    say(f"DPO {_losses(dpo)}")
     with demo.step("evaluate"):
-        run = evaluate(project, emma, version, [sft.checkpoint, dpo.checkpoint])
+        scored = evaluate(project, emma, version, [sft.checkpoint, dpo.checkpoint])
     return {
         "project": project.slug,
         "items": items,
@@ -194,11 +194,23 @@ def _judged_and_trained(
         "dataset_hash": version.content_hash,
         "rows": version.splits,
         "loss": {
-            name: {"first": r.loss_first, "last": r.loss_last} for name, r in (("sft", sft), ("dpo", dpo))
+            name: {"first": run.loss_first, "last": run.loss_last, "held_out": _held_out(run)}
+            for name, run in (("sft", sft), ("dpo", dpo))
         },
-        "scores": {line.checkpoint.name: _numbers(line) for line in score_lines(run)},
+        "scores": {line.checkpoint.name: _numbers(line) for line in score_lines(scored)},
         "seconds": {**demo.seconds, "total": round(sum(demo.seconds.values()), 1)},
     }
+
+
+def _held_out(run: TrainingRun) -> list[float]:
+    """The loss on held-out rows before training and after each epoch."""
+    return [event.values["loss"] for event in run.events.filter(type="eval").order_by("seq")]
+
+
+def _losses(run: TrainingRun) -> str:
+    held = _held_out(run)
+    words = f"loss {run.loss_first:.3f} → {run.loss_last:.3f}"
+    return f"{words}, on held-out rows {held[0]:.3f} → {held[-1]:.3f}" if held else words
 
 
 def _numbers(line: ScoreLine) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import re
 
 from tests.architecture.source import ROOT, files
 
-READERS = {"env.text", "env.flag", "env.number", "env.words"}
+READERS = {"env.text", "env.flag", "env.number", "env.words", "env.choices"}
 LINE = re.compile(r"^([A-Z][A-Z0-9_]+)=", re.MULTILINE)
 
 

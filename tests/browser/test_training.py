@@ -75,7 +75,7 @@ def resumed_at(name: str) -> int:
     """The step of the checkpoint that a run went on from."""
     with closing(sqlite3.connect(database_file())) as database:
         asked = (
-            "SELECT step FROM training_runevent JOIN training_trainingrun AS run ON run.id = run_id "
+            "SELECT training_runevent.step FROM training_runevent JOIN training_trainingrun AS run ON run.id = run_id "
             "WHERE run.name = ? AND type = 'resume'"
         )
         return int(database.execute(asked, [name]).fetchone()[0])

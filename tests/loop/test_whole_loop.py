@@ -77,9 +77,9 @@ def test_the_frozen_rows_are_those_with_a_majority_and_two_texts_each_once(loop:
     assert sum(split["rows"] for split in loop["rows"].values()) == len(kept)
 
 
-def test_training_lowers_the_loss(loop: dict[str, Any]) -> None:
+def test_training_lowers_the_loss_on_rows_that_were_held_out(loop: dict[str, Any]) -> None:
     for losses in loop["loss"].values():
-        assert losses["last"] < losses["first"]
+        assert losses["held_out"][-1] < losses["held_out"][0]
 
 
 def test_every_score_has_its_interval_and_the_trained_ones_their_difference(loop: dict[str, Any]) -> None:
@@ -88,4 +88,5 @@ def test_every_score_has_its_interval_and_the_trained_ones_their_difference(loop
         assert score["low"] <= score["value"] <= score["high"]
         assert score["n"] == loop["rows"]["test"]["rows"]
         assert score["perplexity"]["low"] > 1
-        assert (score["against_base"] is None) == (name == "nano")
+        same = score["value"] == loop["scores"]["nano"]["value"]  # then there may be no pair that differs
+        assert score["against_base"] is None if name == "nano" else same or score["against_base"]

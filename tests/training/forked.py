@@ -72,6 +72,7 @@ def write_run(
         "max_length": 64,
         "save_steps": 2,
         "logging_steps": 1,
+        "sample_prompts": 0,
     } | train
     spec = {
         "method": method,

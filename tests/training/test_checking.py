@@ -198,7 +198,7 @@ def test_a_program_checks_reads_the_report_and_cancels(
     asked = {"method": "sft", "dataset_version": version.number, "start": root.name, "spec": {"epochs": 2.0}}
     address = reverse("api-checks", args=[project.slug])
     refused = client.post(address, asked | {"spec": {"epochs": -1.0}}, content_type="application/json")
-    assert (refused.status_code, Preflight.objects.count()) == (400, 0)
+    assert (refused.status_code, Preflight.objects.count()) == (422, 0)
     assert "epochs was given as -1.0" in refused.text
     made = client.post(address, asked, content_type="application/json")
     assert (made.status_code, made.json()["status"]) == (202, "queued")

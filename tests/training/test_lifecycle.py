@@ -139,7 +139,7 @@ def test_a_run_whose_prompts_became_a_suite_is_not_resumed(run: TrainingRun, emm
 def test_a_program_resumes_a_run(run: TrainingRun, emma: User) -> None:
     address = reverse("api-run-resume", args=[run.project.slug, run.pk])
     client = world.sign_in(emma)
-    assert client.post(address).status_code == 400
+    assert client.post(address).status_code == 422
     run.request_cancel()
     answer = client.post(address)
     assert (answer.status_code, answer.json()["status"]) == (202, "queued")

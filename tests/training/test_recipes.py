@@ -51,7 +51,12 @@ WORKER = "import subprocess, sys; subprocess.run([sys.executable, '-c', *sys.arg
 @pytest.fixture(scope="module")
 def sft_adapter(tmp_path_factory):
     return trained(
-        tmp_path_factory.mktemp("a") / "sft", "sft", sft_rows(), held=sft_rows(4), learning_rate=1e-2
+        tmp_path_factory.mktemp("a") / "sft",
+        "sft",
+        sft_rows(),
+        held=sft_rows(4),
+        learning_rate=1e-2,
+        sample_prompts=3,
     )
 
 
@@ -86,7 +91,9 @@ def test_prompts_that_are_answered_together_are_answered_as_each_alone(tmp_path)
         {**row, "prompt": says("user", "Name it, please. " * (1 + number))}
         for number, row in enumerate(sft_rows(3))
     ]
-    together, alone = call(answered, str(write_run(tmp_path / "run", "sft", rows, max_length=128)))
+    together, alone = call(
+        answered, str(write_run(tmp_path / "run", "sft", rows, max_length=128, sample_prompts=3))
+    )
     assert together == alone
     assert len(together) == 3
 
@@ -119,7 +126,7 @@ def test_the_final_adapter_loads_on_the_base_alone(sft_adapter):
 @pytest.mark.parametrize(("method", "rows"), [("sft", sft_rows()), ("dpo", dpo_rows())])
 @pytest.mark.parametrize("adaptation", ["full", "lora"])
 def test_killed_and_started_again_gives_the_same_weights_bit_for_bit(tmp_path, method, rows, adaptation):
-    options = {"adaptation": adaptation, "learning_rate": 1e-3}
+    options = {"adaptation": adaptation, "learning_rate": 1e-3, "sample_prompts": 2}
     whole = trained(tmp_path / "whole", method, rows, **options)
     killed = trained(tmp_path / "killed", method, rows, ("log", 5, signal.SIGKILL), **options)
     assert not (killed / "result.json").exists()

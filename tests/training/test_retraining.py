@@ -130,7 +130,7 @@ def test_a_program_reads_what_would_happen_and_does_it(project: Project, browser
     assert "start one first" in browser.get(address).text
     origin = trained(project)
     refused = browser.post(address)
-    assert (refused.status_code, Retraining.objects.count()) == (400, 0)
+    assert (refused.status_code, Retraining.objects.count()) == (422, 0)
     more_judgments(project)
     told = browser.get(address).json()
     assert (told["origin"], told["newer"], told["refusal"], len(told["steps"])) == (origin.pk, 6, "", 3)

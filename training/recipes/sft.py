@@ -37,6 +37,7 @@ def trainer(plan: Plan) -> Trainer:
     from training.recipes import tuning
     from training.recipes.segments import use_segments
 
+    assert isinstance(plan.spec, SftSpec)
     if plan.spec.packs:
         use_segments(plan.bare)
     return tuning.build(plan, SFTTrainer, SFTConfig(**tuning.arguments(plan) | packing(plan)))

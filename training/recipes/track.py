@@ -131,11 +131,12 @@ class WeightsAndBiases:
     def __init__(self, folder: Path) -> None:
         import wandb
 
-        self.wandb, self.folder, self.run = wandb, folder, None
+        self.wandb, self.folder = wandb, folder
+        self.run: Any = None
 
     def open(self, card: dict[str, Any]) -> str:
         """Go on with the run of our name, else make one."""
-        self.run: Any = self.wandb.init(
+        self.run = self.wandb.init(
             project=card["project"],
             id=card["key"],
             name=card["name"],
