@@ -28,8 +28,9 @@ ALLOCATOR = 0.05  # of what tensors hold, lost to rounding on CUDA
 LOW_RANK = ("lora", "qlora")
 MMAP_LIMIT = 32 * MIB  # glibc returns larger blocks at once (DEFAULT_MMAP_THRESHOLD_MAX)
 # Of smaller blocks that come and go, the share that glibc keeps beside them; measured, DECISIONS 29. LoRA adds outputs
-# of its own to those of each layer, and checkpointing computes each layer twice: holes between blocks that stay.
-KEPT, KEPT_LORA, KEPT_RECOMPUTED = 0.3, 0.65, 1.0
+# of its own to those of each layer, and checkpointing computes each layer twice: holes between blocks that stay. More
+# of them where lengths change from batch to batch, as those of pairs do; SFT packs its rows to one length.
+KEPT, KEPT_LORA, KEPT_UNEVEN, KEPT_RECOMPUTED = 0.3, 0.65, 1.0, 1.0
 # Bytes that one token leaves behind in one layer, as multiples of (h, m, kv, r). Fitted to what autograd saves (hooks,
 # six to nine Llama shapes, at most 0.2 % off; prefix 3 %); on CUDA LoRA's under autocast.
 LEFT = {
@@ -206,7 +207,8 @@ def _estimate(
 
 def _kept(shape: ModelShape, spec: TrainSpec, tokens: int, estimate: MemoryEstimate) -> int:
     """What glibc does not give back of blocks that are freed; large ones it does."""
-    share = KEPT_LORA if spec.adaptation in LOW_RANK else KEPT
+    low_rank = KEPT_LORA if isinstance(spec, SftSpec) else KEPT_UNEVEN
+    share = low_rank if spec.adaptation in LOW_RANK else KEPT
     share = KEPT_RECOMPUTED if estimate.checkpointing else share
     scored = min(tokens - _rows(spec), TILE_TOKENS)  # a row's last position has no next token
     tile = scored * min(shape.vocabulary, TILE_WORDS) * FLOAT
