@@ -1,6 +1,7 @@
 """What every test stands on: a folder of its own for state, a database file that threads can share, and the people."""
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,22 @@ from django.db import connections
 from pytest_django import DjangoDbBlocker
 
 from labeling.models import Project, User
-from tests import order, shared, world
+from tests import order, shared, warm, world
 
 SHARED = pytest.StashKey[Path | None]()
+WARM = pytest.StashKey[subprocess.Popen[bytes]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Before the processes of `-n 2` are started, so that they share the folder."""
-    config.stash[SHARED] = shared.open_folder()
+    config.stash[SHARED] = folder = shared.open_folder()
+    if folder is not None:
+        config.stash[WARM] = warm.start(folder)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    if (server := config.stash.get(WARM, None)) is not None:
+        server.communicate()
     if folder := config.stash.get(SHARED, None):
         shared.close_folder(folder)
 

@@ -13,7 +13,15 @@ LARGEST_LORA_BATCH = 128  # rows in one optimizer step
 VLLM_RANK = 16
 PARAMETERS_A_TOKEN = 1_000
 TOO_NEAR_FULL = 2  # times the default rate of full training, where LoRA wants about ten times
-TOO_HIGH = {"sft": 1e-4, "reward": 3e-5, "dpo": 1e-5, "kto": 1e-5}  # for all weights
+TOO_HIGH = {  # for all weights
+    "sft": 1e-4,
+    "reward": 3e-5,
+    "dpo": 1e-5,
+    "kto": 1e-5,
+    "ppo": 1e-5,
+    "rloo": 1e-5,
+    "best_of_n": 1e-4,
+}
 SMALL_BASE = 1_000_000_000  # parameters below which SFT of all weights takes far higher rates (SmolLM2: 1e-3)
 LOW_RANK = ("lora", "qlora")
 WITHOUT_REGRET = "LoRA Without Regret, Thinking Machines 2025"

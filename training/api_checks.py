@@ -24,6 +24,9 @@ class LaunchSerializer(serializers.Serializer[Any]):
     method = serializers.ChoiceField(choices=list(METHODS))
     dataset_version = serializers.IntegerField(help_text="Number of the version in this project.")
     start = serializers.CharField(help_text="Checkpoint to start from, by number or name.")
+    reward = serializers.CharField(
+        required=False, default="", help_text="Reward model of ppo, rloo and best_of_n, by number or name."
+    )
     name = serializers.CharField(required=False, default="")
     spec = serializers.DictField(required=False, default=dict)
 
@@ -40,6 +43,7 @@ def asked(project: Project, data: Any) -> dict[str, Any]:
             DatasetVersion, project=project, number=values["dataset_version"]
         ),
         "start": find_checkpoint(project=project, name=values["start"]),
+        "reward": find_checkpoint(project=project, name=values["reward"]) if values["reward"] else None,
         "values": values["spec"],
         "name": values["name"],
     }
@@ -48,6 +52,7 @@ def asked(project: Project, data: Any) -> dict[str, Any]:
 class CheckSerializer(serializers.ModelSerializer[Preflight]):
     dataset_version = serializers.IntegerField(source="dataset_version.number", read_only=True)
     start = serializers.CharField(source="start.name", read_only=True)
+    reward = serializers.CharField(source="reward.name", read_only=True, default=None)
 
     class Meta:
         model = Preflight
@@ -57,6 +62,7 @@ class CheckSerializer(serializers.ModelSerializer[Preflight]):
             "method",
             "dataset_version",
             "start",
+            "reward",
             "spec",
             "status",
             "error",
@@ -77,7 +83,7 @@ class Checks(ProjectView, generics.ListAPIView[Preflight]):
 
     def get_queryset(self) -> QuerySet[Preflight]:
         rows = Preflight.objects.filter(project__slug=self.kwargs["slug"])
-        return rows.select_related("dataset_version", "start")
+        return rows.select_related("dataset_version", "start", "reward")
 
     @extend_schema(request=LaunchSerializer, responses={202: CheckSerializer})
     def post(self, request: Request, slug: str) -> Response:

@@ -24,6 +24,7 @@ def begun_again(run: TrainingRun) -> Typed:
         "method": run.method,
         "dataset_version": run.dataset_version_id,
         "start": run.start_id,
+        **({"reward": run.reward_id} if run.reward_id else {}),
         "preset": "",
         "again": run.pk,
         **own_settings(run.method, run.spec),

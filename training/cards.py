@@ -16,7 +16,15 @@ from training.models import Checkpoint, TrainingRun
 from training.registry import ancestors
 
 NOT_METRICS = {"steps", "seconds", "parameters", "trainable", "step", "loss_first", "loss_last"}
-METHODS = {"sft": "supervised fine-tuning", "reward": "reward modelling", "dpo": "DPO", "kto": "KTO"}
+METHODS = {
+    "sft": "supervised fine-tuning",
+    "reward": "reward modelling",
+    "dpo": "DPO",
+    "kto": "KTO",
+    "ppo": "PPO",
+    "rloo": "RLOO",
+    "best_of_n": "learning the best of n answers",
+}
 
 
 def model_card(checkpoint: Checkpoint) -> str:
@@ -198,6 +206,7 @@ def _lineage(checkpoint: Checkpoint) -> str:
     for each in [*ancestors(checkpoint), checkpoint]:
         run = each.run
         how = f": {run.method} on {run.dataset_version} in run {run.pk}" if run else ""
+        how += f", rewarded by {_inline(run.reward.name)}" if run and run.reward else ""
         how = ": merged" if run is None and each.kind == Checkpoint.Kind.FULL else how
         lines.append(f"1. {_inline(each.name)} ({each.get_kind_display().lower()}){how}")
     return "\n".join(lines)

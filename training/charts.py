@@ -18,6 +18,9 @@ LOSSES = {
     "reward": "-log probability of the preferred order",
     "dpo": "DPO loss",
     "kto": "KTO loss",
+    "ppo": "PPO loss",
+    "rloo": "REINFORCE loss",
+    "best_of_n": "nats a token",
 }
 RUNNING = ("learning_rate", "grad_norm", "speed", "memory")  # figures of how it runs, not of what it learns
 FIGURES = (
@@ -38,7 +41,23 @@ FIGURES = (
     ),
     Figure("tokens_right", "Tokens predicted right", "share", _both("mean_token_accuracy"), share=True),
     Figure("entropy", "Entropy of the predictions", "nats a token", _both("entropy")),
+    Figure("reward", "Mean reward of the sampled answers", "reward", (("", "log", ("reward",)),)),
     Figure("kl", "KL from the reference", "nats", _both("kl")),
+    Figure("length", "Length of the sampled answers", "tokens", (("", "log", ("length",)),)),
+    Figure(
+        "no_end", "Answers that did not end by themselves", "share", (("", "log", ("no_end",)),), share=True
+    ),
+    Figure(
+        "clipped", "Tokens whose ratio was clipped", "share", (("", "log", ("clip_fraction",)),), share=True
+    ),
+    Figure("ratio", "Probability ratio, new over old", "ratio", (("", "log", ("ratio",)),)),
+    Figure(
+        "explained", "Explained variance of the returns", "share", (("", "log", ("explained_variance",)),)
+    ),
+    Figure("value_loss", "Value loss", "loss", (("", "log", ("value_loss",)),)),
+    Figure(
+        "kl_weight", "Weight of the KL", "reward per nat", (("", "log", ("kl_coefficient",)),), smooth=False
+    ),
     Figure(
         "learning_rate", "Learning rate", "learning rate", (("", "log", ("learning_rate",)),), smooth=False
     ),

@@ -30,9 +30,12 @@ def start_check(
     values: dict[str, Any],
     person: User | None,
     name: str = "",
+    reward: Checkpoint | None = None,
 ) -> Preflight:
     """Queue a check. Raises Refused, before anything is stored, where the run itself would be."""
-    spec = checked_spec(method=method, dataset_version=dataset_version, start=start, values=values, name=name)
+    spec = checked_spec(
+        method=method, dataset_version=dataset_version, start=start, values=values, name=name, reward=reward
+    )
     check = Preflight.objects.create(
         project=project,
         name=name,
@@ -40,6 +43,7 @@ def start_check(
         dataset_version=dataset_version,
         base=start.base,
         start=start,
+        reward=reward,
         spec=spec.model_dump(),
         folder=uuid.uuid4().hex,
         created_by=person,
@@ -107,6 +111,7 @@ def launch_checked(check: Preflight, *, person: User | None) -> TrainingRun:
             method=check.method,
             dataset_version=check.dataset_version,
             start=check.start,
+            reward=check.reward,
             values=check.spec,
             person=person,
             name=check.name,

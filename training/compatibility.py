@@ -7,7 +7,7 @@ from labeling.curation.shapes import shapes_of
 from labeling.errors import Refused
 from labeling.models import DatasetVersion
 from training.models import Checkpoint
-from training.specs import TrainSpec
+from training.specs import ROLLOUTS, TrainSpec
 from training.weights import (
     ADAPTER,
     WeightsDamaged,
@@ -16,6 +16,7 @@ from training.weights import (
     read_config,
     read_json,
     template_hash,
+    vocabulary,
 )
 
 SHAPES = {  # method → the shapes of rows that it reads, the fullest first
@@ -23,6 +24,7 @@ SHAPES = {  # method → the shapes of rows that it reads, the fullest first
     "reward": ("reward", "preference"),
     "dpo": ("preference",),
     "kto": ("unpaired",),
+    **dict.fromkeys(ROLLOUTS, ("prompts",)),
 }
 ADAPTATIONS = {  # PEFT's name of an adapter → the adaptations that go on with it
     "LORA": ("lora", "qlora"),
@@ -51,6 +53,43 @@ def check_start(start: Checkpoint, spec: TrainSpec, shape: str) -> None:
         _check(start, spec, shape)
     except WeightsDamaged as damage:
         raise Refused(f"{damage}.") from damage
+
+
+def check_reward(reward: Checkpoint | None, start: Checkpoint, spec: TrainSpec) -> None:
+    """Raise Refused where a method that learns from rewards has no reward model, or one that cannot read its answers.
+
+    A reward adapter sits on the base that the policy starts from; a whole reward model has a tokenizer like its.
+    """
+    if spec.method not in ROLLOUTS:
+        if reward is not None:
+            raise Refused(
+                f"{reward} was given as reward, and {spec.method} learns from no rewards; leave it out."
+            )
+        return
+    if reward is None:
+        raise Refused(
+            f"reward was not given, and {spec.method} learns from the scores of a reward model; choose a checkpoint "
+            "that a reward run made."
+        )
+    if reward.line != Checkpoint.Line.REWARD:
+        raise Refused(
+            f"reward was given as {reward}, which is no reward model; choose one that a reward run made."
+        )
+    check_files(reward)
+    if reward.kind == Checkpoint.Kind.ADAPTER:
+        sits_on = _sits_on(reward) or reward.base.location
+        if _place(sits_on) != _place(_root(start)):
+            raise Refused(
+                f"The reward model {reward} sits on {sits_on}, and this run starts on {_root(start)}; train a reward "
+                "model on that, or start from a checkpoint on the reward model's base."
+            )
+        return
+    judge, policy = Path(_root(reward)), Path(_root(start))
+    if _is_local(judge) and _is_local(policy) and vocabulary(judge) != vocabulary(policy):
+        raise Refused(
+            f"The reward model {reward} has another tokenizer than {start}, so it would read other texts than were "
+            "written; choose a reward model that was trained from the same base."
+        )
 
 
 def check_files(start: Checkpoint) -> None:

@@ -11,7 +11,8 @@ from labeling.curation.shapes import FROM
 from training.compatibility import SHAPES
 from training.specs import METHODS, PEAK_RATES, parse_spec
 
-LETTERS = {"lora": "LoRA", "dora": "DoRA", "rslora": "rsLoRA"}
+LETTERS = {"lora": "LoRA", "dora": "DoRA", "rslora": "rsLoRA", "kl": "KL", "ppo": "PPO"}
+SHORT = {"best_of_n": "Best of n", "reward": "Reward"}  # methods whose name is no abbreviation
 ADAPTATIONS = {
     "full": "All weights",
     "lora": "LoRA",
@@ -39,11 +40,15 @@ def label(name: str) -> str:
     return " ".join([LETTERS.get(first, first.capitalize()), *rest])
 
 
+def method_name(method: str) -> str:
+    """A method as people write it: "DPO", "Best of n"."""
+    return SHORT.get(method, method.upper())
+
+
 def method_words(method: str) -> str:
     """A method with its own sentence, such as "KTO: learn from single responses, good or bad"."""
-    name = method.upper() if len(method) == 3 else method.capitalize()
     said = METHODS[method].model_fields["method"].description or ""
-    return f"{name}: {said[:1].lower()}{said[1:].rstrip('.')}"
+    return f"{method_name(method)}: {said[:1].lower()}{said[1:].rstrip('.')}"
 
 
 def kinds_for(method: str) -> list[str]:
@@ -66,7 +71,16 @@ def choices_of(info: FieldInfo) -> list[Any]:
     """The values that a setting can take, where they are counted; else none."""
     if info.annotation is bool:
         return [True, False]
+    low, high = bounds_of(info)
+    if low is not None and low == high:
+        return [low]
     return list(get_args(info.annotation)) if get_origin(info.annotation) is Literal else []
+
+
+def bounds_of(info: FieldInfo) -> tuple[Any, Any]:
+    """The least and the greatest value of a number, each None where there is none."""
+    low = next((limit.ge for limit in info.metadata if isinstance(limit, Ge)), None)
+    return low, next((limit.le for limit in info.metadata if isinstance(limit, Le)), None)
 
 
 def number_of(info: FieldInfo) -> type[int] | type[float] | None:
@@ -162,8 +176,7 @@ def _help(name: str, info: FieldInfo, method: str, adaptation: str) -> str:
     if name == "learning_rate":
         rate = PEAK_RATES[method, adaptation]
         said.append(f"Left empty, {rate.value:g}: {rate.source}.")
-    low = next((limit.ge for limit in info.metadata if isinstance(limit, Ge)), None)
-    high = next((limit.le for limit in info.metadata if isinstance(limit, Le)), None)
+    low, high = bounds_of(info)
     if number_of(info) is int and high is not None and name != "seed":
         said.append(f"{low:,} to {high:,}.")
     return " ".join(said)

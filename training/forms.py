@@ -12,12 +12,13 @@ from training.fields import adaptations_of, counts, defaults, form_field, kinds_
 from training.models import Checkpoint
 from training.presets import PRESETS, find_preset
 from training.registry import visible_checkpoints
-from training.specs import METHODS, SubsetJob
+from training.specs import METHODS, ROLLOUTS, SubsetJob
 
 MAIN = (
     "method",
     "dataset_version",
     "start",
+    "reward",
     "preset",
     "adaptation",
     "epochs",
@@ -38,6 +39,30 @@ GROUPS = {
         "center",
         "use_margin",
         "precompute_reference",
+    ),
+    "Answers": ("rollout_size", "samples_per_prompt", "response_length", "temperature", "cache"),
+    "Rewards": (
+        "kl_coefficient",
+        "kl_estimator",
+        "kl_target",
+        "kl_horizon",
+        "max_kl",
+        "no_end_penalty",
+        "normalize_rewards",
+        "reward_clip",
+    ),
+    "PPO": (
+        "ppo_epochs",
+        "clip",
+        "value",
+        "value_start",
+        "value_rate",
+        "value_clip",
+        "value_weight",
+        "gamma",
+        "lam",
+        "entropy_weight",
+        "ratio_limit",
     ),
     "Rows": ("overlong", "packing", "sort_batches", "seed"),
     "Optimizer": ("gradient_accumulation", "warmup", "scheduler", "weight_decay", "max_grad_norm"),
@@ -93,6 +118,12 @@ class RunForm(forms.Form):
     method = forms.ChoiceField(choices=METHOD_WORDS, help_text="What the model learns from the rows.")
     dataset_version = VersionField(DatasetVersion.objects.none(), empty_label=None, label="Dataset version")
     start = forms.ModelChoiceField(Checkpoint.objects.none(), empty_label=None, label="Start from")
+    reward = forms.ModelChoiceField(
+        Checkpoint.objects.none(),
+        empty_label=None,
+        label="Reward model",
+        help_text="Its scores are what the policy learns from. It sits on the model that the run starts from.",
+    )
     preset = forms.ChoiceField(required=False, label="Begin with")
     name = forms.CharField(max_length=120, required=False, help_text="Left empty, one is made.")
     filled = forms.CharField(required=False, widget=forms.HiddenInput)
@@ -106,6 +137,7 @@ class RunForm(forms.Form):
         versions, starts = self._rows(project)
         self.has_versions = versions.exists()
         self.has_starts = starts.exists()
+        self.has_rewards = self._offer_rewards(project)
         chosen = {**defaults(self.shown_method, adaptation), **values, "adaptation": adaptation}
         for name, info in settings_of(self.shown_method).items():
             if counts(name, chosen):
@@ -133,6 +165,15 @@ class RunForm(forms.Form):
         versions.help_text = f"It learns from versions of the kind {', '.join(kinds[:-1] or kinds)}{last}."
         starts.queryset = visible_checkpoints(project).order_by("-id")
         return versions.queryset, starts.queryset
+
+    def _offer_rewards(self, project: Project) -> bool:
+        """Show the reward models where the method learns from one; False where it does and there is none."""
+        if self.shown_method not in ROLLOUTS:
+            del self.fields["reward"]
+            return True
+        rewards: forms.ModelChoiceField[Checkpoint] = self.fields["reward"]  # type: ignore[assignment]
+        rewards.queryset = visible_checkpoints(project).filter(line=Checkpoint.Line.REWARD).order_by("-id")
+        return rewards.queryset.exists()
 
     def _offer_presets(self, key: str) -> None:
         field: forms.ChoiceField = self.fields["preset"]  # type: ignore[assignment]

@@ -11,7 +11,7 @@ from labeling.errors import Refused
 from labeling.lifecycle import Status
 from labeling.models import DatasetVersion, Project, User
 from training import devices, tracking
-from training.compatibility import check_files, check_start, shape_for
+from training.compatibility import check_files, check_reward, check_start, shape_for
 from training.models import Checkpoint, Device, Preflight, RunEvent, TrainingRun
 from training.oom import kernel_kills, retry_smaller
 from training.preparing import check_prepared, prepare, refuse_leak
@@ -35,13 +35,16 @@ def launch(
     values: dict[str, Any],
     person: User | None,
     name: str = "",
+    reward: Checkpoint | None = None,
     again_of: TrainingRun | None = None,
 ) -> TrainingRun:
     """Freeze the spec and queue the run. Raises Refused, before anything is stored, where it cannot be done.
 
-    `again_of` is the run whose settings this one began from.
+    `reward` is the reward model of methods that sample answers; `again_of` the run whose settings this one began from.
     """
-    spec = checked_spec(method=method, dataset_version=dataset_version, start=start, values=values, name=name)
+    spec = checked_spec(
+        method=method, dataset_version=dataset_version, start=start, values=values, name=name, reward=reward
+    )
     with transaction.atomic():
         run = TrainingRun.objects.create(
             project=project,
@@ -50,6 +53,7 @@ def launch(
             dataset_version=dataset_version,
             base=start.base,
             start=start,
+            reward=reward,
             again_of=again_of,
             spec=spec.model_dump(),
             folder=uuid.uuid4().hex,
@@ -60,7 +64,13 @@ def launch(
 
 
 def checked_spec(
-    *, method: str, dataset_version: DatasetVersion, start: Checkpoint, values: dict[str, Any], name: str
+    *,
+    method: str,
+    dataset_version: DatasetVersion,
+    start: Checkpoint,
+    values: dict[str, Any],
+    name: str,
+    reward: Checkpoint | None,
 ) -> TrainSpec:
     """The spec of a run that could be started now. Raises Refused with why it could not."""
     try:
@@ -73,6 +83,7 @@ def checked_spec(
     if len(name) > NAME_LENGTH:
         raise Refused(f"The name has {len(name)} characters; up to {NAME_LENGTH} are allowed.")
     check_start(start, spec, shape)
+    check_reward(reward, start, spec)
     refuse_leak(dataset_version)
     return spec
 
@@ -85,6 +96,7 @@ def resume(run: TrainingRun) -> None:
         start=run.start,
         values=run.spec,
         name=run.name,
+        reward=run.reward,
     )
     if not run.resume():
         run.refresh_from_db()
@@ -113,6 +125,8 @@ def _train(run: TrainingRun, device: Device) -> None:
         return
     check_prepared(run)
     check_files(run.start)
+    if run.reward is not None:
+        check_files(run.reward)
     tracking.tell(run)
     before = kernel_kills()
     code = run_recipe(run.method, run.path, watcher, devices.environment(device))

@@ -61,6 +61,8 @@ def checkpoints_of(versions: Iterable[int]) -> dict[int, list[Checkpoint]]:
         children[checkpoint.parent_id].append(checkpoint)
         if checkpoint.run is not None:
             by_version[checkpoint.run.dataset_version_id].append(checkpoint)
+            if checkpoint.run.reward_id is not None:  # what its reward model learned from reached it too
+                children[checkpoint.run.reward_id].append(checkpoint)
     found = {}
     for version in versions:
         reached: dict[int, Checkpoint] = {}

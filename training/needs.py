@@ -7,11 +7,12 @@ from typing import Any
 
 from labeling.models import DatasetVersion
 from training.advice import warnings
+from training.counting import total_parameters, trainable_parameters
 from training.gpus import CardFit, card_table
 from training.models import Checkpoint, Device, TrainingRun
 from training.shapes import ModelShape, shape_of
 from training.sizing import Device as Kind
-from training.sizing import longest_batch, memory, total_parameters, trainable_parameters
+from training.sizing import longest_batch, memory
 from training.specs import TrainSpec
 from training.weights import WeightsDamaged
 
@@ -22,7 +23,7 @@ TERMS = {
     "optimizer": "Optimizer",
     "activations": "Activations",
     "logits": "Output head",
-    "reference": "Reference model",
+    "reference": "Reference and reward model",
     "overhead": "Libraries and allocator",
 }
 

@@ -26,6 +26,13 @@ LORA = Preset(
     "LoRA Without Regret; LoRA Learns Less and Forgets Less, arXiv 2405.09673",
     {"adaptation": "lora"},
 )
+SAMPLED_SMALL = Preset(
+    "small",
+    "Small model, quick look",
+    "LoRA at ten times the usual rate and short answers, which small models want.",
+    OURS,
+    {"adaptation": "lora", "learning_rate": 3e-4, "response_length": 64, "rollout_size": 32},
+)
 PRESETS: dict[str, tuple[Preset, ...]] = {
     "sft": (
         LORA,
@@ -125,6 +132,18 @@ PRESETS: dict[str, tuple[Preset, ...]] = {
             OURS,
             {"adaptation": "lora", "learning_rate": 5e-4},
         ),
+    ),
+    **dict.fromkeys(("rloo", "best_of_n"), (LORA, SAMPLED_SMALL)),
+    "ppo": (
+        LORA,
+        Preset(
+            "summaries",
+            "All weights, as for summaries",
+            "A model for each role, and the settings of the reproduction of learning to summarise; much memory.",
+            "N+ implementation details of RLHF, Huang et al. 2403.17031",
+            {"adaptation": "full", "temperature": 0.7, "scheduler": "linear", "warmup": 0.0},
+        ),
+        SAMPLED_SMALL,
     ),
     "kto": (
         LORA,

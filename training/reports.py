@@ -3,7 +3,8 @@
 from typing import Any
 
 from labeling.charts import SCHEMA
-from training.gpus import time_estimate
+from training.gpus import TimeEstimate, time_estimate
+from training.specs import ROLLOUTS
 
 LEVELS = {"blocked": "danger", "warning": "warn", "repaired": "info", "ok": "good"}
 ORDER = list(LEVELS)
@@ -13,6 +14,7 @@ ANSWERS = {
     "completion": "Prompt and response",
     "chosen": "Prompt and chosen response",
     "rejected": "Prompt and rejected response",
+    "query": "Prompt",
 }
 
 
@@ -37,6 +39,7 @@ def report_context(
             for example in report["examples"]
         ],
         "is_reward": report["method"] == "reward",
+        "is_prompts": report["method"] in ROLLOUTS,
         "time_words": time_words(calibration, epochs=spec["epochs"]) if calibration else "",
     }
 
@@ -48,10 +51,16 @@ def _sentence(finding: dict[str, str]) -> str:
 
 def time_words(calibration: dict[str, Any], *, epochs: float) -> str:
     """How long the steps of a run would take, as a range; empty where too few steps were timed."""
+    if updates := calibration.get("updates"):  # of a policy that samples its answers
+        time = time_estimate(calibration["seconds_per_update"], updates, spread=SPREAD)
+        return _range(time)
     speed = calibration.get("seconds_per_token")
     if not speed:
         return ""
-    time = time_estimate(speed, calibration["tokens"], epochs=epochs, spread=SPREAD)
+    return _range(time_estimate(speed, calibration["tokens"], epochs=epochs, spread=SPREAD))
+
+
+def _range(time: TimeEstimate) -> str:
     low, high = _duration(time.low), _duration(time.high)
     return low if low == high else f"{low} to {high}"
 

@@ -113,6 +113,7 @@ def _retrain(job: Retraining) -> None:
             method=origin.method,
             dataset_version=version,
             start=origin.start,
+            reward=origin.reward,
             values=own_settings(origin.method, origin.spec),
             person=job.created_by,
             again_of=origin,

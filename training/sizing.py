@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from training.counting import LOW_RANK, total_parameters, trainable_parameters
 from training.shapes import Linear, ModelShape
-from training.specs import DpoSpec, KtoSpec, RewardSpec, SftSpec, TrainSpec
+from training.specs import DpoSpec, KtoSpec, RewardSpec, RolloutSpec, SftSpec, TrainSpec
 
 Device = Literal["cpu", "cuda"]
 
@@ -20,12 +21,15 @@ ADAM = 2  # moments that AdamW keeps of each number
 FLOAT, HALF = 4, 2  # bytes
 TILE_TOKENS, TILE_WORDS = 4096, 32768  # TRL 1.16 folds the output head over tiles of this size
 CPU_TILES = 8.25  # tiles that its backward pass in plain torch holds at once: trl/kernels/chunked_logprob.py
+ROLLOUT_TILE, ROLLOUT_TILES = (
+    2**22,
+    5,
+)  # logits at once in recipes/rl/probabilities.py, and copies of them; measured
 BLOCK, BLOCK_OF_BLOCKS = 64, 256  # weights that share a scale, and scales that share one (bitsandbytes NF4)
 CODES = (16 + 256) * FLOAT  # the tables of values that each matrix in 4 bits brings along
 PROCESS = 48 * MIB  # what libraries take for themselves once training begins on the CPU; measured
 CONTEXT = 1.4 * GIB  # CUDA context and kernels: Unsloth's calibration
 ALLOCATOR = 0.05  # of what tensors hold, lost to rounding on CUDA
-LOW_RANK = ("lora", "qlora")
 MMAP_LIMIT = 32 * MIB  # glibc returns larger blocks at once (DEFAULT_MMAP_THRESHOLD_MAX)
 # Of smaller blocks that come and go, the share that glibc keeps beside them; measured, DECISIONS 29. LoRA adds outputs
 # of its own to those of each layer, and checkpointing computes each layer twice: holes between blocks that stay. More
@@ -47,17 +51,6 @@ LEFT = {
     ("ia3", "cpu"): (16, 16, 16, 0),
     ("ia3", "cuda"): (12, 10, 8, 0),
 }
-# Inputs and outputs that PEFT's IA3 scales, by kind of model (peft/utils/constants.py): outputs of the first, inputs of
-# the second.
-IA3: dict[str, tuple[tuple[str, ...], str]] = {
-    "gpt2": (("attn.c_attn",), "mlp.c_proj"),
-    "gpt_neox": (("query_key_value",), "dense_4h_to_h"),
-    "falcon": (("query_key_value",), "dense_4h_to_h"),
-    "phi": (("q_proj", "v_proj"), "fc2"),
-} | dict.fromkeys(
-    ("gemma", "gemma2", "gemma3_text", "qwen2", "qwen3", "llama4"), (("q_proj", "v_proj"), "down_proj")
-)
-IA3_LLAMA = (("k_proj", "v_proj"), "down_proj")
 
 
 @dataclass(frozen=True)
@@ -72,7 +65,7 @@ class MemoryEstimate:
     optimizer: int
     activations: int
     logits: int  # the output head at work: tiles of logits, and its gradient in full training
-    reference: int  # DPO's and KTO's second model: full training without precompute_reference
+    reference: int  # frozen models beside the one that learns, and the adapter of a reward model
     overhead: int  # libraries and allocator
     in_turn: int  # held by two of the terms above at different times, so counted once
     checkpointing: bool  # activations are recomputed
@@ -95,49 +88,15 @@ class MemoryEstimate:
         return self.total - (self.overhead if self.device == "cuda" else 0)
 
 
-def trainable_parameters(shape: ModelShape, spec: TrainSpec) -> int:
-    """Return how many numbers are trained: exactly those that PEFT (or full training) makes trainable."""
-    reward = isinstance(spec, RewardSpec)
-    match spec.adaptation:
-        case "full":
-            return shape.parameters - _output_head(shape) + shape.hidden if reward else shape.parameters
-        case "lora" | "qlora":
-            ranks = sum(spec.lora_r * (layer.inputs + layer.outputs) for layer in shape.linears)
-            adapted = ranks + (sum(layer.outputs for layer in shape.linears) if spec.dora else 0)
-        case "prompt":
-            adapted = spec.virtual_tokens * shape.hidden
-        case "prefix":
-            adapted = spec.virtual_tokens * shape.layers * 2 * shape.kv_width
-        case "ia3":
-            adapted = _scales(shape)
-    return adapted + (shape.hidden if reward else 0)
-
-
-def total_parameters(shape: ModelShape, spec: TrainSpec) -> int:
-    """Return how many numbers the model has while it is trained, adapter included; a reward model has a small head."""
-    if isinstance(spec, RewardSpec):
-        base = shape.parameters - _output_head(shape)
-        return base + (shape.hidden if spec.adaptation == "full" else trainable_parameters(shape, spec))
-    return shape.parameters + (0 if spec.adaptation == "full" else trainable_parameters(shape, spec))
-
-
-def _output_head(shape: ModelShape) -> int:
-    return 0 if shape.tied else shape.head
-
-
-def _scales(shape: ModelShape) -> int:
-    outputs, inputs = IA3.get(shape.kind, IA3_LLAMA)
-    scaled = sum(layer.outputs for layer in shape.linears if layer.name.endswith(outputs))
-    return scaled + sum(layer.inputs for layer in shape.linears if layer.name.endswith(inputs))
-
-
 def longest_batch(spec: TrainSpec, longest_row: int | None = None, mean_row: float | None = None) -> int:
     """Return the tokens of the largest forward pass; `longest_row` and `mean_row` in tokens, where known, tighten it.
 
     A packed bin holds about `batch_size` rows of the mean length, and at least the longest; DPO and reward models pass
-    chosen and rejected together.
+    chosen and rejected together; where the rows are prompts, the longest answer comes behind.
     """
-    row = spec.max_length if longest_row is None else min(longest_row, spec.max_length)
+    row = spec.room if longest_row is None else min(longest_row, spec.room)
+    if isinstance(spec, RolloutSpec):
+        row += spec.response_length
     if isinstance(spec, SftSpec) and spec.packs and mean_row is not None:
         return max(row, round(spec.batch_size * min(mean_row, row)))
     return _rows(spec) * row
@@ -180,12 +139,15 @@ def _estimate(
         tokens += _rows(spec) * spec.virtual_tokens
     activations, layer = _activations(shape, spec, tokens, cuda=cuda, checkpointing=checkpointing)
     logits = _logits(shape, spec, tokens, cuda=cuda)
+    if isinstance(spec, RolloutSpec):  # sampling and learning take turns
+        activations = max(activations, _cache(shape, spec, tokens, cuda=cuda) - logits)
     recomputed = (
         min(layer, logits) if checkpointing else 0
     )  # the head is done before the first layer is recomputed
     working = activations + logits - recomputed
     # Gradients come as activations go, unless those of an earlier batch are there already.
-    in_turn = recomputed + (min(gradients, working) if spec.gradient_accumulation == 1 else 0)
+    at_once = spec.gradient_accumulation > 1 or isinstance(spec, RolloutSpec)
+    in_turn = recomputed + (0 if at_once else min(gradients, working))
     twice = full and isinstance(spec, (DpoSpec, KtoSpec)) and not spec.precompute_reference
     estimate = MemoryEstimate(
         weights=weights,
@@ -194,7 +156,7 @@ def _estimate(
         optimizer=trained * FLOAT * ADAM,
         activations=activations,
         logits=logits,
-        reference=shape.parameters * FLOAT if twice else 0,
+        reference=_frozen(shape, spec) + (shape.parameters * FLOAT if twice else 0),
         overhead=0,
         in_turn=in_turn,
         checkpointing=checkpointing,
@@ -218,7 +180,10 @@ def _kept(shape: ModelShape, spec: TrainSpec, tokens: int, estimate: MemoryEstim
 
 def _weights(shape: ModelShape, spec: TrainSpec, *, cuda: bool) -> tuple[int, int]:
     """Return (bytes of weights and adapter, bytes that quantization adds to them)."""
-    base = total_parameters(shape, _in_full(spec)) - shape.linear_parameters
+    whole = total_parameters(shape, _in_full(spec))
+    if isinstance(spec, RolloutSpec):  # the frozen models are a term of their own
+        whole = trainable_parameters(shape, spec) if spec.adaptation == "full" else shape.parameters
+    base = whole - shape.linear_parameters
     adapter = trainable_parameters(shape, spec) if spec.adaptation != "full" else 0
     if spec.adaptation == "qlora":
         blocks = shape.linear_parameters / BLOCK
@@ -232,6 +197,21 @@ def _weights(shape: ModelShape, spec: TrainSpec, *, cuda: bool) -> tuple[int, in
         )  # autocast casts float32 matrices for each step
         return (base + shape.linear_parameters) * FLOAT + copies, 0
     return (base + shape.linear_parameters) * (HALF if cuda else FLOAT) + adapter * FLOAT, 0
+
+
+def _frozen(shape: ModelShape, spec: TrainSpec) -> int:
+    """Bytes of reward model and reference, where answers are sampled: two models in full training, else an adapter."""
+    if not isinstance(spec, RolloutSpec):
+        return 0
+    return (total_parameters(shape, spec) - trainable_parameters(shape, spec)) * FLOAT - (
+        0 if spec.adaptation == "full" else shape.parameters * FLOAT
+    )
+
+
+def _cache(shape: ModelShape, spec: RolloutSpec, tokens: int, *, cuda: bool) -> int:
+    """Bytes of the keys and values of answers while they are sampled, many more at a time than are learned from."""
+    of_one = 2 * shape.layers * shape.kv_width * (HALF if cuda else FLOAT)
+    return spec.sampled_at_once // spec.batch_size * tokens * of_one
 
 
 def _in_full(spec: TrainSpec) -> TrainSpec:
@@ -275,6 +255,8 @@ def _logits(shape: ModelShape, spec: TrainSpec, tokens: int, *, cuda: bool) -> i
         return 0
     rows = min(tokens, TILE_TOKENS)
     states = tokens * shape.hidden * FLOAT
+    if isinstance(spec, RolloutSpec):
+        return ROLLOUT_TILES * ROLLOUT_TILE * FLOAT + states
     gradient = shape.head * FLOAT if spec.adaptation == "full" else 0
     if (
         cuda

@@ -15,6 +15,7 @@ FALL = 10.0  # nats by which the log-probability of chosen responses may fall be
 CHECKS = {
     "trainable_moved": "Every trainable tensor moved",
     "first_loss": "The first loss is what policy = reference gives",
+    "policy_is_reference": "Before the first update the policy is the reference: KL 0, ratio 1",
     "reload": "The weights read back from disk score the same",
 }
 
@@ -39,6 +40,29 @@ def samples(run: TrainingRun) -> list[dict[str, Any]]:
             if prompt in blocks or len(blocks) < PROMPTS:
                 blocks.setdefault(prompt, []).append(said)
     return [{"prompt": prompt, "said": said} for prompt, said in blocks.items()]
+
+
+def rollouts(run: TrainingRun) -> list[dict[str, Any]]:
+    """Answers that were sampled in training, with their scores: up to eight updates, the latest first.
+
+    Each is {step, answers: [{prompt, text, more, reward, kl}]}, the best scores first.
+    """
+    rows = RunEvent.objects.filter(run=run, type="rollout").order_by("-step", "-seq")
+    shown: dict[int, list[dict[str, Any]]] = {}
+    for step, values in rows.values_list("step", "values")[: 4 * STEPS]:
+        if step in shown or len(shown) == STEPS:
+            continue
+        shown[step] = [
+            {
+                "prompt": plain(answer.get("prompt", ""))[-LONGEST:],
+                "text": plain(answer.get("completion", ""))[:LONGEST],
+                "more": max(0, len(plain(answer.get("completion", ""))) - LONGEST),
+                "reward": answer.get("reward"),
+                "kl": answer.get("kl"),
+            }
+            for answer in values.get("samples", ())[:PROMPTS]
+        ]
+    return [{"step": step, "answers": answers} for step, answers in shown.items()]
 
 
 def plain(value: Any) -> str:
@@ -101,6 +125,7 @@ def told(run: TrainingRun) -> dict[str, Any]:
         "method": run.method,
         "dataset_version": _version(run.dataset_version),
         "start_from": run.start.name,
+        **({"reward_model": run.reward.name} if run.reward is not None else {}),
         **{name: value for name, value in settings(run).items() if name != "method"},
     }
 

@@ -202,6 +202,14 @@ def chat_template(path: Path) -> str | None:
     return template if isinstance(template, str) else None
 
 
+def vocabulary(path: Path) -> str | None:
+    """Return the SHA-256 of a saved tokenizer's words and how it splits text; None without tokenizer.json."""
+    if not (path / "tokenizer.json").is_file():
+        return None
+    model = read_json(path / "tokenizer.json").get("model")
+    return hashlib.sha256(json.dumps(model, sort_keys=True).encode()).hexdigest()
+
+
 def template_hash(text: str) -> str:
     """SHA-256 of a chat template, in hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()

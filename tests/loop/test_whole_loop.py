@@ -39,7 +39,7 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "--nano-seconds",
         "1500",
         "--nano-steps",
-        "80",
+        "40",
     ]
     done = subprocess.run(
         [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False

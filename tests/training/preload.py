@@ -15,6 +15,7 @@ import training.recipes.dpo
 import training.recipes.kto
 import training.recipes.preflight
 import training.recipes.reward
+import training.recipes.rl.driver
 import training.recipes.score
 import training.recipes.sft
 import training.recipes.subset

@@ -50,6 +50,9 @@ def refusal(project: Project, start: Checkpoint, **options: Any) -> str:
         ("dpo", "preference", "preference"),
         ("dpo", "reward", "preference"),
         ("kto", "unpaired", "unpaired"),
+        ("ppo", "prompts", "prompts"),
+        ("rloo", "preference", "prompts"),
+        ("best_of_n", "sft", "prompts"),
     ],
 )
 def test_each_method_reads_the_fullest_shape_of_a_version(method: str, kind: str, shape: str) -> None:
@@ -57,7 +60,8 @@ def test_each_method_reads_the_fullest_shape_of_a_version(method: str, kind: str
 
 
 @pytest.mark.parametrize(
-    ("method", "kind"), [("sft", "unpaired"), ("reward", "sft"), ("dpo", "text"), ("kto", "preference")]
+    ("method", "kind"),
+    [("sft", "unpaired"), ("reward", "sft"), ("dpo", "text"), ("kto", "preference"), ("ppo", "text")],
 )
 def test_a_version_that_a_method_cannot_read_is_refused(project: Project, method: str, kind: str) -> None:
     with pytest.raises(

@@ -1,6 +1,7 @@
 """Worker and recipe are killed while a run is under way; what comes out is what an undisturbed run gives."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -14,6 +15,7 @@ def test_kills_at_random_moments_lose_nothing_and_change_no_bit() -> None:
     done = subprocess.run(
         [sys.executable, "benchmarks/faults.py", "--kills", "2", "--base", str(tiny_model())],
         cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name != "PREFLOOP_RECIPE_PYTHON"},
         capture_output=True,
         text=True,
         check=False,

@@ -8,6 +8,7 @@ import pytest
 
 from tests.tiny_model import tiny_model
 from tests.training.measuring import base, measured
+from training.counting import total_parameters, trainable_parameters
 from training.gpus import CARDS, card_table, largest_batch, time_estimate, will_it_fit
 from training.shapes import ModelShape, shape_from_config, shape_of
 from training.sizing import (
@@ -15,10 +16,8 @@ from training.sizing import (
     MIB,
     longest_batch,
     memory,
-    total_parameters,
-    trainable_parameters,
 )
-from training.specs import METHODS, TrainSpec, parse_spec
+from training.specs import METHODS, PEAK_RATES, ROLLOUTS, TrainSpec, parse_spec
 
 
 def spec_of(method: str = "sft", **values: Any) -> TrainSpec:
@@ -101,10 +100,24 @@ def test_trainable_parameters_are_those_that_peft_makes(method: str, values: dic
 @pytest.mark.parametrize("method", METHODS)
 def test_what_is_trained_is_part_of_the_whole(method: str):
     for adaptation in ("full", "lora", "qlora", "ia3"):
+        if (method, adaptation) not in PEAK_RATES:
+            continue
         spec = spec_of(method, adaptation=adaptation)
         whole = total_parameters(LLAMA_31_8B, spec)
         trained = trainable_parameters(LLAMA_31_8B, spec)
-        assert trained == whole if adaptation == "full" else 0 < trained < whole / 50
+        alone = adaptation == "full" and method not in ROLLOUTS
+        assert trained == whole if alone else 0 < trained < whole / (1 if adaptation == "full" else 50)
+
+
+def test_with_adapters_all_roles_take_one_model_and_in_full_training_four():
+    shared, apart = (total_parameters(LLAMA_31_8B, spec_of("ppo", adaptation=a)) for a in ("lora", "full"))
+    assert shared < 1.03 * LLAMA_31_8B.parameters
+    assert 3.8 * LLAMA_31_8B.parameters < apart < 4 * LLAMA_31_8B.parameters
+    estimates = [
+        memory(LLAMA_31_8B, spec_of("ppo", adaptation=a, gradient_checkpointing="on"), device="cuda").total
+        for a in ("qlora", "lora", "full")
+    ]
+    assert 1.8 * estimates[0] < estimates[1] < estimates[2] / 5
 
 
 PUBLISHED = [

@@ -27,6 +27,9 @@ class Preflight(Lifecycle):
     dataset_version = models.ForeignKey(DatasetVersion, on_delete=models.PROTECT, related_name="preflights")
     base = models.ForeignKey(BaseModel, on_delete=models.PROTECT, related_name="preflights")
     start = models.ForeignKey(Checkpoint, on_delete=models.PROTECT, related_name="preflights")
+    reward = models.ForeignKey(
+        Checkpoint, null=True, on_delete=models.PROTECT, related_name="judged_preflights"
+    )
     spec = models.JSONField()
     folder = models.CharField(max_length=200)
     prepared = models.JSONField(default=dict, editable=False)

@@ -202,13 +202,15 @@ def adapter_config(spec: TrainSpec, root: str) -> PeftConfig | None:
             )
 
 
-def going_on(model: PreTrainedModel, origin: Origin, spec: TrainSpec, run: contract.Run) -> PeftModel:
+def going_on(
+    model: PreTrainedModel, origin: Origin, spec: TrainSpec, run: contract.Run, name: str = "default"
+) -> PeftModel:
     """Attach the adapter to go on with. Its rank stands; one that differs from the spec's is a warning."""
     assert origin.adapter is not None
     rank = json.loads((Path(origin.adapter) / ADAPTER).read_text()).get("r")
     if rank is not None and rank != spec.lora_r:
         run.event("warning", message=f"The adapter to go on with has rank {rank}; it keeps it.")
-    return PeftModel.from_pretrained(model, origin.adapter, is_trainable=True)
+    return PeftModel.from_pretrained(model, origin.adapter, adapter_name=name, is_trainable=True)
 
 
 def end_tokens(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel | PeftModel) -> set[int]:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from peft import PeftModel
-from transformers import PreTrainedModel, Trainer
+from transformers import PreTrainedModel
 
 from training.recipes import contract
 from training.recipes.adapting import ADAPTER, load_model
+from training.recipes.rows import SEQUENCES
 
 if TYPE_CHECKING:
     from training.recipes.tuning import Plan
@@ -21,22 +22,20 @@ SAMPLE_TOKENS = 48
 TOLERANCE = {"cpu": 1e-3, "cuda": 0.25}  # of a logit: float32 rounding, and that of bfloat16
 
 
-def save(plan: Plan, trainer: Trainer) -> Path:
+def save(plan: Plan, model: PreTrainedModel | PeftModel, step: int) -> Path:
     """Write final/ and rename it into place only when what was read back from disk gives the same logits.
 
-    The largest difference is stored with the run; TOLERANCE says what is allowed, in logits.
+    The largest difference is stored with the run; TOLERANCE says what is allowed, in logits. Of several adapters the
+    active one is kept.
     """
-    model = trainer.accelerator.unwrap_model(trainer.model)
     batch = probe(plan)
     expected = logits(model, batch)
     final = plan.run.path / "final"
     with contract.new_folder(final) as folder:
-        options = {"selected_adapters": ["default"]} if isinstance(model, PeftModel) else {}
-        model.save_pretrained(folder, **options)
+        save_weights(model, folder)
         plan.tokenizer.save_pretrained(folder)
         (folder / "README.md").unlink(missing_ok=True)
         sort_adapter_config(folder)
-        trainer.accelerator.free_memory()
         device = model.device
         if plan.spec.adaptation != "qlora":  # 4-bit weights stay where they are
             model.to("cpu")
@@ -46,7 +45,7 @@ def save(plan: Plan, trainer: Trainer) -> Path:
         allowed = TOLERANCE[device.type]
         plan.run.event(
             "check",
-            trainer.state.global_step,
+            step,
             name="reload",
             ok=error <= allowed,
             error=error,
@@ -58,8 +57,21 @@ def save(plan: Plan, trainer: Trainer) -> Path:
                 f"allowed {allowed}); nothing was kept, start the run again"
             )
         plan.after = again
-        show_samples(plan, again, trainer.state.global_step)
+        show_samples(plan, again, step)
     return final
+
+
+def save_weights(model: PreTrainedModel | PeftModel, folder: Path) -> None:
+    """Write the model, or its active adapter, which PEFT puts into a folder of its name unless that is "default"."""
+    if not isinstance(model, PeftModel):
+        model.save_pretrained(folder)
+        return
+    name = model.active_adapter
+    model.save_pretrained(folder, selected_adapters=[name])
+    if name != "default":
+        for path in (folder / name).iterdir():
+            path.rename(folder / path.name)
+        (folder / name).rmdir()
 
 
 def reload(plan: Plan, folder: Path) -> PreTrainedModel | PeftModel:
@@ -88,7 +100,7 @@ def sort_adapter_config(folder: Path) -> None:
 
 def probe(plan: Plan) -> dict[str, torch.Tensor]:
     """Return the first rows as right-padded input_ids and attention_mask, [rows, tokens]."""
-    names = [name for name in ("text", "completion", "chosen", "rejected") if name in plan.train.rows[0]]
+    names = [name for name in SEQUENCES if name in plan.train.rows[0]]
     sequences = [
         row[name]["ids"] for row in plan.train.rows[: min(4, plan.spec.batch_size)] for name in names
     ]

@@ -17,7 +17,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from training.recipes import contract
-from training.specs import PreflightJob, parse
+from training.recipes.rows import SEQUENCES
+from training.specs import PreflightJob, RolloutSpec, parse
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -30,7 +31,6 @@ ENDS_SHARE = 0.99  # rows whose end-of-turn token must be learned
 EXAMPLES, EXAMPLE_TOKENS, BINS = 5, 1500, 12
 CALIBRATION_STEPS = 4
 LONGEST_CHARACTER = 4  # bytes of UTF-8, each at least part of a token
-NAMES = ("text", "completion", "chosen", "rejected")
 
 
 def check(plan: Plan, model: PreTrainedModel | PeftModel) -> None:
@@ -55,7 +55,7 @@ def report(plan: Plan, model: PreTrainedModel | PeftModel) -> dict[str, Any]:
         "dataset_hash": plan.job.data.hash,
         "template_hash": tuning.template_hash(plan.tokenizer),
         "tokens": tokens(plan),
-        "lengths": histogram(plan.train.lengths, plan.spec.max_length),
+        "lengths": histogram(plan.train.lengths, plan.spec.room),
         "coverage": adapting.coverage(model),
         "examples": [example(plan, row) for row in chosen_examples(plan.train)],
     }
@@ -66,7 +66,7 @@ def tokens(plan: Plan) -> dict[str, Any]:
     """Count the tokens of all answers, those that are learned, and the answers whose end is learned."""
     total = learned = ends = answers = 0
     for row in plan.train.rows:
-        for name in NAMES:
+        for name in SEQUENCES:
             if name in row:
                 ids, first = row[name]["ids"], first_learned(plan, row, name)
                 total, learned, answers = total + len(ids), learned + len(ids) - first, answers + 1
@@ -108,7 +108,7 @@ def chosen_examples(encoded: Encoded) -> list[dict[str, Any]]:
     rows = encoded.rows
 
     def size(place: int) -> int:
-        return max(len(rows[place][name]["ids"]) for name in NAMES if name in rows[place])
+        return max(len(rows[place][name]["ids"]) for name in SEQUENCES if name in rows[place])
 
     places = range(len(rows))
     wanted = [*places[: EXAMPLES - 2], min(places, key=size), max(places, key=size)]
@@ -118,7 +118,7 @@ def chosen_examples(encoded: Encoded) -> list[dict[str, Any]]:
 def example(plan: Plan, row: dict[str, Any]) -> dict[str, Any]:
     """Return one row as its tokens: [text, learned or not], at most 1,500 of each answer."""
     answers = []
-    for name in NAMES:
+    for name in SEQUENCES:
         if name in row:
             ids, first = row[name]["ids"], first_learned(plan, row, name)
             read, learned = ids[:first], ids[first:]
@@ -153,14 +153,13 @@ def token_texts(plan: Plan, ids: list[int]) -> list[str]:
 
 def findings(plan: Plan, made: dict[str, Any]) -> list[dict[str, str]]:
     """Return what was looked at, each {check, level, words}; level: ok, repaired, warning or blocked."""
+    of_answers = (learned_share, ends_learned, boundary, held_out)
+    of_prompts = (prompts_once,)
     checks = (
-        learned_share,
-        ends_learned,
+        *(of_prompts if isinstance(plan.spec, RolloutSpec) else of_answers),
         one_start,
-        boundary,
         lengths_kept,
         adapter_reach,
-        held_out,
         template,
     )
     found = [finding for look in checks for finding in look(plan, made)]
@@ -184,6 +183,14 @@ def learned_share(plan: Plan, made: dict[str, Any]) -> list[dict[str, str]]:
             )
         ]
     return [one("learned", "ok", words)]
+
+
+def prompts_once(plan: Plan, made: dict[str, Any]) -> list[dict[str, str]]:
+    """A prompt counts once, however many answers people compared."""
+    words = f"{len(plan.train.rows):,} different prompts; the model writes the answers itself."
+    if plan.train.repeated:
+        words += f" {plan.train.repeated:,} rows repeat a prompt."
+    return [one("prompts", "ok", words)]
 
 
 def ends_learned(plan: Plan, made: dict[str, Any]) -> list[dict[str, str]]:
@@ -247,7 +254,7 @@ def boundary(plan: Plan, made: dict[str, Any]) -> list[dict[str, str]]:
 
 def lengths_kept(plan: Plan, made: dict[str, Any]) -> list[dict[str, str]]:
     """Rows that are lost or shortened are told, never silent."""
-    counts, limit = plan.train.counts, plan.spec.max_length
+    counts, limit = plan.train.counts, plan.spec.room
     came = len(plan.train.lengths)
     lost, cut = counts["dropped"], counts["truncated"]
     if not lost and not cut:
@@ -256,10 +263,10 @@ def lengths_kept(plan: Plan, made: dict[str, Any]) -> list[dict[str, str]]:
             one(
                 "length",
                 "ok",
-                f"All {came:,} rows fit max_length {limit}.{pieces}".replace("fit", "are kept within"),
+                f"All {came:,} rows are kept within {limit} tokens.{pieces}",
             )
         ]
-    words = f"Of {came:,} rows {lost:,} are left out and {cut:,} are cut at max_length {limit}."
+    words = f"Of {came:,} rows {lost:,} are left out and {cut:,} are cut at {limit} tokens."
     return [one("length", "warning" if lost + cut > 0.05 * came else "ok", words)]
 
 
@@ -315,25 +322,39 @@ def work(run: contract.Run) -> None:
     plan = tuning.prepare(run)
     run.event("begin", 0, total_steps=CALIBRATION_STEPS)
     run.stop_if_asked()
-    small = replace(plan, train=replace(plan.train, rows=a_few(plan)), held=None)
-    trainer = importlib.import_module(f"training.recipes.{plan.spec.method}").trainer(small)
-    made = report(plan, trainer.model)
-    run.event("report", 0, blocked=sum(finding["level"] == "blocked" for finding in made["findings"]))
-    run.stop_if_asked()
-    speed = calibrate(small, trainer)
+    recipe = importlib.import_module(f"training.recipes.{plan.spec.method}")
+    if isinstance(plan.spec, RolloutSpec):
+        from training.recipes.rl import driver
+
+        session = driver.begin(plan)
+        made = looked(plan, plan.model)
+        speed = driver.calibrate(session, recipe.learn)
+    else:
+        small = replace(plan, train=replace(plan.train, rows=a_few(plan)), held=None)
+        trainer = recipe.trainer(small)
+        made = looked(plan, trainer.model)
+        speed = calibrate(small, trainer) | {"tokens": made["tokens"]["total"]}
     run.finish(
         status="succeeded",
         report=made,
-        calibration=speed | {"tokens": made["tokens"]["total"]},
+        calibration=speed,
         environment=contract.environment(),
     )
+
+
+def looked(plan: Plan, model: PreTrainedModel | PeftModel) -> dict[str, Any]:
+    """Make the report and say that it is there."""
+    made = report(plan, model)
+    plan.run.event("report", 0, blocked=sum(finding["level"] == "blocked" for finding in made["findings"]))
+    plan.run.stop_if_asked()
+    return made
 
 
 def a_few(plan: Plan) -> list[dict[str, Any]]:
     """Rows for a few steps: the longest ones for memory, then those in the middle, which are the usual ones."""
     wanted = CALIBRATION_STEPS * plan.spec.batch_size * plan.spec.gradient_accumulation
     rows = sorted(
-        plan.train.rows, key=lambda row: -max(len(row[name]["ids"]) for name in NAMES if name in row)
+        plan.train.rows, key=lambda row: -max(len(row[name]["ids"]) for name in SEQUENCES if name in row)
     )
     longest, rest = rows[: plan.spec.batch_size], rows[plan.spec.batch_size :]
     middle = max(0, len(rest) // 2 - (wanted - len(longest)) // 2)
@@ -355,7 +376,7 @@ def calibrate(plan: Plan, trainer: Any) -> dict[str, Any]:
     trainer.args.max_steps, trainer.args.save_strategy = CALIBRATION_STEPS, "no"
     trainer.args.eval_strategy, trainer.args.eval_on_start, trainer.args.warmup_steps = "no", False, 0
     trainer.add_callback(Clock())
-    seen = sum(len(row[name]["ids"]) for row in plan.train.rows for name in NAMES if name in row)
+    seen = sum(len(row[name]["ids"]) for row in plan.train.rows for name in SEQUENCES if name in row)
     trainer.train()
     plan.run.stop_if_asked()
     rows_a_step = plan.spec.batch_size * plan.spec.gradient_accumulation

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.recipes import contract
-from training.specs import RewardSpec, SftSpec, SpecRefused, TrainSpec
+from training.specs import ROLLOUTS, RewardSpec, RolloutSpec, SftSpec, SpecRefused, TrainSpec
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -25,8 +25,9 @@ ANSWERS = {
     "reward": ("chosen", "rejected"),
     "dpo": ("chosen", "rejected"),
     "kto": ("completion",),
-}
+} | dict.fromkeys(ROLLOUTS, ())
 EXTRA = {"reward": ("margin",), "kto": ("label",)}
+SEQUENCES = ("text", "completion", "chosen", "rejected", "query")  # what a row can hold in tokens
 
 
 @dataclass
@@ -34,8 +35,8 @@ class Encoded:
     """Rows in tokens, and what became of those that came in.
 
     `rows` hold {"ids": list[int], "start": int} for each answer under its name: the tokens of prompt and answer, and
-    where the answer begins; plain text is one answer "text" that begins at 0. `prompts` keeps the messages of the first
-    rows for samples. `lengths` has the tokens of the longest answer of every row that came in, in their order.
+    where the answer begins; plain text is one answer "text" that begins at 0, a prompt without an answer one "query" of
+    which nothing is learned. `lengths` has the tokens of the longest answer of every row that came in, in their order.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -47,6 +48,7 @@ class Encoded:
     mended_start: int = 0  # plain texts that began twice, and do not any more
     added_end: int = 0
     diverging: int = 0
+    repeated: int = 0  # prompts that were there already
 
     @property
     def counts(self) -> dict[str, int]:
@@ -64,15 +66,23 @@ class Encoder:
     def encode(self, rows: Iterable[Row]) -> Encoded:
         """Encode rows in their order. Raises `RecipeFailed` when none is left."""
         made, count = Encoded(), 0
+        self._seen: set[tuple[int, ...]] = set()
         for row in rows:
             count += 1
             if "text" in row:
                 self._text(row, made)
+            elif not self.answers:
+                self._query(row, made)
             else:
                 self._answers(row, made)
         if not made.rows:
+            room = (
+                f"leaves room for response_length {self.spec.response_length} within"
+                if isinstance(self.spec, RolloutSpec)
+                else "fits"
+            )
             raise contract.RecipeFailed(
-                f"none of the {count} rows fits max_length {self.spec.max_length}; raise max_length or add rows"
+                f"none of the {count} rows {room} max_length {self.spec.max_length}; raise max_length or add rows"
             )
         return made
 
@@ -100,6 +110,21 @@ class Encoder:
             kept[name] = {"ids": ids[:limit], "start": start}
         kept["prompt"] = row["prompt"]
         made.rows.append(kept)
+
+    def _query(self, row: Row, made: Encoded) -> None:
+        """A prompt that the model will answer itself: it must leave room for the answer, and counts once."""
+        ids = self.render(row["prompt"], add_generation_prompt=True)
+        if tuple(ids) in self._seen:
+            made.repeated += 1
+            return
+        self._seen.add(tuple(ids))
+        begin = self.tokenizer.bos_token_id
+        made.doubled_start += begin is not None and ids[:2] == [begin, begin]
+        made.lengths.append(len(ids))
+        if len(ids) > self.spec.room:
+            made.dropped += 1
+            return
+        made.rows.append({"query": {"ids": ids, "start": len(ids)}, "prompt": row["prompt"]})
 
     def _ended(self, ids: list[int], start: int, made: Encoded) -> list[int]:
         """A template that never writes the end of a turn gets it, or the model would never learn to stop."""

@@ -12,7 +12,8 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
@@ -26,12 +27,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, Trai
 from training.recipes import adapting, contract, keeping, preflight, retention
 from training.recipes.memory import Meter, device_bytes
 from training.recipes.reporting import Reporter
-from training.recipes.rows import Encoded, Encoder, columns, read_rows
+from training.recipes.rows import SEQUENCES, Encoded, Encoder, columns, read_rows
 from training.recipes.smaller import newest_retry, smaller, smallest_words
 from training.recipes.trainers import Prepared
 from training.shapes import shape_of
 from training.sizing import Device, longest_batch, memory
-from training.specs import SftSpec, SpecRefused, TrainJob, TrainSpec, parse, parse_spec
+from training.specs import RolloutSpec, SftSpec, SpecRefused, TrainJob, TrainSpec, parse, parse_spec
 from training.weights import WeightsDamaged
 
 
@@ -99,7 +100,7 @@ def prepare(run: contract.Run) -> Plan:
     if given is not None:
         notes.append(f"Padding was the end-of-sequence token; it is {given} now, which no row contains.")
     model.config.pad_token_id = tokenizer.pad_token_id
-    if origin.adapter is not None:
+    if origin.adapter is not None and not isinstance(spec, RolloutSpec):
         model = adapting.going_on(model, origin, spec, run)
     return Plan(
         run,
@@ -157,13 +158,12 @@ def template_hash(tokenizer: PreTrainedTokenizerBase) -> str:
 
 def used_tokens(*parts: Encoded | None) -> set[int]:
     """Return every token that occurs in the rows."""
-    answers = ("text", "completion", "chosen", "rejected")
     return {
         token
         for part in parts
         if part is not None
         for row in part.rows
-        for name in answers
+        for name in SEQUENCES
         if name in row
         for token in row[name]["ids"]
     }
@@ -274,22 +274,39 @@ def carry_out(
 
     Raises `Stopped` after SIGTERM, with a checkpoint on disk, and when memory ran out and smaller batches can be tried.
     """
-    try:
+    with smaller_after_memory(plan):
         sizes = learn(plan, trainer, first_loss)
+    if plan.run.writes:
+        losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        trainer.accelerator.free_memory()
+        finish(plan, model, trainer.state.global_step, losses, sizes, measure)
+
+
+@contextmanager
+def smaller_after_memory(plan: Plan) -> Iterator[None]:
+    """Where memory runs out, note that the run goes on with less at a time. Raises `Stopped` then."""
+    try:
+        yield
     except (MemoryError, RuntimeError) as error:
         if not contract.is_out_of_memory(error):
             raise
         retry_smaller(plan, error)
         raise contract.Stopped from error
-    run = plan.run
-    if not run.writes:
-        return
+
+
+def finish(
+    plan: Plan,
+    model: PreTrainedModel | PeftModel,
+    step: int,
+    losses: list[float],
+    sizes: dict[str, int],
+    measure: Callable[[Plan], dict[str, Any]] | None = None,
+) -> None:
+    """Write final/, checked by reading it back, and result.json; `sizes` of the model, and the peak of memory."""
+    run, device = plan.run, str(model.device)
     peak = sizes.pop("peak_bytes")
-    final = keeping.save(plan, trainer)
-    step, losses = (
-        trainer.state.global_step,
-        [entry["loss"] for entry in trainer.state.log_history if "loss" in entry],
-    )
+    final = keeping.save(plan, model, step)
     extra = retention.look_after(plan) | (measure(plan) if measure is not None else {})
     seconds = round(time.monotonic() - plan.began, 1)
     run.event("end", step, seconds=seconds)
@@ -304,7 +321,7 @@ def carry_out(
         **sizes,
         content_hash=contract.content_hash(final),
         template_hash=template_hash(plan.tokenizer),
-        memory={"peak_bytes": peak, "device": str(trainer.args.device)},
+        memory={"peak_bytes": peak, "device": device},
         seconds=seconds,
         environment=contract.environment(),
         **extra,

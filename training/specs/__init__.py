@@ -1,18 +1,25 @@
 """What runs may be asked to do, read by the web app and by the recipe processes alike."""
 
+from training.specs.choosing import METHODS, ROLLOUTS, parse_spec
 from training.specs.jobs import NanoJob, PreflightJob, Scored, ScoreJob, SubsetJob, TrainData, TrainJob
-from training.specs.methods import METHODS, DpoSpec, KtoSpec, RewardSpec, SftSpec, TrainSpec, parse_spec
+from training.specs.methods import DpoSpec, KtoSpec, RewardSpec, SftSpec, TrainSpec
 from training.specs.parsing import SpecRefused, Strict, parse
 from training.specs.rates import PEAK_RATES
+from training.specs.rollouts import BestOfNSpec, PpoSpec, RlooSpec, RolloutSpec
 
 __all__ = [
     "METHODS",
     "PEAK_RATES",
+    "ROLLOUTS",
+    "BestOfNSpec",
     "DpoSpec",
     "KtoSpec",
     "NanoJob",
+    "PpoSpec",
     "PreflightJob",
     "RewardSpec",
+    "RlooSpec",
+    "RolloutSpec",
     "ScoreJob",
     "Scored",
     "SftSpec",

@@ -26,13 +26,19 @@ class TrainData(Strict):
 class TrainJob(Strict):
     """The whole spec.json of a training run."""
 
-    method: Literal["sft", "reward", "dpo", "kto"] = Field(description="The recipe that this file is for.")
+    method: Literal["sft", "reward", "dpo", "kto", "ppo", "rloo", "best_of_n"] = Field(
+        description="The recipe that this file is for."
+    )
     seed: int = Field(
         default=42, ge=0, le=2**31 - 1, description="Seed of the run; it is the one that counts."
     )
     base: str = Field(min_length=1, description="Directory (or hub name) of the base model.")
     revision: str | None = Field(default=None, description="Revision of a base model on a hub, or null.")
     start: str | None = Field(default=None, description="Adapter or full checkpoint to go on from, or null.")
+    reward: str | None = Field(
+        default=None,
+        description="Directory of the reward model, for methods that learn from rewards; or null.",
+    )
     template_hash: str = Field(
         default="", description="SHA-256 of the chat template that was checked before launch, or empty."
     )

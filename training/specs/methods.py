@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from training.specs.parsing import SpecRefused, Strict, parse
+from training.specs.parsing import Strict
 from training.specs.rates import PEAK_RATES
 
 Adaptation = Literal["full", "lora", "qlora", "prompt", "prefix", "ia3"]
@@ -109,6 +108,11 @@ class TrainSpec(Strict):
         le=20,
         description="How many of them are kept while the run goes on; at its end none.",
     )
+
+    @property
+    def room(self) -> int:
+        """Tokens that a row of the data may have."""
+        return self.max_length
 
     @model_validator(mode="before")
     @classmethod
@@ -269,16 +273,3 @@ class KtoSpec(TrainSpec):
         default=True,
         description="Compute the reference's log-probabilities once before training instead of at every step.",
     )
-
-
-METHODS: dict[str, type[TrainSpec]] = {"sft": SftSpec, "reward": RewardSpec, "dpo": DpoSpec, "kto": KtoSpec}
-
-
-def parse_spec(method: str, values: Mapping[str, Any]) -> TrainSpec:
-    """Return the spec of `method`; what is left out has its default.
-
-    Raises `SpecRefused` with one sentence.
-    """
-    if method not in METHODS:
-        raise SpecRefused(f"method {method!r} is unknown; choose one of {', '.join(METHODS)}")
-    return parse(METHODS[method], values)

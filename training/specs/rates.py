@@ -23,6 +23,7 @@ PROMPT = "a tenth of Lester et al. 2104.08691, whose Adafactor scales its steps;
 IA3 = "T-Few, Liu et al. 2205.05638"
 TEN_TIMES = "ten times the rate of full fine-tuning, as for LoRA in SFT"
 FAMILY = "the rate that this adaptation takes in SFT, lowered as DPO's is for LoRA; ours"
+TEN_TIMES_PPO = "ten times the rate of full fine-tuning in N+ details, 2403.17031, as for LoRA in SFT"
 
 PEAK_RATES: dict[tuple[str, str], Rate] = {
     ("sft", "full"): Rate(2e-5, ZEPHYR_SFT),
@@ -47,4 +48,13 @@ PEAK_RATES: dict[tuple[str, str], Rate] = {
     ("kto", "prompt"): Rate(1e-3, FAMILY),
     ("kto", "prefix"): Rate(1e-3, FAMILY),
     ("kto", "ia3"): Rate(1e-4, FAMILY),
+    ("ppo", "full"): Rate(3e-6, SUMMARIES),
+    ("ppo", "lora"): Rate(3e-5, TEN_TIMES_PPO),
+    ("ppo", "qlora"): Rate(3e-5, TEN_TIMES_PPO),
+    ("rloo", "full"): Rate(3e-6, SUMMARIES),
+    ("rloo", "lora"): Rate(3e-5, TEN_TIMES_PPO),
+    ("rloo", "qlora"): Rate(3e-5, TEN_TIMES_PPO),
+    ("best_of_n", "full"): Rate(2e-5, ZEPHYR_SFT),
+    ("best_of_n", "lora"): Rate(2e-4, LORA),
+    ("best_of_n", "qlora"): Rate(2e-4, QLORA),
 }

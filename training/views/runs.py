@@ -22,12 +22,12 @@ from labeling.pages import page
 from training import launching
 from training.charts import run_charts
 from training.devices import devices_in_words
-from training.fields import label, words
+from training.fields import label, method_name, words
 from training.models import TrainingRun
 from training.outcomes import outcomes
-from training.specs import METHODS
+from training.specs import METHODS, ROLLOUTS
 from training.telemetry import points_of
-from training.telling import checks, differing, facts, falling, samples, settings
+from training.telling import checks, differing, facts, falling, rollouts, samples, settings
 from training.tracking import told
 from training.views.logs import last_part
 
@@ -63,7 +63,7 @@ def runs(request: HttpRequest, access: Access) -> HttpResponse:
         "filtered": any(chosen.values()),
         "sort": sort if sort in SORTS else "",
         "statuses": Status.choices,
-        "methods": [(name, label(name) if len(name) > 3 else name.upper()) for name in METHODS],
+        "methods": [(name, method_name(name)) for name in METHODS],
         "devices": devices_in_words(access.project),
         "has_versions": DatasetVersion.objects.filter(project=access.project).exists(),
         "section": "runs",
@@ -100,6 +100,7 @@ def run(request: HttpRequest, access: Access, run_id: int) -> HttpResponse:
         "state": state,
         **run_charts(points, method=found.method, total_steps=found.total_steps),
         "samples": samples(found),
+        "rollouts": rollouts(found) if found.method in ROLLOUTS else [],
         "checks": checked,
         "warnings": warnings,
         "differences": differing([found.again_of, found]) if found.again_of else [],
@@ -139,6 +140,7 @@ def _whole() -> QuerySet[TrainingRun]:
         "dataset_version__project",
         "base",
         "start",
+        "reward",
         "project",
         "created_by",
         "checkpoint",
@@ -194,10 +196,16 @@ def _eta(run: TrainingRun) -> str:
 
 def lineage(run: TrainingRun) -> list[tuple[str, str]]:
     """The thread through a run as (words, address): dataset version, start, the run itself."""
-    slug, version, start = run.project.slug, run.dataset_version, run.start
+    slug, version, start, judge = run.project.slug, run.dataset_version, run.start, run.reward
+    judged = (
+        [(f"rewarded by {judge.name}", reverse("training:checkpoint", args=[slug, judge.pk]))]
+        if judge
+        else []
+    )
     return [
         (f"Dataset version {version.number}", reverse("labeling:dataset", args=[slug, version.number])),
         (f"starts from {start.name}", reverse("training:checkpoint", args=[slug, start.pk])),
+        *judged,
         (run.name, ""),
     ]
 
@@ -205,4 +213,9 @@ def lineage(run: TrainingRun) -> list[tuple[str, str]]:
 def spec_rows(run: TrainingRun) -> list[tuple[str, str]]:
     """What a run was told, setting by setting."""
     by = run.created_by.username if run.created_by else "the shell"
-    return [("Started by", by), *((label(name), words(value)) for name, value in settings(run).items())]
+    judge = [("Reward model", run.reward.name)] if run.reward is not None else []
+    return [
+        ("Started by", by),
+        *judge,
+        *((label(name), words(value)) for name, value in settings(run).items()),
+    ]

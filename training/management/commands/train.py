@@ -42,6 +42,9 @@ class Command(VerbCommand):
         parser.add_argument(
             "--base", required=True, help="name or folder of a base model, or of a checkpoint to go on from"
         )
+        parser.add_argument(
+            "--reward", default="", help="name or number of the reward model, for ppo, rloo, best_of_n"
+        )
         parser.add_argument("--name", default="")
         parser.add_argument("--wait", action="store_true", help="do the work here unless a worker takes it")
         for name, options in settings().items():
@@ -55,6 +58,9 @@ class Command(VerbCommand):
             method=options["method"],
             dataset_version=version,
             start=_start(version.project, options["base"]),
+            reward=find_checkpoint(project=version.project, name=options["reward"])
+            if options["reward"]
+            else None,
             values=values,
             person=None,
             name=options["name"],

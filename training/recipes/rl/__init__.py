@@ -1,0 +1,1 @@
+"""Reinforcement learning from rewards: what PPO, RLOO and best-of-n share."""
