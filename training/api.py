@@ -19,6 +19,7 @@ class RunSerializer(serializers.ModelSerializer[TrainingRun]):
     dataset_version = serializers.IntegerField(source="dataset_version.number", read_only=True)
     start = serializers.CharField(source="start.name", read_only=True)
     reward = serializers.CharField(source="reward.name", read_only=True, default=None)
+    gold = serializers.CharField(source="gold.name", read_only=True, default=None)
     checkpoint = serializers.CharField(source="checkpoint.pk", read_only=True, default=None)
 
     class Meta:
@@ -30,6 +31,7 @@ class RunSerializer(serializers.ModelSerializer[TrainingRun]):
             "dataset_version",
             "start",
             "reward",
+            "gold",
             "spec",
             "status",
             "error",
@@ -55,7 +57,7 @@ class Runs(ProjectView, generics.ListAPIView[TrainingRun]):
 
     def get_queryset(self) -> QuerySet[TrainingRun]:
         rows = TrainingRun.objects.filter(project__slug=self.kwargs["slug"])
-        return rows.select_related("dataset_version", "start", "reward", "checkpoint")
+        return rows.select_related("dataset_version", "start", "reward", "gold", "checkpoint")
 
     @extend_schema(request=LaunchSerializer, responses={202: RunSerializer})
     def post(self, request: Request, slug: str) -> Response:

@@ -27,6 +27,9 @@ class LaunchSerializer(serializers.Serializer[Any]):
     reward = serializers.CharField(
         required=False, default="", help_text="Reward model of ppo, rloo and best_of_n, by number or name."
     )
+    gold = serializers.CharField(
+        required=False, default="", help_text="A second reward model, which only watches."
+    )
     name = serializers.CharField(required=False, default="")
     spec = serializers.DictField(required=False, default=dict)
 
@@ -43,7 +46,10 @@ def asked(project: Project, data: Any) -> dict[str, Any]:
             DatasetVersion, project=project, number=values["dataset_version"]
         ),
         "start": find_checkpoint(project=project, name=values["start"]),
-        "reward": find_checkpoint(project=project, name=values["reward"]) if values["reward"] else None,
+        **{
+            judge: find_checkpoint(project=project, name=values[judge]) if values[judge] else None
+            for judge in ("reward", "gold")
+        },
         "values": values["spec"],
         "name": values["name"],
     }
@@ -53,6 +59,7 @@ class CheckSerializer(serializers.ModelSerializer[Preflight]):
     dataset_version = serializers.IntegerField(source="dataset_version.number", read_only=True)
     start = serializers.CharField(source="start.name", read_only=True)
     reward = serializers.CharField(source="reward.name", read_only=True, default=None)
+    gold = serializers.CharField(source="gold.name", read_only=True, default=None)
 
     class Meta:
         model = Preflight
@@ -63,6 +70,7 @@ class CheckSerializer(serializers.ModelSerializer[Preflight]):
             "dataset_version",
             "start",
             "reward",
+            "gold",
             "spec",
             "status",
             "error",
@@ -83,7 +91,7 @@ class Checks(ProjectView, generics.ListAPIView[Preflight]):
 
     def get_queryset(self) -> QuerySet[Preflight]:
         rows = Preflight.objects.filter(project__slug=self.kwargs["slug"])
-        return rows.select_related("dataset_version", "start", "reward")
+        return rows.select_related("dataset_version", "start", "reward", "gold")
 
     @extend_schema(request=LaunchSerializer, responses={202: CheckSerializer})
     def post(self, request: Request, slug: str) -> Response:

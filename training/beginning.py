@@ -25,6 +25,7 @@ def begun_again(run: TrainingRun) -> Typed:
         "dataset_version": run.dataset_version_id,
         "start": run.start_id,
         **({"reward": run.reward_id} if run.reward_id else {}),
+        **({"gold": run.gold_id} if run.gold_id else {}),
         "preset": "",
         "again": run.pk,
         **own_settings(run.method, run.spec),

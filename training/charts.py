@@ -42,6 +42,13 @@ FIGURES = (
     Figure("tokens_right", "Tokens predicted right", "share", _both("mean_token_accuracy"), share=True),
     Figure("entropy", "Entropy of the predictions", "nats a token", _both("entropy")),
     Figure("reward", "Mean reward of the sampled answers", "reward", (("", "log", ("reward",)),)),
+    Figure(
+        "win_rate",
+        "Held-out prompts answered better than by the reference",
+        "win rate",
+        (("by the reward model", "eval", ("win_rate",)), ("by the second one", "eval", ("gold_win_rate",))),
+        share=True,
+    ),
     Figure("kl", "KL from the reference", "nats", _both("kl")),
     Figure("length", "Length of the sampled answers", "tokens", (("", "log", ("length",)),)),
     Figure(

@@ -31,10 +31,17 @@ def start_check(
     person: User | None,
     name: str = "",
     reward: Checkpoint | None = None,
+    gold: Checkpoint | None = None,
 ) -> Preflight:
     """Queue a check. Raises Refused, before anything is stored, where the run itself would be."""
     spec = checked_spec(
-        method=method, dataset_version=dataset_version, start=start, values=values, name=name, reward=reward
+        method=method,
+        dataset_version=dataset_version,
+        start=start,
+        values=values,
+        name=name,
+        reward=reward,
+        gold=gold,
     )
     check = Preflight.objects.create(
         project=project,
@@ -44,6 +51,7 @@ def start_check(
         base=start.base,
         start=start,
         reward=reward,
+        gold=gold,
         spec=spec.model_dump(),
         folder=uuid.uuid4().hex,
         created_by=person,
@@ -112,6 +120,7 @@ def launch_checked(check: Preflight, *, person: User | None) -> TrainingRun:
             dataset_version=check.dataset_version,
             start=check.start,
             reward=check.reward,
+            gold=check.gold,
             values=check.spec,
             person=person,
             name=check.name,

@@ -55,25 +55,28 @@ def check_start(start: Checkpoint, spec: TrainSpec, shape: str) -> None:
         raise Refused(f"{damage}.") from damage
 
 
-def check_reward(reward: Checkpoint | None, start: Checkpoint, spec: TrainSpec) -> None:
+def check_reward(
+    reward: Checkpoint | None, start: Checkpoint, spec: TrainSpec, *, name: str = "reward"
+) -> None:
     """Raise Refused where a method that learns from rewards has no reward model, or one that cannot read its answers.
 
-    A reward adapter sits on the base that the policy starts from; a whole reward model has a tokenizer like its.
+    A reward adapter sits on the base that the policy starts from; a whole reward model has a tokenizer like its. `name`
+    is what a refusal calls it.
     """
     if spec.method not in ROLLOUTS:
         if reward is not None:
             raise Refused(
-                f"{reward} was given as reward, and {spec.method} learns from no rewards; leave it out."
+                f"{name} was given as {reward}, and {spec.method} learns from no rewards; leave it out."
             )
         return
     if reward is None:
         raise Refused(
-            f"reward was not given, and {spec.method} learns from the scores of a reward model; choose a checkpoint "
+            f"{name} was not given, and {spec.method} learns from the scores of a reward model; choose a checkpoint "
             "that a reward run made."
         )
     if reward.line != Checkpoint.Line.REWARD:
         raise Refused(
-            f"reward was given as {reward}, which is no reward model; choose one that a reward run made."
+            f"{name} was given as {reward}, which is no reward model; choose one that a reward run made."
         )
     check_files(reward)
     if reward.kind == Checkpoint.Kind.ADAPTER:

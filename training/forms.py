@@ -19,6 +19,7 @@ MAIN = (
     "dataset_version",
     "start",
     "reward",
+    "gold",
     "preset",
     "adaptation",
     "epochs",
@@ -40,7 +41,15 @@ GROUPS = {
         "use_margin",
         "precompute_reference",
     ),
-    "Answers": ("rollout_size", "samples_per_prompt", "response_length", "temperature", "cache"),
+    "Answers": (
+        "rollout_size",
+        "samples_per_prompt",
+        "response_length",
+        "temperature",
+        "held_prompts",
+        "held_steps",
+        "cache",
+    ),
     "Rewards": (
         "kl_coefficient",
         "kl_estimator",
@@ -124,6 +133,13 @@ class RunForm(forms.Form):
         label="Reward model",
         help_text="Its scores are what the policy learns from. It sits on the model that the run starts from.",
     )
+    gold = forms.ModelChoiceField(
+        Checkpoint.objects.none(),
+        required=False,
+        empty_label="None",
+        label="Second reward model",
+        help_text="It only watches: where its win rate falls while the other's rises, the reward is being gamed.",
+    )
     preset = forms.ChoiceField(required=False, label="Begin with")
     name = forms.CharField(max_length=120, required=False, help_text="Left empty, one is made.")
     filled = forms.CharField(required=False, widget=forms.HiddenInput)
@@ -169,11 +185,12 @@ class RunForm(forms.Form):
     def _offer_rewards(self, project: Project) -> bool:
         """Show the reward models where the method learns from one; False where it does and there is none."""
         if self.shown_method not in ROLLOUTS:
-            del self.fields["reward"]
+            del self.fields["reward"], self.fields["gold"]
             return True
-        rewards: forms.ModelChoiceField[Checkpoint] = self.fields["reward"]  # type: ignore[assignment]
-        rewards.queryset = visible_checkpoints(project).filter(line=Checkpoint.Line.REWARD).order_by("-id")
-        return rewards.queryset.exists()
+        rewards = visible_checkpoints(project).filter(line=Checkpoint.Line.REWARD).order_by("-id")
+        for name in ("reward", "gold"):
+            self.fields[name].queryset = rewards  # type: ignore[attr-defined]
+        return rewards.exists()
 
     def _offer_presets(self, key: str) -> None:
         field: forms.ChoiceField = self.fields["preset"]  # type: ignore[assignment]

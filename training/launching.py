@@ -36,14 +36,22 @@ def launch(
     person: User | None,
     name: str = "",
     reward: Checkpoint | None = None,
+    gold: Checkpoint | None = None,
     again_of: TrainingRun | None = None,
 ) -> TrainingRun:
     """Freeze the spec and queue the run. Raises Refused, before anything is stored, where it cannot be done.
 
-    `reward` is the reward model of methods that sample answers; `again_of` the run whose settings this one began from.
+    `reward` is the reward model of methods that sample answers, `gold` a second one that only watches; `again_of` is
+    the run whose settings this one began from.
     """
     spec = checked_spec(
-        method=method, dataset_version=dataset_version, start=start, values=values, name=name, reward=reward
+        method=method,
+        dataset_version=dataset_version,
+        start=start,
+        values=values,
+        name=name,
+        reward=reward,
+        gold=gold,
     )
     with transaction.atomic():
         run = TrainingRun.objects.create(
@@ -54,6 +62,7 @@ def launch(
             base=start.base,
             start=start,
             reward=reward,
+            gold=gold,
             again_of=again_of,
             spec=spec.model_dump(),
             folder=uuid.uuid4().hex,
@@ -71,6 +80,7 @@ def checked_spec(
     values: dict[str, Any],
     name: str,
     reward: Checkpoint | None,
+    gold: Checkpoint | None,
 ) -> TrainSpec:
     """The spec of a run that could be started now. Raises Refused with why it could not."""
     try:
@@ -84,6 +94,8 @@ def checked_spec(
         raise Refused(f"The name has {len(name)} characters; up to {NAME_LENGTH} are allowed.")
     check_start(start, spec, shape)
     check_reward(reward, start, spec)
+    if gold is not None:
+        check_reward(gold, start, spec, name="gold")
     refuse_leak(dataset_version)
     return spec
 
@@ -97,6 +109,7 @@ def resume(run: TrainingRun) -> None:
         values=run.spec,
         name=run.name,
         reward=run.reward,
+        gold=run.gold,
     )
     if not run.resume():
         run.refresh_from_db()
@@ -125,8 +138,9 @@ def _train(run: TrainingRun, device: Device) -> None:
         return
     check_prepared(run)
     check_files(run.start)
-    if run.reward is not None:
-        check_files(run.reward)
+    for judge in (run.reward, run.gold):
+        if judge is not None:
+            check_files(judge)
     tracking.tell(run)
     before = kernel_kills()
     code = run_recipe(run.method, run.path, watcher, devices.environment(device))

@@ -69,6 +69,7 @@ def _job(run: TrainingRun | Preflight, names: dict[str, str], files: dict[str, s
         "revision": run.base.revision or None,
         "start": None if run.start.kind == Checkpoint.Kind.BASE else run.start.path,
         "reward": run.reward.path if run.reward is not None else None,
+        "gold": run.gold.path if run.gold is not None else None,
         "template_hash": template_of(run.start),
         "data": {
             "train": names["train"],

@@ -114,6 +114,7 @@ def _retrain(job: Retraining) -> None:
             dataset_version=version,
             start=origin.start,
             reward=origin.reward,
+            gold=origin.gold,
             values=own_settings(origin.method, origin.spec),
             person=job.created_by,
             again_of=origin,

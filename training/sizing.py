@@ -34,7 +34,7 @@ MMAP_LIMIT = 32 * MIB  # glibc returns larger blocks at once (DEFAULT_MMAP_THRES
 # Of smaller blocks that come and go, the share that glibc keeps beside them; measured, DECISIONS 29. LoRA adds outputs
 # of its own to those of each layer, and checkpointing computes each layer twice: holes between blocks that stay. More
 # of them where lengths change from batch to batch, as those of pairs do; SFT packs its rows to one length.
-KEPT, KEPT_LORA, KEPT_UNEVEN, KEPT_RECOMPUTED = 0.3, 0.65, 1.0, 1.0
+KEPT, KEPT_LORA, KEPT_UNEVEN, KEPT_RECOMPUTED = 0.3, 0.65, 0.8, 1.0
 # Bytes that one token leaves behind in one layer, as multiples of (h, m, kv, r). Fitted to what autograd saves (hooks,
 # six to nine Llama shapes, at most 0.2 % off; prefix 3 %); on CUDA LoRA's under autocast.
 LEFT = {

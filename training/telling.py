@@ -11,6 +11,7 @@ STEPS = 8  # steps of which samples are shown
 PROMPTS = 12
 LONGEST = 2000  # characters of a sampled completion
 MOST = 50  # checks and warnings, each
+MANY_LOOKS, DROP = 4, 0.1  # looks at held-out prompts, and the fall of a win rate, before it is said
 FALL = 10.0  # nats by which the log-probability of chosen responses may fall before it is said
 CHECKS = {
     "trainable_moved": "Every trainable tensor moved",
@@ -107,6 +108,22 @@ def falling(points: Points) -> str:
     )
 
 
+def gamed(points: Points) -> str:
+    """A sentence where the second reward model's win rate fell while the first one's rose; else empty."""
+    proxy, gold = points.get("eval", "win_rate"), points.get("eval", "gold_win_rate")
+    if proxy is None or gold is None or gold.n < MANY_LOOKS:
+        return ""
+    best = max(group.high for group in gold)
+    last, (first, now) = gold.ends()[1], proxy.ends()
+    if best - last <= DROP or now <= first:
+        return ""
+    return (
+        f"The second reward model's win rate fell from {best:.0%} to {last:.0%} while that of the first rose to "
+        f"{now:.0%}: the policy is learning what is wrong with the reward model. Take an earlier end (fewer epochs), "
+        "a higher kl_coefficient, or a reward model trained on more judgments."
+    )
+
+
 def facts(value: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     """Nested facts as pairs of words."""
     found: list[tuple[str, str]] = []
@@ -126,6 +143,7 @@ def told(run: TrainingRun) -> dict[str, Any]:
         "dataset_version": _version(run.dataset_version),
         "start_from": run.start.name,
         **({"reward_model": run.reward.name} if run.reward is not None else {}),
+        **({"second_reward_model": run.gold.name} if run.gold is not None else {}),
         **{name: value for name, value in settings(run).items() if name != "method"},
     }
 

@@ -113,7 +113,6 @@ def test_plain_text_is_learned_whole_and_split_where_it_is_too_long(tmp_path):
         ("sft", {"adaptation": "prompt"}),
         ("sft", {"packing": "off", "epochs": 3.0}),
         ("reward", {"adaptation": "lora"}),
-        ("dpo", {"adaptation": "qlora"}),
         ("kto", {"adaptation": "lora"}),
     ],
 )

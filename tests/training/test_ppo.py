@@ -51,10 +51,10 @@ def judge(tmp_path_factory):
     return trained(path, "reward", reward_rows(), learning_rate=1e-2, lora_r=4) / "final"
 
 
-def write_rl(path, method, judge, rows=None, **options):
+def write_rl(path, method, judge, rows=None, gold=None, **options):
     write_run(path, method, rows or prompts(), **(SMALL | {"save_steps": 1, "logging_steps": 1} | options))
     spec = json.loads((path / "spec.json").read_text())
-    spec["reward"] = str(judge)
+    spec["reward"], spec["gold"] = str(judge), gold and str(gold)
     (path / "spec.json").write_text(json.dumps(spec))
     return path
 
@@ -71,7 +71,8 @@ def learned(path, method, judge, fault=None, **options):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory, judge):
     """A PPO run that nothing disturbed."""
-    return learned(tmp_path_factory.mktemp("ppo") / "run", "ppo", judge, sample_prompts=3, **METHODS["ppo"])
+    options = {"gold": judge, "held": prompts(4), "held_steps": 2, "sample_prompts": 3, **METHODS["ppo"]}
+    return learned(tmp_path_factory.mktemp("ppo") / "run", "ppo", judge, **options)
 
 
 def test_a_run_tells_what_its_page_shows(whole):
@@ -90,6 +91,35 @@ def test_a_run_tells_what_its_page_shows(whole):
     assert not list(whole.glob("checkpoint-*"))
 
 
+def test_a_check_shows_the_prompts_and_times_updates(tmp_path, judge):
+    rows = [*prompts(6), *prompts(3), {"prompt": says("user", "stone " * 60)}]
+    path = write_rl(tmp_path / "check", "ppo", judge, rows=rows)
+    job = json.loads((path / "spec.json").read_text())
+    told = {"method": "preflight", "seed": 7, "base": job["base"], "job": job}
+    (path / "spec.json").write_text(json.dumps(told))
+    assert run(path) == 0, (path / "log").read_text()
+    made = result(path)
+    assert made["calibration"]["seconds_per_update"] > 0
+    assert made["calibration"]["updates"] == 1
+    assert made["report"]["counts"]["rows"] == 6
+    assert made["report"]["counts"]["dropped"] == 1
+    said = {finding["check"]: finding["words"] for finding in made["report"]["findings"]}
+    assert said["prompts"].startswith("6 different prompts")
+    assert "3 rows repeat a prompt" in said["prompts"]
+    assert made["report"]["examples"][0]["answers"][0]["name"] == "query"
+    assert not (path / "final").exists()
+
+
+def test_held_out_prompts_are_judged_by_both_reward_models(whole):
+    looks = events(whole, "eval")
+    assert [look["step"] for look in looks] == [2, 3]
+    for values in (look["values"] for look in looks):
+        assert values["prompts"] == 4
+        assert values["win_rate_low"] <= values["win_rate"] <= values["win_rate_high"]
+        assert values["gold_win_rate"] == values["win_rate"], "they are the same model here"
+    assert result(whole)["win_rates"] == looks[-1]["values"]
+
+
 def test_before_the_first_update_policy_is_reference(whole):
     checks = {event["values"]["name"]: event["values"] for event in events(whole, "check")}
     assert checks["policy_is_reference"]["kl"] == 0
@@ -99,18 +129,25 @@ def test_before_the_first_update_policy_is_reference(whole):
     assert checks["reload"]["error"] < 1e-3
 
 
-@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
-    ("event", "step", "sign"),
-    [("checkpoint", 1, signal.SIGKILL), ("log", 2, signal.SIGKILL), ("rollout", 2, signal.SIGTERM)],
+    ("method", "event", "step", "sign"),
+    [
+        ("ppo", "checkpoint", 1, signal.SIGKILL),
+        ("ppo", "log", 2, signal.SIGKILL),
+        ("ppo", "rollout", 2, signal.SIGTERM),
+        ("rloo", "log", 2, signal.SIGKILL),
+        ("best_of_n", "checkpoint", 1, signal.SIGKILL),
+    ],
 )
 def test_a_run_that_was_killed_ends_as_if_it_had_not_been(tmp_path, judge, method, event, step, sign):
     options = METHODS[method] | {"normalize_rewards": True, "sample_prompts": 2}
+    options |= {"held": prompts(4), "held_steps": 1}
     calm = learned(tmp_path / "calm", method, judge, **options)
     cut = learned(tmp_path / "cut", method, judge, fault=(event, step, sign), **options)
     assert list(cut.glob("checkpoint-*"))
     assert run(cut) == 0, (cut / "log").read_text()
     assert result(cut)["content_hash"] == result(calm)["content_hash"]
+    assert result(cut)["win_rates"] == result(calm)["win_rates"]
     told = {e["step"]: {**e["values"], **dict.fromkeys(TIMES, 0)} for e in events(cut, "log")}
     assert told == {e["step"]: {**e["values"], **dict.fromkeys(TIMES, 0)} for e in events(calm, "log")}
 

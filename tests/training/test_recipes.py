@@ -123,8 +123,11 @@ def test_the_final_adapter_loads_on_the_base_alone(sft_adapter):
     assert {p.name for p in (sft_adapter / "final").iterdir() if p.is_dir()} == set()
 
 
-@pytest.mark.parametrize(("method", "rows"), [("sft", sft_rows()), ("dpo", dpo_rows())])
-@pytest.mark.parametrize("adaptation", ["full", "lora"])
+@pytest.mark.parametrize(
+    ("method", "rows", "adaptation"),
+    [("sft", sft_rows(), "full"), ("dpo", dpo_rows(), "lora")],
+    ids=["sft-full", "dpo-lora"],
+)
 def test_killed_and_started_again_gives_the_same_weights_bit_for_bit(tmp_path, method, rows, adaptation):
     options = {"adaptation": adaptation, "learning_rate": 1e-3, "sample_prompts": 2}
     whole = trained(tmp_path / "whole", method, rows, **options)

@@ -55,7 +55,7 @@ def test_the_process_is_told_where_the_reward_model_is(
     monkeypatch.setattr(launching, "run_recipe", pretend(result=RESULT))
     drive(run)
     job = json.loads((run.path / "spec.json").read_text())
-    assert job["reward"] == judge.path
+    assert (job["reward"], job["gold"]) == (judge.path, None)
     first = json.loads((run.path / job["data"]["train"]).read_text().splitlines()[0])
     assert list(first) == ["prompt"]
 
@@ -135,11 +135,29 @@ def test_a_program_names_the_reward_model(
     version = judged_version(project)
     client = world.sign_in(emma)
     asked = {"method": "rloo", "dataset_version": version.number, "start": "small", "reward": "judge"}
+    asked |= {"gold": "judge"}
     reply = client.post(
         reverse("api-runs", args=[project.slug]), json.dumps(asked), content_type="application/json"
     )
     assert reply.status_code == 202, reply.text
-    assert reply.json()["reward"] == "judge"
+    assert (reply.json()["reward"], reply.json()["gold"]) == ("judge", "judge")
+
+
+def test_a_second_reward_model_must_be_one_too(project: Project, root: Checkpoint, judge: Checkpoint) -> None:
+    words = refusal(project, root, method="ppo", reward=judge, gold=root)
+    assert "gold was given as small, which is no reward model" in words
+
+
+def test_leo_is_told_when_the_reward_is_being_gamed(
+    project: Project, leo: User, root: Checkpoint, judge: Checkpoint
+) -> None:
+    run = launched(project, start=root, method="ppo", reward=judge, gold=judge)
+    url = reverse("training:run", args=[project.slug, run.pk])
+    for step, gold in enumerate((0.5, 0.7, 0.65, 0.62, 0.4), 1):
+        assert "what is wrong with the reward model" not in world.sign_in(leo).get(url).text
+        values = {"win_rate": 0.5 + step / 20, "gold_win_rate": gold}
+        RunEvent.objects.create(run=run, seq=step, type="eval", step=step, time=timezone.now(), values=values)
+    assert "fell from 70% to 40% while that of the first rose to 75%" in world.sign_in(leo).get(url).text
 
 
 def test_a_check_and_its_run_have_the_same_reward_model(

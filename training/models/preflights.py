@@ -30,6 +30,9 @@ class Preflight(Lifecycle):
     reward = models.ForeignKey(
         Checkpoint, null=True, on_delete=models.PROTECT, related_name="judged_preflights"
     )
+    gold = models.ForeignKey(
+        Checkpoint, null=True, on_delete=models.PROTECT, related_name="watched_preflights"
+    )
     spec = models.JSONField()
     folder = models.CharField(max_length=200)
     prepared = models.JSONField(default=dict, editable=False)

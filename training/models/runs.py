@@ -13,7 +13,8 @@ from training.models.registry import BaseModel, Checkpoint
 class TrainingRun(Lifecycle):
     """One training job: a frozen spec, the data version and the checkpoint it starts from.
 
-    `reward` is the reward model whose scores it learns from, of methods that sample answers.
+    `reward` is the reward model whose scores it learns from, of methods that sample answers; `gold` is a second
+    one that only watches.
     `waiting` says why it is not started although it is its turn. `prepared` has the SHA-256 of each file that was
     written for its process, by the file's path in the run's folder.
     """
@@ -30,6 +31,7 @@ class TrainingRun(Lifecycle):
     base = models.ForeignKey(BaseModel, on_delete=models.PROTECT, related_name="training_runs")
     start = models.ForeignKey(Checkpoint, on_delete=models.PROTECT, related_name="training_runs")
     reward = models.ForeignKey(Checkpoint, null=True, on_delete=models.PROTECT, related_name="judged_runs")
+    gold = models.ForeignKey(Checkpoint, null=True, on_delete=models.PROTECT, related_name="watched_runs")
     again_of = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="repeats")
     spec = models.JSONField()
     folder = models.CharField(max_length=200)

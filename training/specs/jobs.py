@@ -39,6 +39,9 @@ class TrainJob(Strict):
         default=None,
         description="Directory of the reward model, for methods that learn from rewards; or null.",
     )
+    gold: str | None = Field(
+        default=None, description="Directory of a second reward model, which only watches; or null."
+    )
     template_hash: str = Field(
         default="", description="SHA-256 of the chat template that was checked before launch, or empty."
     )

@@ -60,6 +60,13 @@ class RolloutSpec(TrainSpec):
         le=10_000,
         description="Stop when the mean KL of an answer from the reference, in nats, stays above this.",
     )
+    held_prompts: int = Field(
+        default=64,
+        ge=0,
+        le=10_000,
+        description="Held-out prompts that policy and reference answer now and then, for the win rate; 0 for none.",
+    )
+    held_steps: int = Field(default=10, ge=1, le=100_000, description="Updates between two looks at them.")
     cache: Literal["dynamic", "static"] = Field(
         default="dynamic",
         description="Keys and values while sampling: grown as needed, or set aside at once.",

@@ -33,7 +33,7 @@ def new_run(request: HttpRequest, access: Access) -> HttpResponse:
                 key: form.cleaned_data[key] for key in ("method", "dataset_version", "start", "name")
             }
             asked |= {"project": access.project, "values": form.spec_values(), "person": access.person}
-            asked["reward"] = form.cleaned_data.get("reward")
+            asked |= {name: form.cleaned_data.get(name) for name in ("reward", "gold")}
             if "check" in request.POST:
                 check = start_check(**asked)
                 return redirect("training:check", access.project.slug, check.pk)

@@ -27,7 +27,7 @@ from training.models import TrainingRun
 from training.outcomes import outcomes
 from training.specs import METHODS, ROLLOUTS
 from training.telemetry import points_of
-from training.telling import checks, differing, facts, falling, rollouts, samples, settings
+from training.telling import checks, differing, facts, falling, gamed, rollouts, samples, settings
 from training.tracking import told
 from training.views.logs import last_part
 
@@ -92,8 +92,7 @@ def run(request: HttpRequest, access: Access, run_id: int) -> HttpResponse:
     if request.htmx and request.GET.get("seen") == state:  # type: ignore[attr-defined]
         return HttpResponse(status=NOTHING_NEW)
     checked, warnings = checks(found)
-    if sentence := falling(points):
-        warnings.append(sentence)
+    warnings += [sentence for sentence in (falling(points), gamed(points)) if sentence]
     context = {
         "run": run_line(found),
         "found": found,
@@ -141,11 +140,14 @@ def _whole() -> QuerySet[TrainingRun]:
         "base",
         "start",
         "reward",
+        "gold",
         "project",
         "created_by",
         "checkpoint",
         "again_of__dataset_version",
         "again_of__start",
+        "again_of__reward",
+        "again_of__gold",
     )
 
 

@@ -45,6 +45,7 @@ class Command(VerbCommand):
         parser.add_argument(
             "--reward", default="", help="name or number of the reward model, for ppo, rloo, best_of_n"
         )
+        parser.add_argument("--gold", default="", help="a second reward model, which only watches")
         parser.add_argument("--name", default="")
         parser.add_argument("--wait", action="store_true", help="do the work here unless a worker takes it")
         for name, options in settings().items():
@@ -58,9 +59,8 @@ class Command(VerbCommand):
             method=options["method"],
             dataset_version=version,
             start=_start(version.project, options["base"]),
-            reward=find_checkpoint(project=version.project, name=options["reward"])
-            if options["reward"]
-            else None,
+            reward=_judge(version.project, options["reward"]),
+            gold=_judge(version.project, options["gold"]),
             values=values,
             person=None,
             name=options["name"],
@@ -78,6 +78,10 @@ def _start(project: Any, name: str) -> Checkpoint:
     if Path(name).is_dir() and not BaseModel.objects.filter(name=name).exists():
         return register_base(name=Path(name).name, location=str(Path(name).resolve()))
     return find_checkpoint(project=project, name=name)
+
+
+def _judge(project: Any, name: str) -> Checkpoint | None:
+    return find_checkpoint(project=project, name=name) if name else None
 
 
 def _facts(run: TrainingRun) -> dict[str, Any]:

@@ -16,12 +16,12 @@ import torch
 from peft import PeftModel
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
-from transformers import get_scheduler
+from transformers import get_scheduler, set_seed
 
 from training.recipes import adapting, contract, preflight, retention, tuning
 from training.recipes import keeping as final_weights
 from training.recipes.reporting import fingerprints, held_bytes
-from training.recipes.rl import keeping, rollouts
+from training.recipes.rl import gold, keeping, rollouts
 from training.recipes.rl.objectives import KlCoefficient, RunningMoments
 from training.recipes.rl.probabilities import check_head
 from training.recipes.rl.roles import Roles, build
@@ -52,6 +52,7 @@ class Session:
     moments: RunningMoments = field(default_factory=RunningMoments)
     watch: Watch = field(default_factory=Watch)
     board: Any = None  # TensorBoard's writer
+    held: dict[str, float] = field(default_factory=dict)  # what the held-out prompts showed last
     step: int = 0
     total: int = 0
 
@@ -97,7 +98,8 @@ def begin(plan: tuning.Plan) -> Session:
         raise SpecRefused(f"{spec.method} needs a reward model; give the directory of one as reward")
     if torch.cuda.is_available() and plan.bare.device.type != "cuda":
         plan.bare.to("cuda")
-    roles = build(plan.bare, plan.origin, spec, job.reward, plan.run)
+    roles = build(plan.bare, plan.origin, spec, plan.run, reward=job.reward, gold=job.gold)
+    set_seed(spec.seed)  # a second reward model, which only watches, must not change what is sampled
     plan.model = roles.policy.net
     recompute(plan, roles)
     pad = plan.tokenizer.pad_token_id or 0
@@ -160,7 +162,7 @@ def restore(session: Session) -> None:
     session.schedule.load_state_dict(parts["schedule"])
     session.coefficient.value = parts["kl_coefficient"]
     session.moments, session.watch = RunningMoments(**parts["moments"]), Watch(**parts["watch"])
-    session.step = parts["step"]
+    session.held, session.step = parts["held"], parts["step"]
 
 
 def go_on(session: Session, learn: Learn) -> None:
@@ -185,8 +187,13 @@ def go_on(session: Session, learn: Learn) -> None:
         final_weights.show_samples(plan, plan.model, 0)
         retention.look_before(plan, plan.model)
     plan.meter.forget_peak()
+    held = gold.begin(session)
     while session.step < session.total:
         update(session, learn)
+        last = session.step == session.total
+        if held is not None and (last or session.step % session.spec.held_steps == 0):
+            session.held = gold.check(session, held)
+            run.event("eval", session.step, **session.held)
         if run.stopping or session.step % session.spec.save_steps == 0:
             checkpoint(session)
         if run.stopping and session.step < session.total:
@@ -357,6 +364,7 @@ def checkpoint(session: Session) -> None:
             "kl_coefficient": parts.coefficient.value,
             "moments": parts.moments.state(),
             "watch": parts.watch.state(),
+            "held": parts.held,
             "step": parts.step,
         },
     )
@@ -376,7 +384,8 @@ def end(session: Session) -> None:
     if isinstance(plan.model, PeftModel):
         plan.model.set_adapter("policy")
     session.optimizer.zero_grad(set_to_none=True)
-    tuning.finish(plan, plan.model, session.step, losses(plan), sizes)
+    told = {"win_rates": session.held} if session.held else {}
+    tuning.finish(plan, plan.model, session.step, losses(plan), sizes, lambda _: told)
 
 
 def losses(plan: tuning.Plan) -> list[float]:

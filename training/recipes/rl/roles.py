@@ -90,8 +90,9 @@ class Roles:
     policy: Role
     reference: Role
     reward: Role
-    value: Role | None
-    shared_states: bool  # values are read from the policy's own hidden states
+    value: Role | None = None
+    gold: Role | None = None  # a second reward model, which only watches
+    shared_states: bool = False  # values are read from the policy's own hidden states
 
     @property
     def trainable(self) -> dict[str, list[nn.Parameter]]:
@@ -105,21 +106,29 @@ class Roles:
 
 
 def build(
-    model: PreTrainedModel, origin: adapting.Origin, spec: RolloutSpec, reward: str, run: contract.Run
+    model: PreTrainedModel,
+    origin: adapting.Origin,
+    spec: RolloutSpec,
+    run: contract.Run,
+    *,
+    reward: str,
+    gold: str | None,
 ) -> Roles:
-    """Put the roles on the base `model`. Raises `RecipeFailed` or `SpecRefused` with what does not belong together."""
-    config = _reward_config(reward, origin)
-    if spec.adaptation == "full":
-        roles = _separate(model, origin, spec, reward, config)
-    else:
-        roles = _shared(model, origin, spec, reward, config, run)
+    """Put the roles on the base `model`; `reward` and `gold` are directories of reward models.
+
+    Raises `RecipeFailed` or `SpecRefused` with what does not belong together.
+    """
+    policy, reference = (_separate if spec.adaptation == "full" else _shared)(model, origin, spec, run)
+    roles = Roles(policy, reference, _judge(policy, origin, spec, reward, "reward"))
+    if gold is not None:
+        roles.gold = _judge(policy, origin, spec, gold, "gold")
     if isinstance(spec, PpoSpec):
         roles.value = _value_role(roles, origin, spec, reward)
-    for role in (roles.policy, roles.reference, roles.reward, roles.value):
+    for role in (policy, reference, roles.reward, roles.gold, roles.value):
         if role is not None:
             without_dropout(role.net)
     if spec.adaptation != "full":
-        let_learn(roles.policy.net)
+        let_learn(policy.net)
     return roles
 
 
@@ -131,32 +140,48 @@ def let_learn(net: nn.Module) -> None:
 
 
 def _shared(
-    model: PreTrainedModel,
-    origin: adapting.Origin,
-    spec: RolloutSpec,
-    reward: str,
-    reward_config: dict[str, Any] | None,
-    run: contract.Run,
-) -> Roles:
-    """One base with adapters."""
+    model: PreTrainedModel, origin: adapting.Origin, spec: RolloutSpec, run: contract.Run
+) -> tuple[Role, Role]:
+    """Policy and reference on one base."""
     if origin.adapter is not None:
         net = adapting.going_on(model, origin, spec, run, "policy")
         net.load_adapter(origin.adapter, adapter_name="reference", is_trainable=False)
-        reference = Role(net, "reference")
-    else:
-        config = adapting.adapter_config(spec, origin.root)
-        assert config is not None
-        net = get_peft_model(model, config, adapter_name="policy")
-        reference = Role(net)
-    if reward_config is None:
-        judge = _separate_reward(model, origin, spec, reward, None)
-    else:
-        head = _add_reward(net, reward, reward_config, "reward")
-        judge = Role(net, "reward", head)
-    return Roles(Role(net, "policy", learns=True), reference, judge, None, shared_states=False)
+        return Role(net, "policy", learns=True), Role(net, "reference")
+    config = adapting.adapter_config(spec, origin.root)
+    assert config is not None
+    net = get_peft_model(model, config, adapter_name="policy")
+    return Role(net, "policy", learns=True), Role(net)
 
 
-def _add_reward(net: PeftModel, folder: str, config: dict[str, Any], name: str) -> Tensor:
+def _separate(
+    model: PreTrainedModel, origin: adapting.Origin, spec: RolloutSpec, run: contract.Run
+) -> tuple[Role, Role]:
+    """Policy and reference as models of their own."""
+    frozen = adapting.load_model(origin.root, spec, origin.revision).to(model.device)
+    frozen.requires_grad_(False)
+    return Role(model, learns=True), Role(frozen)
+
+
+def _judge(policy: Role, origin: adapting.Origin, spec: RolloutSpec, folder: str, name: str) -> Role:
+    """A reward model: an adapter beside the policy's where it can be one, else a model of its own."""
+    config = _reward_config(folder, origin)
+    if config is not None and isinstance(policy.net, PeftModel):
+        return Role(policy.net, name, _add_reward(policy.net, folder, name))
+    net = _load_reward(folder, origin, config).to(policy.net.device)
+    net.requires_grad_(False)
+    base = net.get_base_model() if isinstance(net, PeftModel) else net
+    wanted = policy.causal.config.vocab_size
+    if base.config.vocab_size != wanted:
+        raise contract.RecipeFailed(
+            f"the reward model {folder} has a vocabulary of {base.config.vocab_size} tokens and the policy one of "
+            f"{wanted}; choose a reward model with the same tokenizer"
+        )
+    adapter = "default" if isinstance(net, PeftModel) else None
+    head = base.get_submodule("score" if adapter is None else f"score.modules_to_save.{adapter}")
+    return Role(net, adapter, head.weight.detach())
+
+
+def _add_reward(net: PeftModel, folder: str, name: str) -> Tensor:
     """Load a reward model's adapter beside the others; returns its head [1, hidden]."""
     weights = load_peft_weights(folder, device="cpu")
     (key,) = [key for key in weights if key.endswith(HEAD)] or [""]
@@ -175,41 +200,6 @@ def _add_reward(net: PeftModel, folder: str, config: dict[str, Any], name: str) 
             "choose a reward model that was trained on this base"
         )
     return head.to(net.device)
-
-
-def _separate(
-    model: PreTrainedModel,
-    origin: adapting.Origin,
-    spec: RolloutSpec,
-    reward: str,
-    reward_config: dict[str, Any] | None,
-) -> Roles:
-    """A model for each role."""
-    frozen = adapting.load_model(origin.root, spec, origin.revision).to(model.device)
-    frozen.requires_grad_(False)
-    judge = _separate_reward(model, origin, spec, reward, reward_config)
-    return Roles(Role(model, learns=True), Role(frozen), judge, None, shared_states=False)
-
-
-def _separate_reward(
-    model: PreTrainedModel,
-    origin: adapting.Origin,
-    spec: RolloutSpec,
-    reward: str,
-    config: dict[str, Any] | None,
-) -> Role:
-    """The reward model as a model of its own: full weights, or its adapter on a base of its own."""
-    net = _load_reward(reward, origin, config).to(model.device)
-    net.requires_grad_(False)
-    base = net.get_base_model() if isinstance(net, PeftModel) else net
-    if base.config.vocab_size != model.config.vocab_size:
-        raise contract.RecipeFailed(
-            f"the reward model {reward} has a vocabulary of {base.config.vocab_size} tokens and the policy one of "
-            f"{model.config.vocab_size}; choose a reward model with the same tokenizer"
-        )
-    adapter = "default" if isinstance(net, PeftModel) else None
-    head = base.get_submodule("score" if adapter is None else f"score.modules_to_save.{adapter}")
-    return Role(net, adapter, head.weight.detach())
 
 
 def _load_reward(
@@ -242,8 +232,7 @@ def _value_role(roles: Roles, origin: adapting.Origin, spec: PpoSpec, reward: st
         return Role(own, None, _new_head(roles, device, begins=begins), learns=True)
     assert isinstance(net, PeftModel)
     if begins and roles.reward.net is net:
-        config = json.loads((Path(reward) / adapting.ADAPTER).read_text())
-        _add_reward(net, reward, config, "value")
+        _add_reward(net, reward, "value")
     else:
         begins = False
         fresh = adapting.adapter_config(spec, origin.root)

@@ -69,14 +69,15 @@ class Sampler(Protocol):
 class LocalSampler:
     """transformers' `generate` with the policy's adapter switched on."""
 
-    def __init__(self, role: Role, spec: RolloutSpec, ends: set[int], pad: int) -> None:
+    def __init__(
+        self, role: Role, spec: RolloutSpec, ends: set[int], pad: int, *, greedy: bool = False
+    ) -> None:
         self.role, self.ends, self.pad, self.group = role, ends, pad, spec.sampled_at_once
         # top_k 0 and top_p 1: answers come from the distribution whose probabilities are learned from
+        how = {} if greedy else {"temperature": spec.temperature, "top_k": 0, "top_p": 1.0}
         self.config = GenerationConfig(
-            do_sample=True,
-            temperature=spec.temperature,
-            top_k=0,
-            top_p=1.0,
+            do_sample=not greedy,
+            **how,
             max_new_tokens=spec.response_length,
             eos_token_id=sorted(ends),
             pad_token_id=pad,
