@@ -6,6 +6,7 @@ from typing import Any
 from labeling.charts import SCHEMA
 from training.curves import Figure, Line, line_chart
 from training.series import Points
+from training.specs import ROLLOUTS
 
 
 def _both(*names: str) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
@@ -22,6 +23,7 @@ LOSSES = {
     "rloo": "REINFORCE loss",
     "best_of_n": "nats a token",
 }
+OF_REWARDS = ("reward", "win_rate", "kl")  # what is looked at first where answers are rewarded
 RUNNING = ("learning_rate", "grad_norm", "speed", "memory")  # figures of how it runs, not of what it learns
 FIGURES = (
     Figure("loss", "Loss", "loss", _both("loss")),
@@ -77,7 +79,8 @@ FIGURES = (
 def run_charts(points: Points, *, method: str, total_steps: int | None) -> dict[str, list[dict[str, Any]]]:
     """The charts of one run, those of which there is a series with two points: what it learns, and how it runs."""
     charts: dict[str, list[dict[str, Any]]] = {"learning": [], "running": []}
-    for figure in FIGURES:
+    figures = sorted(FIGURES, key=lambda figure: method in ROLLOUTS and figure.key not in OF_REWARDS)
+    for figure in figures:
         found = [(label, type, points.get(type, *names)) for label, type, names in figure.lines]
         lines = [
             Line(label, series, figure.smooth and type == "log")

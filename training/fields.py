@@ -37,7 +37,7 @@ COUNTS_ONLY_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
 def label(name: str) -> str:
     """`lora_alpha` as "LoRA alpha"."""
     first, *rest = name.split("_")
-    return " ".join([LETTERS.get(first, first.capitalize()), *rest])
+    return " ".join([LETTERS.get(first, first.capitalize()), *(LETTERS.get(word, word) for word in rest)])
 
 
 def method_name(method: str) -> str:

@@ -89,7 +89,7 @@ def length_chart(lengths: dict[str, Any]) -> dict[str, Any]:
         }
     ]
     if lengths["longest"] > 0.5 * lengths["limit"]:
-        limit = [{"limit": lengths["limit"], "words": f"max_length {lengths['limit']}"}]
+        limit = [{"limit": lengths["limit"], "words": f"limit {lengths['limit']}"}]
         layers += [
             {
                 "data": {"values": limit},

@@ -120,13 +120,14 @@ def test_emma_starts_ppo_in_the_browser_and_again_with_changes(
     sent = {"method": "ppo", "adaptation": "lora", "dataset_version": version.pk, "start": root.pk}
     refused = client.post(url, sent)
     assert refused.status_code == 422
-    assert client.post(url, {**sent, "reward": judge.pk}).status_code == 302
+    assert client.post(url, {**sent, "reward": judge.pk, "gold": judge.pk}).status_code == 302
     run = TrainingRun.objects.get()
-    assert (run.method, run.reward) == ("ppo", judge)
+    assert (run.method, run.reward, run.gold) == ("ppo", judge, judge)
     again = client.get(f"{url}?again={run.pk}")
     assert f'<option value="{judge.pk}" selected' in again.text
     page = client.get(reverse("training:run", args=[project.slug, run.pk]))
     assert "<dt>Reward model</dt><dd>judge</dd>" in page.text
+    assert "<dt>Second reward model</dt><dd>judge</dd>" in page.text
 
 
 def test_a_program_names_the_reward_model(

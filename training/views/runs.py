@@ -215,9 +215,9 @@ def lineage(run: TrainingRun) -> list[tuple[str, str]]:
 def spec_rows(run: TrainingRun) -> list[tuple[str, str]]:
     """What a run was told, setting by setting."""
     by = run.created_by.username if run.created_by else "the shell"
-    judge = [("Reward model", run.reward.name)] if run.reward is not None else []
+    judges = (("Reward model", run.reward), ("Second reward model", run.gold))
     return [
         ("Started by", by),
-        *judge,
+        *((title, judge.name) for title, judge in judges if judge is not None),
         *((label(name), words(value)) for name, value in settings(run).items()),
     ]

@@ -334,11 +334,10 @@ def show(session: Session, answers: Answers) -> None:
     places = list(dict.fromkeys([*order[: (count + 1) // 2], *order[len(order) - count // 2 :]]))
     width = answers.real.shape[1]
     tokenizer = session.plan.tokenizer
+    asked = {tuple(row["query"]["ids"]): row["prompt"][-1]["content"] for row in session.plan.train.rows}
     samples = [
         {
-            "prompt": tokenizer.decode(
-                answers.ids[place, :-width][answers.mask[place, :-width]], skip_special_tokens=True
-            ).strip(),
+            "prompt": asked[tuple(answers.ids[place, :-width][answers.mask[place, :-width]].tolist())],
             "completion": tokenizer.decode(
                 answers.ids[place, -width:][answers.real[place]], skip_special_tokens=True
             ).strip(),
