@@ -105,11 +105,24 @@ def test_the_form_asks_for_a_reward_model_where_one_is_learned_from(
     project: Project, emma: User, root: Checkpoint
 ) -> None:
     judged_version(project)
+    assert "gold" not in RunForm({"method": "dpo"}, project=project).fields
     assert "reward" not in RunForm({"method": "dpo"}, project=project).fields
     url = reverse("training:new_run", args=[project.slug])
     client = world.sign_in(emma)
     assert "no reward model yet" in client.get(url + "?method=ppo").text
     assert "no reward model yet" not in client.get(url + "?method=dpo").text
+
+
+def test_a_policy_does_not_begin_at_the_newest_reward_model(
+    project: Project, emma: User, root: Checkpoint, judge: Checkpoint
+) -> None:
+    judged_version(project)
+    url, client = reverse("training:new_run", args=[project.slug]), world.sign_in(emma)
+    chosen = {
+        method: client.get(f"{url}?method={method}").context["form"]["start"].value()
+        for method in ("sft", "ppo", "reward")
+    }
+    assert chosen == {"sft": root.pk, "ppo": root.pk, "reward": judge.pk}
 
 
 def test_emma_starts_ppo_in_the_browser_and_again_with_changes(

@@ -15,7 +15,7 @@ from training.checking import start_check
 from training.fields import kinds_for
 from training.forms import RunForm
 from training.launching import launch
-from training.models import TrainingRun
+from training.models import Checkpoint, TrainingRun
 from training.needs import needs
 from training.registry import visible_checkpoints
 from training.specs import METHODS, SpecRefused, parse_spec
@@ -76,14 +76,15 @@ def _values(request: HttpRequest, access: Access, origin: TrainingRun | None) ->
         return rearranged(typed) if "show" in typed else typed
     if origin is not None:
         return begun_again(origin)
-    known = visible_checkpoints(access.project).order_by("-id")
-    start = known.filter(pk=_key(request, "start")).first() or known.first()
     version = DatasetVersion.objects.filter(
         project=access.project, pk=_key(request, "dataset_version")
     ).first()
     fitting = [name for name in METHODS if version is None or version.kind in kinds_for(name)]
     asked = request.GET.get("method", "")
     method = asked if asked in METHODS else [*fitting, *METHODS][0]
+    known = visible_checkpoints(access.project).order_by("-id")
+    likely = known if method == "reward" else known.exclude(line=Checkpoint.Line.REWARD)
+    start = known.filter(pk=_key(request, "start")).first() or likely.first() or known.first()
     return begun(method=method, start=start, **({"dataset_version": version.pk} if version else {}))
 
 
