@@ -4,11 +4,12 @@ from celery import shared_task
 
 from evaluation import execution
 from evaluation.models import EvalRun
+from labeling.lifecycle import for_row
 
 
 @shared_task
 def drive_evaluation(run_id: int) -> None:
-    execution.drive(EvalRun.objects.select_related("project", "suite").get(pk=run_id))
+    for_row(EvalRun.objects.select_related("project", "suite"), run_id, execution.drive)
 
 
 @shared_task

@@ -5,25 +5,25 @@ from celery import shared_task
 from labeling import quality, upkeep
 from labeling.curation import freezes
 from labeling.importing import batches
+from labeling.lifecycle import for_row
 from labeling.models import Freeze, ImportBatch, Project
 from labeling.queue import release_expired
 
 
 @shared_task
 def run_import(batch_id: int) -> None:
-    batches.run_import(ImportBatch.objects.select_related("project").get(pk=batch_id))
+    for_row(ImportBatch.objects.select_related("project"), batch_id, batches.run_import)
 
 
 @shared_task
 def run_freeze(freeze_id: int) -> None:
-    freezes.run_freeze(
-        Freeze.objects.select_related("project", "created_by", "parent__project").get(pk=freeze_id)
-    )
+    rows = Freeze.objects.select_related("project", "created_by", "parent__project")
+    for_row(rows, freeze_id, freezes.run_freeze)
 
 
 @shared_task
 def measure_quality(project_id: int) -> None:
-    quality.refresh(Project.objects.get(pk=project_id))
+    for_row(Project.objects.all(), project_id, quality.refresh)
 
 
 @shared_task

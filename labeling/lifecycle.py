@@ -8,7 +8,7 @@ import logging
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from celery import current_app
 from django.conf import settings
@@ -20,6 +20,8 @@ from django.utils import timezone
 from labeling.errors import Refused
 
 log = logging.getLogger(__name__)
+
+Row = TypeVar("Row", bound=models.Model)
 
 REQUEUE_AFTER, LONGEST_WAIT = timedelta(seconds=30), timedelta(minutes=5)
 
@@ -246,3 +248,12 @@ class Lifecycle(models.Model):
 
     def _set(self, condition: Q, **values: Any) -> bool:
         return type(self)._base_manager.filter(condition, pk=self.pk).update(**values) == 1
+
+
+def for_row(rows: models.QuerySet[Row], key: int, do: Callable[[Row], object]) -> None:
+    """Do what a message asks for with its row; nothing where that is gone, because a message is only a hint."""
+    row = rows.filter(pk=key).first()
+    if row is None:
+        log.info("a message is about %s %s, which is not there", rows.model.__name__, key)
+    else:
+        do(row)

@@ -2,6 +2,7 @@
 
 from celery import shared_task
 
+from labeling.lifecycle import for_row
 from training import checking, launching, measuring, merging, retraining, selecting
 from training.models import Measurement, Merge, Preflight, Retraining, Selection, TrainingRun
 
@@ -11,31 +12,31 @@ def drive_run(run_id: int) -> None:
     rows = TrainingRun.objects.select_related(
         "project", "base", "start", "dataset_version", "dataset_version__project"
     )
-    launching.drive(rows.get(pk=run_id))
+    for_row(rows, run_id, launching.drive)
 
 
 @shared_task
 def check_run(check_id: int) -> None:
     rows = Preflight.objects.select_related("project", "base", "start", "dataset_version__project", "run")
-    checking.run_check(rows.get(pk=check_id))
+    for_row(rows, check_id, checking.run_check)
 
 
 @shared_task
 def choose_rows(selection_id: int) -> None:
     rows = Selection.objects.select_related("project", "checkpoint__base", "dataset_version__project")
-    selecting.run_selection(rows.get(pk=selection_id))
+    for_row(rows, selection_id, selecting.run_selection)
 
 
 @shared_task
 def merge_adapter(merge_id: int) -> None:
     rows = Merge.objects.select_related("project", "adapter__base", "adapter__parent", "adapter__run")
-    merging.run_merge(rows.get(pk=merge_id))
+    for_row(rows, merge_id, merging.run_merge)
 
 
 @shared_task
 def measure_checkpoint(measurement_id: int) -> None:
     rows = Measurement.objects.select_related("project", "checkpoint__base", "checkpoint__parent")
-    measuring.run_measurement(rows.get(pk=measurement_id))
+    for_row(rows, measurement_id, measuring.run_measurement)
 
 
 @shared_task
@@ -43,7 +44,7 @@ def retrain(retraining_id: int) -> None:
     rows = Retraining.objects.select_related(
         "project", "version", "origin__start__base", "origin__dataset_version__project", "created_by"
     )
-    retraining.run_retraining(rows.get(pk=retraining_id))
+    for_row(rows, retraining_id, retraining.run_retraining)
 
 
 @shared_task

@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
+from evaluation import jobs as evaluation_jobs
+from labeling import jobs as labeling_jobs
 from labeling.curation import rowfile
 from labeling.lifecycle import Status
 from labeling.models import Project, User
 from labeling.protection import protect
 from tests import world
 from tests.training.runs import RESULT, launched, pretend
+from training import jobs as training_jobs
 from training import launching
 from training.launching import drive
 from training.models import Checkpoint, TrainingRun
@@ -175,3 +178,17 @@ def test_a_full_disk_fails_the_run_with_a_sentence(run: TrainingRun, monkeypatch
     found = driven(run, monkeypatch, full)
     assert found.status == "failed"
     assert "free some space and start it again" in found.error
+
+
+@pytest.mark.django_db
+def test_a_message_about_a_row_that_is_gone_asks_for_nothing() -> None:
+    for task in (
+        training_jobs.drive_run,
+        training_jobs.check_run,
+        training_jobs.merge_adapter,
+        labeling_jobs.run_import,
+        labeling_jobs.run_freeze,
+        labeling_jobs.measure_quality,
+        evaluation_jobs.drive_evaluation,
+    ):
+        task(987_654)
