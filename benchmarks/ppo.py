@@ -9,9 +9,9 @@ reward model, token ids of prompts and settings, use 2 threads, and take turns. 
   weights that is about the largest that TRL can train in 24 GiB; with both on 2 of 3 updates
 - reward_gap, kl_gap: full training of the same models over 5 seeds, in five stretches of the run: the largest
   distance of the two means, in standard deviations between runs of the same side (curves)
-- gold_win_rate, gold_low, gold_high, gold_kl, gold_n: SFT, reward model, PPO on the demo's pairs; how often the policy's
-  answer to a held-out prompt is better than that of the SFT model by a gold reward model, on whose judgments (and not
-  people's) the proxy was trained, as Gao et al. (2210.10760) do it
+- gold_win_rate, gold_low, gold_high, gold_kl, gold_n: SFT, reward model, PPO on the demo's pairs; how often the
+  policy's answer to a held-out prompt is better than that of the SFT model, by a gold reward model from whose judgments
+  the proxy was trained, as Gao et al. (2210.10760) do it; and the largest mean KL of an answer on the way
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,13 @@ from benchmarks.ppo_gold import gold  # noqa: E402
 from benchmarks.training import THREADS, at, conversations, make_base, pairs, ratio, write  # noqa: E402
 
 PEER = ROOT / "benchmarks" / "peers" / "trl_ppo.py"
-PEER_PACKAGES = ("trl==1.12.0", "transformers==5.23.0", "peft==0.21.2", "accelerate==1.15.0", "datasets==5.2.0")
+PEER_PACKAGES = (
+    "trl==1.12.0",
+    "transformers==5.23.0",
+    "peft==0.21.2",
+    "accelerate==1.15.0",
+    "datasets==5.2.0",
+)
 LORA = {"r": 16, "lora_alpha": 32, "target_modules": "all-linear"}
 PARTS = ("speed", "memory", "curves", "gold")
 Row = dict[str, Any]
@@ -158,30 +165,33 @@ def ours(folder: Path, world: Row, train: Row, *, lora: bool) -> Row:
 
 
 def gaps(times: list[float]) -> list[float]:
-    return [after - before for before, after in zip(times, times[1:], strict=False)]
+    return [after - before for before, after in pairwise(times)]
 
 
-def build(folder: str, shape: Row, tokenizer_of: str) -> None:
-    """Write base/, adapter/ (a reward model's) and whole/ (the same, merged), with random weights."""
+def build(folder: str, shape: Row | None, nano: str) -> None:
+    """Write base/ (random weights of a shape, or the nano model), adapter/ (a reward model's) and whole/ (merged)."""
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForSequenceClassification, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(1)
-    place, tokenizer = Path(folder), AutoTokenizer.from_pretrained(tokenizer_of)
-    config = LlamaConfig(
-        **shape,
-        vocab_size=len(tokenizer),
-        num_attention_heads=shape["hidden_size"] // 64,
-        num_key_value_heads=max(1, shape["hidden_size"] // 256),
-        max_position_embeddings=1024,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-        tie_word_embeddings=True,
-        initializer_range=0.02,
-    )
-    LlamaForCausalLM(config).save_pretrained(place / "base")
+    place, tokenizer = Path(folder), AutoTokenizer.from_pretrained(nano)
+    if shape is None:
+        shutil.copytree(nano, place / "base")
+    else:
+        config = LlamaConfig(
+            **shape,
+            vocab_size=len(tokenizer),
+            num_attention_heads=shape["hidden_size"] // 64,
+            num_key_value_heads=max(1, shape["hidden_size"] // 256),
+            max_position_embeddings=1024,
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            bos_token_id=tokenizer.bos_token_id,
+            tie_word_embeddings=True,
+            initializer_range=0.02,
+        )
+        LlamaForCausalLM(config).save_pretrained(place / "base")
     scoring = AutoModelForSequenceClassification.from_pretrained(
         place / "base", num_labels=1, dtype=torch.float32
     )
@@ -192,7 +202,7 @@ def build(folder: str, shape: Row, tokenizer_of: str) -> None:
         tokenizer.save_pretrained(place / name)
 
 
-def world_of(work: Path, shape: Row, name: str, nano: Path, rows: list[Row]) -> Row:
+def world_of(work: Path, shape: Row | None, name: str, nano: Path, rows: list[Row]) -> Row:
     """Base, reward model and prompts for both sides."""
     from transformers import AutoTokenizer
 
@@ -229,7 +239,7 @@ def turns(number: int, *sides: Any) -> None:
 
 def speed(work: Path, nano: Path, rows: list[Row], *, quick: bool) -> Row:
     """Answers a second with the same LoRA policy, first updates apart."""
-    world = world_of(work, SMALL, "speed", nano, rows)
+    world = world_of(work, None, "speed", nano, rows)
     train = {
         "seed": 1,
         "updates": 2 if quick else 5,
@@ -251,7 +261,11 @@ def speed(work: Path, nano: Path, rows: list[Row], *, quick: bool) -> Row:
             ),
         )
         said = [round(statistics.median(side[-1]["seconds"][1:]), 2) for side in (mine, peer, peer_lora)]
-        print(f"speed {number}: seconds an update, ours, TRL, TRL with LoRA on values: {said}", flush=True)
+        length = round(mine[-1]["updates"][-1]["length"])
+        print(
+            f"speed {number}: seconds an update, ours, TRL, TRL with LoRA on values: {said}; answers of {length} tokens",
+            flush=True,
+        )
     typical = [[statistics.median(run["seconds"][1:]) for run in side] for side in (mine, peer, peer_lora)]
     return {
         "throughput_vs_trl112": ratio(typical[1], typical[0]),
@@ -291,7 +305,13 @@ def curves(work: Path, nano: Path, rows: list[Row], *, quick: bool) -> Row:
     reward = work / "curves-reward"
     (reward / "data").mkdir(parents=True)
     write(reward / "data" / "train.jsonl", pairs(rows))
-    settings = {"adaptation": "full", "epochs": 2.0, "learning_rate": 2e-4, "max_length": 512, "batch_size": 8}
+    settings = {
+        "adaptation": "full",
+        "epochs": 2.0,
+        "learning_rate": 2e-4,
+        "max_length": 512,
+        "batch_size": 8,
+    }
     spec = {"method": "reward", "seed": 1, "base": str(nano), "data": {"train": "data/train.jsonl"}}
     (reward / "spec.json").write_text(json.dumps(spec | {"train": settings | {"sample_prompts": 0}}))
     measured([sys.executable, "-m", "training.recipes.reward", str(reward)], reward / "log")
@@ -315,7 +335,9 @@ def curves(work: Path, nano: Path, rows: list[Row], *, quick: bool) -> Row:
             lambda s=seed, t=one: peer.append(theirs(work / f"curves-trl-{s}", world, t, lora=False)),
         )
         said = [
-            tuple(round(side[-1]["updates"][place][name], 3) for place in (0, -1) for name in ("reward", "kl"))
+            tuple(
+                round(side[-1]["updates"][place][name], 3) for place in (0, -1) for name in ("reward", "kl")
+            )
             for side in (mine, peer)
         ]
         print(f"curves, seed {seed}: first and last reward and KL, ours {said[0]}, TRL {said[1]}", flush=True)

@@ -1,4 +1,4 @@
-"""Does PPO reach what its reward model was meant to say? SFT, reward model and PPO on the demo's pairs, with a gold judge.
+"""Does PPO reach what its reward model was meant to say? SFT, reward model and PPO on the demo's pairs, and a judge.
 
 People cannot be asked about new answers here, so a gold reward model stands in for them, as in Gao et al. (2210.10760,
 section 2): it is trained on all judgments of PandaLM's annotators, says which of two answers of the SFT model it
@@ -17,7 +17,10 @@ from typing import Any
 
 from benchmarks.training import ROOT, run, write
 
-WHOLE, PART = ROOT.parent / "shared" / "data" / "pandalm", ROOT / "evaluation" / "demo" / "pandalm-part.json.gz"
+WHOLE, PART = (
+    ROOT.parent / "shared" / "data" / "pandalm",
+    ROOT / "evaluation" / "demo" / "pandalm-part.json.gz",
+)
 SAMPLES = 8  # answers of the SFT model to a prompt, judged by gold in pairs
 KL_BUDGET = 8.0  # nats of an answer
 LENGTH, ANSWER = 320, 48
@@ -75,9 +78,7 @@ def gold(work: Path, _nano: Path, _rows: list[Row], *, quick: bool) -> Row:
     events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
     for event in events:
         if event["type"] == "eval":
-            rates = {
-                name: round(value, 3) for name, value in event["values"].items() if "win_rate" in name
-            }
+            rates = {name: round(value, 3) for name, value in event["values"].items() if "win_rate" in name}
             print(f"gold, update {event['step']}: {rates}", flush=True)
     kl = [event["values"]["kl"] for event in events if event["type"] == "log"]
     last = json.loads((folder / "result.json").read_text())["win_rates"]
@@ -102,7 +103,10 @@ def human_pairs() -> list[Row]:
     for row in rows:
         votes = [row[f"annotator{number}"] for number in (1, 2, 3)]
         for better, worse in ((1, 2), (2, 1)):
-            if votes.count(better) >= 2 and row[f"response{better}"].strip() != row[f"response{worse}"].strip():
+            if (
+                votes.count(better) >= 2
+                and row[f"response{better}"].strip() != row[f"response{worse}"].strip()
+            ):
                 made.append(
                     {
                         "prompt": says("user", f"{row['instruction']}\n\n{row['input']}".strip()),
@@ -131,7 +135,9 @@ def recipe(folder: Path, spec: Row, rows: list[Row] | None, held: list[Row] | No
     for name, given in (("train", rows), ("eval", held)):
         if given is not None:
             write(folder / "data" / f"{name}.jsonl", given)
-    seconds, _ = run([sys.executable, "-m", f"training.recipes.{spec['method']}", str(folder)], folder / "log")
+    seconds, _ = run(
+        [sys.executable, "-m", f"training.recipes.{spec['method']}", str(folder)], folder / "log"
+    )
     print(f"{folder.name}: {seconds:.0f} s", flush=True)
     return folder / "final"
 
@@ -166,8 +172,13 @@ def sampled_pairs(base: Path, sft: Path, judge: Path, asked: list[Row], out: Pat
                 eos_token_id=tokenizer.eos_token_id,
             )
         texts = tokenizer.batch_decode(made[:, ids.shape[1] :], skip_special_tokens=True)
-        whole = [tokenizer.apply_chat_template([*row["prompt"], *says("assistant", t)], tokenize=False) for t in texts]
-        inputs = tokenizer(whole, return_tensors="pt", padding=True, padding_side="right", add_special_tokens=False)
+        whole = [
+            tokenizer.apply_chat_template([*row["prompt"], *says("assistant", t)], tokenize=False)
+            for t in texts
+        ]
+        inputs = tokenizer(
+            whole, return_tensors="pt", padding=True, padding_side="right", add_special_tokens=False
+        )
         with torch.no_grad():
             scores = gold_judge(**inputs).logits.squeeze(-1).tolist()
         for first in range(0, SAMPLES, 2):

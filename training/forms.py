@@ -144,9 +144,14 @@ class RunForm(forms.Form):
     name = forms.CharField(max_length=120, required=False, help_text="Left empty, one is made.")
     filled = forms.CharField(required=False, widget=forms.HiddenInput)
     again = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    step = forms.BooleanField(required=False, widget=forms.HiddenInput)  # of a pipeline, whose run it becomes
 
-    def __init__(self, values: Mapping[str, Any], *, project: Project, sent: bool = False) -> None:
-        super().__init__(values if sent else None, initial=dict(values))
+    def __init__(
+        self, values: Mapping[str, Any], *, project: Project, sent: bool = False, prefix: str = ""
+    ) -> None:
+        ahead = f"{prefix}-" if prefix else ""
+        data = {f"{ahead}{name}": value for name, value in values.items()} if sent else None
+        super().__init__(data, initial=dict(values), prefix=prefix or None)
         self.shown_method = values["method"] if values.get("method") in METHODS else next(iter(METHODS))
         known = adaptations_of(self.shown_method)
         adaptation = values["adaptation"] if values.get("adaptation") in known else "lora"

@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from labeling.lifecycle import for_row
-from training import checking, launching, measuring, merging, retraining, selecting
+from training import checking, launching, measuring, merging, pipelines, retraining, selecting
 from training.models import Measurement, Merge, Preflight, Retraining, Selection, TrainingRun
 
 
@@ -13,6 +13,7 @@ def drive_run(run_id: int) -> None:
         "project", "base", "start", "dataset_version", "dataset_version__project"
     )
     for_row(rows, run_id, launching.drive)
+    pipelines.follow(run_id)
 
 
 @shared_task
@@ -50,6 +51,7 @@ def retrain(retraining_id: int) -> None:
 @shared_task
 def sweep() -> None:
     launching.sweep()
+    pipelines.sweep()
     for kind in (Selection, Merge, Measurement, Retraining):
         kind.sweep()
     for module in (selecting, merging):

@@ -83,6 +83,23 @@ def checked_spec(
     gold: Checkpoint | None,
 ) -> TrainSpec:
     """The spec of a run that could be started now. Raises Refused with why it could not."""
+    spec, shape = checked_rows(method=method, dataset_version=dataset_version, values=values)
+    if len(name) > NAME_LENGTH:
+        raise Refused(f"The name has {len(name)} characters; up to {NAME_LENGTH} are allowed.")
+    check_start(start, spec, shape)
+    check_reward(reward, start, spec)
+    if gold is not None:
+        check_reward(gold, start, spec, name="gold")
+    return spec
+
+
+def checked_rows(
+    *, method: str, dataset_version: DatasetVersion, values: dict[str, Any]
+) -> tuple[TrainSpec, str]:
+    """What can be said of a run before it is known where it starts: its spec, and the shape that its rows come in.
+
+    Raises Refused where settings or rows do not do.
+    """
     try:
         spec = parse_spec(method, values)
     except SpecRefused as refusal:
@@ -90,14 +107,8 @@ def checked_spec(
     shape = shape_for(method, dataset_version)
     if not dataset_version.splits.get("train"):
         raise Refused(f"{dataset_version} has no training rows; freeze one with a smaller test share.")
-    if len(name) > NAME_LENGTH:
-        raise Refused(f"The name has {len(name)} characters; up to {NAME_LENGTH} are allowed.")
-    check_start(start, spec, shape)
-    check_reward(reward, start, spec)
-    if gold is not None:
-        check_reward(gold, start, spec, name="gold")
     refuse_leak(dataset_version)
-    return spec
+    return spec, shape
 
 
 def resume(run: TrainingRun) -> None:

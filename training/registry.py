@@ -81,6 +81,14 @@ def foundation(checkpoint: Checkpoint) -> tuple[str, str | None]:
     return checkpoint.base.location, checkpoint.base.revision or None
 
 
+def trunk(checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint of whole weights that this one is, or that its adapter sits on."""
+    below = checkpoint
+    while below.kind == Checkpoint.Kind.ADAPTER:
+        below = below.parent or Checkpoint.objects.get(base=below.base, kind=Checkpoint.Kind.BASE)
+    return below
+
+
 def ancestors(checkpoint: Checkpoint) -> list[Checkpoint]:
     """The checkpoints that this one grew from, the root first."""
     found: list[Checkpoint] = []

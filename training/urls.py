@@ -1,6 +1,17 @@
 from django.urls import path
 
-from training.views import checks, comparing, launches, lineage, logs, registry, retraining, runs, selections
+from training.views import (
+    checks,
+    comparing,
+    launches,
+    lineage,
+    logs,
+    pipelines,
+    registry,
+    retraining,
+    runs,
+    selections,
+)
 
 app_name = "training"
 urlpatterns = [
@@ -11,6 +22,16 @@ urlpatterns = [
     path("p/<slug:slug>/runs/needs/", launches.run_needs, name="run_needs"),
     path("p/<slug:slug>/runs/compare/", comparing.compare, name="compare_runs"),
     path("p/<slug:slug>/runs/<int:run_id>/", runs.run, name="run"),
+    path("p/<slug:slug>/pipelines/", pipelines.all_pipelines, name="pipelines"),
+    path("p/<slug:slug>/pipelines/new/", pipelines.new_pipeline, name="new_pipeline"),
+    path("p/<slug:slug>/pipelines/<int:pipeline_id>/", pipelines.pipeline, name="pipeline"),
+    path("p/<slug:slug>/pipelines/<int:pipeline_id>/cancel/", pipelines.cancel, name="pipeline_cancel"),
+    path("p/<slug:slug>/pipelines/<int:pipeline_id>/go-on/", pipelines.go_on, name="pipeline_go_on"),
+    path(
+        "p/<slug:slug>/pipelines/<int:pipeline_id>/<slug:role>/restart/",
+        pipelines.restart,
+        name="pipeline_restart",
+    ),
     path("p/<slug:slug>/runs/<int:run_id>/log/", logs.log_part, name="run_log"),
     path("p/<slug:slug>/runs/<int:run_id>/log.txt", logs.whole_log, name="run_log_file"),
     path("p/<slug:slug>/runs/<int:run_id>/cancel/", runs.cancel, name="cancel"),

@@ -1,5 +1,6 @@
 from training.models.devices import Device
 from training.models.merges import Measurement, Merge
+from training.models.pipelines import Pipeline, PipelineStep
 from training.models.preflights import Preflight
 from training.models.registry import BaseModel, Checkpoint, CheckpointNote, StageChange
 from training.models.retrainings import Retraining
@@ -13,6 +14,8 @@ __all__ = [
     "Device",
     "Measurement",
     "Merge",
+    "Pipeline",
+    "PipelineStep",
     "Preflight",
     "Retraining",
     "RunEvent",

@@ -163,7 +163,20 @@ def load_model(root: str, spec: TrainSpec, revision: str | None = None) -> PreTr
         raise contract.RecipeFailed(
             f"the model {root} cannot be loaded ({first_line(error)}); check that it is complete and where it was"
         ) from error
+    if spec.adaptation == "qlora":
+        leave_in_4_bits(model)
     return model
+
+
+def leave_in_4_bits(model: torch.nn.Module) -> None:
+    """Keep bitsandbytes from rewriting the weights of a CPU with AVX512_BF16 for inference, at their first use in it.
+
+    The rewriting (0.50.2) rounds the scales to bfloat16, so that the base is another one from then on, and fails where
+    the inputs of a layer are no multiple of the block size.
+    """
+    for module in model.modules():
+        if getattr(module, "support_avx512bf16_for_cpu", False):
+            module.support_avx512bf16_for_cpu = False
 
 
 def first_line(error: Exception) -> str:

@@ -108,7 +108,7 @@ def learn_part(session: Session, part: Answers, parts: Tensor) -> dict[str, floa
     assert part.values is not None
     assert part.returns is not None
     logp, entropy, states = probabilities.of_answers(
-        roles.policy, part.ids, part.mask, part.real, spec.temperature
+        roles.policy, part.ids, part.mask, part.real, spec.temperature, entropies=spec.entropy_weight > 0
     )
     policy = policy_loss(logp, part.logp, part.advantages, part.real, clip=spec.clip)
     spread = masked_mean(entropy, part.real)

@@ -7,6 +7,8 @@ a causal call of its own. Without a packed bin (held-out loss, samples) it is tr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -74,21 +76,31 @@ def mask(*, batch_size: int, attention_mask: torch.Tensor | None, **options: Any
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
 def keeps_apart(model: PreTrainedModel) -> bool:
-    """Whether two short rows in one bin have the logits that they have alone."""
+    """Whether two short rows in one bin have the logits that they have alone; the hidden states of one that scores."""
+    scores = model.get_output_embeddings() is None
+    asked = getattr(model, model.base_model_prefix) if scores else model
     rows = [torch.tensor([[1, 2, 3, 4]]), torch.tensor([[4, 3, 2]])]
-    ends = torch.tensor([0, 4, 7], dtype=torch.int32).to(model.device)
-    positions = torch.tensor([[0, 1, 2, 3, 0, 1, 2]]).to(model.device)
-    told = {"cu_seq_lens_q": ends, "cu_seq_lens_k": ends, "max_length_q": 4, "max_length_k": 4}
+    positions, told = bounds([4, 3], model.device)
 
-    def logits(ids: torch.Tensor, **options: Any) -> torch.Tensor:
-        found: torch.Tensor = model(input_ids=ids.to(model.device), use_cache=False, **options).logits
+    def answer(ids: torch.Tensor, **options: Any) -> torch.Tensor:
+        out = asked(input_ids=ids.to(model.device), use_cache=False, **options)
+        found: torch.Tensor = out.last_hidden_state if scores else out.logits
         return found.float()
 
     training = model.training
     model.eval()
-    alone = torch.cat([logits(row) for row in rows], dim=1)
+    alone = torch.cat([answer(row) for row in rows], dim=1)
     together = torch.cat(rows, dim=1)
-    apart = (logits(together, position_ids=positions, **told) - alone).abs().max()
-    seen = (logits(together, position_ids=positions) - alone).abs().max()
+    apart = (answer(together, position_ids=positions, **told) - alone).abs().max()
+    seen = (answer(together, position_ids=positions) - alone).abs().max()
     model.train(training)
     return bool(apart < APART * seen)
+
+
+def bounds(lengths: Sequence[int], device: torch.device) -> tuple[torch.Tensor, dict[str, Any]]:
+    """Return positions [1, N] of rows of these lengths in one bin, and what tells a model where each ends."""
+    ends = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=device)
+    positions = torch.cat([torch.arange(length, device=device) for length in lengths])[None]
+    longest = max(lengths)
+    told = {"cu_seq_lens_q": ends, "cu_seq_lens_k": ends, "max_length_q": longest, "max_length_k": longest}
+    return positions, told

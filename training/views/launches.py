@@ -17,6 +17,7 @@ from training.forms import RunForm
 from training.launching import launch
 from training.models import Checkpoint, TrainingRun
 from training.needs import needs
+from training.pipelines import take_place
 from training.registry import visible_checkpoints
 from training.specs import METHODS, SpecRefused, parse_spec
 
@@ -38,6 +39,8 @@ def new_run(request: HttpRequest, access: Access) -> HttpResponse:
                 check = start_check(**asked)
                 return redirect("training:check", access.project.slug, check.pk)
             run = launch(**asked, again_of=origin)
+            if origin is not None and form.cleaned_data["step"]:
+                take_place(run=run, of=origin)
             return redirect("training:run", access.project.slug, run.pk)
         except Refused as refusal:
             form.refuse(refusal.sentence)
@@ -75,7 +78,7 @@ def _values(request: HttpRequest, access: Access, origin: TrainingRun | None) ->
         typed: dict[str, Any] = request.POST.dict()
         return rearranged(typed) if "show" in typed else typed
     if origin is not None:
-        return begun_again(origin)
+        return begun_again(origin) | {"step": request.GET.get("step", "")}
     version = DatasetVersion.objects.filter(
         project=access.project, pk=_key(request, "dataset_version")
     ).first()

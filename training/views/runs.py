@@ -144,6 +144,7 @@ def _whole() -> QuerySet[TrainingRun]:
         "project",
         "created_by",
         "checkpoint",
+        "pipeline_step__pipeline",
         "again_of__dataset_version",
         "again_of__start",
         "again_of__reward",
@@ -204,7 +205,14 @@ def lineage(run: TrainingRun) -> list[tuple[str, str]]:
         if judge
         else []
     )
+    step = getattr(run, "pipeline_step", None)
+    part_of = (
+        [(f"a step of {step.pipeline.name}", reverse("training:pipeline", args=[slug, step.pipeline_id]))]
+        if step
+        else []
+    )
     return [
+        *part_of,
         (f"Dataset version {version.number}", reverse("labeling:dataset", args=[slug, version.number])),
         (f"starts from {start.name}", reverse("training:checkpoint", args=[slug, start.pk])),
         *judged,

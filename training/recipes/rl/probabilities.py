@@ -1,12 +1,13 @@
 """How probable the policy finds answers, a few tokens at a time: never a tensor of batch × tokens × vocabulary.
 
-The head turns hidden states into logits in tiles of TILE numbers; under gradients each tile is computed again in the
-backward pass. Padding is left out before, so that it costs nothing and cannot count.
+The head turns hidden states into logits in tiles of TILE numbers. Under gradients a tile is computed again in the
+backward pass where the head learns, and where it does not its gradient is taken at once. Padding is left out before, so
+that it costs nothing and cannot count.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -24,42 +25,88 @@ TOLERANCE = 1e-2  # of a logit, between the head here and the model's own
 
 
 def of_answers(
-    role: Role, ids: Tensor, mask: Tensor, real: Tensor, temperature: float
+    role: Role, ids: Tensor, mask: Tensor, real: Tensor, temperature: float, *, entropies: bool = True
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return (log-probabilities, entropies, hidden states that predict), of shapes [B, T], [B, T] and [B, T, hidden].
 
     `ids` and `mask` are [B, L], prompt and answer; `real` [B, T] marks the tokens of the answers, which are the last T
-    columns. Both are in nats, at this temperature, and 0 where no token is.
+    columns. Both are in nats, at this temperature, and 0 where no token is; without `entropies` those are 0 everywhere.
     """
     width = real.shape[1]
     states = role.hidden(ids, mask)[:, -width - 1 : -1]
-    logp, entropy = of_tokens(role.causal, states[real], ids[:, -width:][real], temperature)
+    logp, entropy = of_tokens(
+        role.causal, states[real], ids[:, -width:][real], temperature, entropies=entropies
+    )
     empty = logp.new_zeros(real.shape)
     return empty.masked_scatter(real, logp), empty.masked_scatter(real, entropy), states
 
 
 def of_tokens(
-    causal: PreTrainedModel, states: Tensor, tokens: Tensor, temperature: float
+    causal: PreTrainedModel, states: Tensor, tokens: Tensor, temperature: float, *, entropies: bool = True
 ) -> tuple[Tensor, Tensor]:
-    """Return log-probability and entropy [N] at N places, from hidden states [N, hidden] and the tokens there [N]."""
+    """Return log-probability and entropy [N] at N places, from hidden states [N, hidden] and the tokens there [N].
+
+    Without `entropies` the second is 0: who neither shows nor rewards them need not pay for them.
+    """
     rows = max(1, TILE // causal.config.vocab_size)
     parts = []
+    frozen = not causal.get_output_embeddings().weight.requires_grad
     for some, wanted in zip(states.split(rows), tokens.split(rows), strict=True):
-        if torch.is_grad_enabled():
-            parts.append(checkpoint(_tile, causal, some, wanted, temperature, use_reentrant=False))
+        given = (causal, some, wanted, temperature, entropies)
+        if not (torch.is_grad_enabled() and some.requires_grad) and frozen:
+            parts.append(_tile(*given))
+        elif frozen:
+            parts.append(_AtOnce.apply(some, *given))
         else:
-            parts.append(_tile(causal, some, wanted, temperature))
+            parts.append(checkpoint(_tile, *given, use_reentrant=False))
     if not parts:
         return states.new_zeros(0), states.new_zeros(0)
     return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
 
 
 def _tile(
-    causal: PreTrainedModel, states: Tensor, tokens: Tensor, temperature: float
+    causal: PreTrainedModel, states: Tensor, tokens: Tensor, temperature: float, entropies: bool
 ) -> tuple[Tensor, Tensor]:
-    logs = (to_logits(causal, states) / temperature).log_softmax(-1)
-    entropy = -(logs.exp() * logs).sum(-1)
-    return logs.gather(-1, tokens[:, None]).squeeze(-1), entropy
+    logits = to_logits(causal, states) / temperature
+    whole = logits.logsumexp(-1)
+    logp = logits.gather(-1, tokens[:, None]).squeeze(-1) - whole
+    if not entropies:
+        return logp, torch.zeros_like(logp)
+    # -sum p log p = log sum exp z - sum p z
+    return logp, whole - ((logits - whole[:, None]).exp() * logits).sum(-1)
+
+
+class _AtOnce(torch.autograd.Function):
+    """A tile whose gradient by the hidden states is taken at once, while its logits are there: where the head is
+    frozen, that is all that the backward pass needs, and the logits are neither kept nor computed again.
+
+    Each place depends on its own hidden state only, so the gradient of the sum holds that of every place.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        states: Tensor,
+        causal: PreTrainedModel,
+        _: Tensor,
+        tokens: Tensor,
+        temperature: float,
+        entropies: bool,
+    ) -> tuple[Tensor, Tensor]:
+        with torch.enable_grad():
+            own = states.detach().requires_grad_()
+            logp, entropy = _tile(causal, own, tokens, temperature, entropies)
+            found = list(torch.autograd.grad(logp.sum(), own, retain_graph=entropies))
+            found += torch.autograd.grad(entropy.sum(), own) if entropies else []
+        ctx.save_for_backward(*found)
+        return logp.detach(), entropy.detach()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        made = ctx.saved_tensors[0] * grads[0][:, None].to(ctx.saved_tensors[0].dtype)
+        for of_entropy in ctx.saved_tensors[1:]:
+            made = made + of_entropy * grads[1][:, None].to(of_entropy.dtype)
+        return made, None, None, None, None, None
 
 
 def to_logits(causal: PreTrainedModel, states: Tensor) -> Tensor:

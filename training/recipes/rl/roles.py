@@ -21,7 +21,8 @@ from peft.utils import load_peft_weights
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
-from training.recipes import adapting, contract
+from training.recipes import adapting, contract, segments
+from training.recipes.rl import lowrank
 from training.specs import PpoSpec, RewardSpec, RolloutSpec, SpecRefused
 from training.weights import read_config
 
@@ -38,6 +39,7 @@ class Role:
     head: Tensor | None = None
     learns: bool = False
     recomputes: bool = False  # its activations, in the backward pass
+    packs: bool = False  # the real tokens of a batch into one row, so that padding costs nothing
 
     @property
     def causal(self) -> PreTrainedModel:
@@ -70,12 +72,17 @@ class Role:
         self.switch_on()
         if self.recomputes and torch.is_grad_enabled():
             self.causal.train()  # or transformers would keep the activations
-        places = (mask.long().cumsum(1) - 1).clamp(min=0)
         decoder = getattr(self.causal, self.causal.base_model_prefix)
         with torch.autocast(ids.device.type, dtype=torch.bfloat16, enabled=ids.device.type == "cuda"):
-            out = decoder(input_ids=ids, attention_mask=mask.long(), position_ids=places, use_cache=False)
-        states: Tensor = out.last_hidden_state
-        return states
+            if not self.packs:
+                places = (mask.long().cumsum(1) - 1).clamp(min=0)
+                out = decoder(input_ids=ids, attention_mask=mask.long(), position_ids=places, use_cache=False)
+                states: Tensor = out.last_hidden_state
+                return states
+            places, told = segments.bounds(mask.sum(1).tolist(), ids.device)
+            real = decoder(input_ids=ids[mask][None], position_ids=places, use_cache=False, **told)
+        states = real.last_hidden_state
+        return states.new_zeros(*ids.shape, states.shape[-1]).index_put((mask,), states[0])
 
     def scores(self, hidden: Tensor) -> Tensor:
         """Return the head's number for each hidden state, float32."""
@@ -124,12 +131,23 @@ def build(
         roles.gold = _judge(policy, origin, spec, gold, "gold")
     if isinstance(spec, PpoSpec):
         roles.value = _value_role(roles, origin, spec, reward)
-    for role in (policy, reference, roles.reward, roles.gold, roles.value):
-        if role is not None:
-            without_dropout(role.net)
+    _make_fast(
+        [role for role in (policy, reference, roles.reward, roles.gold, roles.value) if role is not None]
+    )
     if spec.adaptation != "full":
         let_learn(policy.net)
     return roles
+
+
+def _make_fast(roles: list[Role]) -> None:
+    """Make every model of the roles ready: no dropout, rows packed where that can be, LoRA in one pass."""
+    packs: dict[int, bool] = {}
+    for role in roles:
+        if id(role.net) not in packs:
+            without_dropout(role.net)
+            lowrank.in_one_pass(role.net)
+            packs[id(role.net)] = segments.use_segments(role.causal)
+        role.packs = packs[id(role.net)]
 
 
 def let_learn(net: nn.Module) -> None:

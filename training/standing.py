@@ -1,0 +1,101 @@
+"""How far a pipeline is: what its steps have made, what they wait for, and what has changed before them since."""
+
+from dataclasses import dataclass
+
+from labeling.lifecycle import ACTIVE, Status
+from training.models import Checkpoint, Pipeline, PipelineStep
+from training.registry import trunk
+
+Role = PipelineStep.Role
+
+
+def steps_of(pipeline: Pipeline) -> dict[str, PipelineStep]:
+    """The steps by role, in their order."""
+    rows = pipeline.steps.select_related(
+        "given__base",
+        "given__parent",
+        "gold",
+        "dataset_version__project",
+        "run__checkpoint",
+        "run__start",
+        "run__reward",
+        "run__dataset_version",
+    )
+    return {step.role: step for step in rows.order_by("id")}
+
+
+def made(step: PipelineStep) -> Checkpoint | None:
+    """What a step has come to; None as long as it has not."""
+    if step.given is not None:
+        return step.given
+    if step.run is None or step.run.status != Status.SUCCEEDED:
+        return None
+    return getattr(step.run, "checkpoint", None)
+
+
+def places(pipeline: Pipeline, steps: dict[str, PipelineStep], role: str) -> dict[str, Checkpoint | None]:
+    """Where a step starts, and what rewards it; None stands for what is not there yet.
+
+    A reward model grows on the whole weights below the policy's adapter: so they share a base.
+    """
+    answers = made(steps[Role.SFT])
+    if role == Role.SFT:
+        return {"start": pipeline.start}
+    if role == Role.POLICY:
+        return {"start": answers, "reward": made(steps[Role.REWARD])}
+    step = steps[Role.SFT]
+    is_full = step.given is None and step.values.get("adaptation") == "full"
+    grows_on = answers if step.given is not None or is_full else pipeline.start
+    return {"start": trunk(grows_on) if grows_on is not None else None}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a step is: a status, a word for it, what it waits for, and what has changed before it since."""
+
+    status: str
+    label: str
+    waits_for: tuple[str, ...] = ()
+    outdated: str = ""
+
+
+def standing(pipeline: Pipeline, steps: dict[str, PipelineStep], role: str) -> Standing:
+    """How far a step is, from what is stored of it."""
+    step = steps[role]
+    if step.given is not None:
+        return Standing("done", "Was there before")
+    if step.run is not None:
+        return Standing(
+            step.run.status, step.run.get_status_display(), outdated=_outdated(pipeline, steps, step)
+        )
+    if step.refusal:
+        return Standing("refused", "Could not start")
+    if pipeline.cancelled_at is not None:
+        return Standing("cancelled", "Not started")
+    behind = [other for other in (Role.SFT, Role.REWARD) if other != role and made(steps[other]) is None]
+    return Standing("waiting", "Waiting", tuple(Role(other).label.lower() for other in behind))
+
+
+def _outdated(pipeline: Pipeline, steps: dict[str, PipelineStep], step: PipelineStep) -> str:
+    """Which earlier step was trained again since this one's run began; empty where none was."""
+    assert step.run is not None
+    now = places(pipeline, steps, step.role)
+    names = {"start": Role.SFT, "reward": Role.REWARD}
+    changed = [
+        Role(names[name]).label.lower()
+        for name, checkpoint in now.items()
+        if checkpoint is not None and checkpoint.pk != getattr(step.run, f"{name}_id")
+    ]
+    return f"The {' and the '.join(changed)} was trained again since." if changed else ""
+
+
+def status_of(pipeline: Pipeline, steps: dict[str, PipelineStep]) -> Status:
+    """How far the whole is: that of the first step that went wrong, else of what is left to do."""
+    found = [standing(pipeline, steps, role).status for role in steps]
+    if any(each in ("failed", "refused") for each in found):
+        return Status.FAILED
+    if pipeline.cancelled_at is not None or "cancelled" in found:
+        return Status.CANCELLED
+    if all(each in ("done", "succeeded") for each in found):
+        return Status.SUCCEEDED
+    return Status.RUNNING if any(each in ACTIVE for each in found) else Status.QUEUED
