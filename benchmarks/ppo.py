@@ -263,7 +263,7 @@ def speed(work: Path, nano: Path, rows: list[Row], *, quick: bool) -> Row:
         said = [round(statistics.median(side[-1]["seconds"][1:]), 2) for side in (mine, peer, peer_lora)]
         length = round(mine[-1]["updates"][-1]["length"])
         print(
-            f"speed {number}: seconds an update, ours, TRL, TRL with LoRA on values: {said}; answers of {length} tokens",
+            f"speed {number}: seconds an update, ours, TRL, TRL with LoRA on values: {said}; {length} tokens an answer",
             flush=True,
         )
     typical = [[statistics.median(run["seconds"][1:]) for run in side] for side in (mine, peer, peer_lora)]

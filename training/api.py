@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from labeling.api import ProjectView
-from training import api_checks, api_registry
+from training import api_checks, api_pipelines, api_registry
 from training.api_checks import LaunchSerializer, asked
 from training.launching import launch, resume
 from training.models import TrainingRun
@@ -102,5 +102,6 @@ urlpatterns = [
     path("projects/<slug:slug>/runs/<int:run_id>/", Run.as_view(), name="api-run"),
     path("projects/<slug:slug>/runs/<int:run_id>/resume/", ResumeRun.as_view(), name="api-run-resume"),
     *api_checks.urlpatterns,
+    *api_pipelines.urlpatterns,
     *api_registry.urlpatterns,
 ]

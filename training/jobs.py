@@ -50,9 +50,7 @@ def retrain(retraining_id: int) -> None:
 
 @shared_task
 def sweep() -> None:
-    launching.sweep()
-    pipelines.sweep()
-    for kind in (Selection, Merge, Measurement, Retraining):
-        kind.sweep()
+    for each in (launching, pipelines, Selection, Merge, Measurement, Retraining):
+        each.sweep()
     for module in (selecting, merging):
         module.forget_leftovers()

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from django.db.models import Prefetch, QuerySet
+
 from labeling.lifecycle import ACTIVE, Status
 from training.models import Checkpoint, Pipeline, PipelineStep
 from training.registry import trunk
@@ -9,19 +11,34 @@ from training.registry import trunk
 Role = PipelineStep.Role
 
 
-def steps_of(pipeline: Pipeline) -> dict[str, PipelineStep]:
-    """The steps by role, in their order."""
-    rows = pipeline.steps.select_related(
+def with_steps(rows: QuerySet[Pipeline]) -> QuerySet[Pipeline]:
+    """Pipelines with their steps and what is shown of them, in as many queries as for one."""
+    return rows.select_related("start__base", "start__parent", "created_by").prefetch_related(
+        Prefetch("steps", queryset=_steps())
+    )
+
+
+def _steps() -> QuerySet[PipelineStep]:
+    rows = PipelineStep.objects.select_related(
         "given__base",
         "given__parent",
         "gold",
         "dataset_version__project",
-        "run__checkpoint",
+        "run__checkpoint__parent",
         "run__start",
+        "run__base",
         "run__reward",
         "run__dataset_version",
     )
-    return {step.role: step for step in rows.order_by("id")}
+    return rows.defer("run__result").order_by("id")
+
+
+def steps_of(pipeline: Pipeline) -> dict[str, PipelineStep]:
+    """The steps by role, in their order: those that came with it (`with_steps`), else as they are now."""
+    came = "steps" in getattr(pipeline, "_prefetched_objects_cache", {})
+    return {
+        step.role: step for step in (pipeline.steps.all() if came else _steps().filter(pipeline=pipeline))
+    }
 
 
 def made(step: PipelineStep) -> Checkpoint | None:

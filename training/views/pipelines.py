@@ -16,7 +16,7 @@ from training.charts import run_charts
 from training.fields import label, method_name, words
 from training.forms_pipelines import TITLES, PipelineForm, step_forms
 from training.models import Pipeline, PipelineStep
-from training.standing import made, standing, status_of, steps_of
+from training.standing import made, standing, status_of, steps_of, with_steps
 from training.telemetry import points_of
 from training.views.runs import NOTHING_NEW, run_line
 
@@ -55,7 +55,7 @@ def new_pipeline(request: HttpRequest, access: Access) -> HttpResponse:
 @guarded("view_results")
 def all_pipelines(request: HttpRequest, access: Access) -> HttpResponse:
     """The pipelines of a project."""
-    rows = Pipeline.objects.filter(project=access.project).select_related("start", "created_by")
+    rows = with_steps(Pipeline.objects.filter(project=access.project))
     page_obj = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     lines = [_line(pipeline) for pipeline in page_obj.object_list]
     context = {
@@ -70,11 +70,7 @@ def all_pipelines(request: HttpRequest, access: Access) -> HttpResponse:
 @guarded("view_results")
 def pipeline(request: HttpRequest, access: Access, pipeline_id: int) -> HttpResponse:
     """All steps of one pipeline. A live page that says what it has ?seen gets an answer only when something is new."""
-    found = get_object_or_404(
-        Pipeline.objects.select_related("start__base", "start__parent", "created_by"),
-        project=access.project,
-        pk=pipeline_id,
-    )
+    found = get_object_or_404(with_steps(Pipeline.objects.all()), project=access.project, pk=pipeline_id)
     line = _line(found)
     steps = [_step(found, line["steps"], role) for role in line["steps"]]
     state = ".".join(str(step["state"]) for step in steps) + f".{line['status']}"

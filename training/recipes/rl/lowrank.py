@@ -78,4 +78,4 @@ def in_one_pass(net: nn.Module) -> None:
     """Change the layers of a model that can be computed so."""
     for module in net.modules():
         if type(module) is Linear and type(module.base_layer) is nn.Linear:
-            module.forward = MethodType(forward, module)  # type: ignore[method-assign]
+            module.forward = MethodType(forward, module)
