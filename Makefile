@@ -8,7 +8,7 @@ BIND ?= 127.0.0.1:8000
 export DJANGO_SETTINGS_MODULE ?= config.settings.dev
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test check format clean
+.PHONY: demo test check format vllm clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.app ## environment, database, real sample data, nano model, then web and worker
@@ -49,6 +49,9 @@ $(VENV)/.app: pyproject.toml .ci/constraints.txt | $(VENV)/bin/python
 $(VENV)/.dev: $(VENV)/.app
 	$(PIP) --editable ".[train,trackers,dev]"
 	@touch $@
+
+vllm: ## vLLM for the CPU in an environment of its own, for rollouts and evaluations
+	@.ci/vllm .venv-vllm
 
 clean: ## remove the environment; the data under var/ stays
 	rm -rf $(VENV)

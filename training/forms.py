@@ -48,6 +48,7 @@ GROUPS = {
         "temperature",
         "held_prompts",
         "held_steps",
+        "sampler",
         "cache",
     ),
     "Rewards": (

@@ -5,6 +5,7 @@ import signal
 import uuid
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 
 from labeling.errors import Refused
@@ -108,6 +109,11 @@ def checked_rows(
     if not dataset_version.splits.get("train"):
         raise Refused(f"{dataset_version} has no training rows; freeze one with a smaller test share.")
     refuse_leak(dataset_version)
+    if getattr(spec, "sampler", "") == "vllm" and not settings.PREFLOOP_VLLM:
+        raise Refused(
+            "sampler was given as vllm, and this installation has none; set PREFLOOP_VLLM to its command (`make vllm` "
+            "makes one for the CPU), or choose transformers."
+        )
     return spec, shape
 
 

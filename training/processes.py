@@ -76,7 +76,7 @@ def run_recipe(
         process = subprocess.Popen(
             [python, "-m", f"training.recipes.{recipe}", str(run_dir)],
             cwd=settings.ROOT,
-            env={**os.environ, **OFFLINE, **environment},
+            env={**os.environ, **OFFLINE, "PREFLOOP_VLLM": settings.PREFLOOP_VLLM, **environment},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

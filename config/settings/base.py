@@ -18,6 +18,8 @@ PREFLOOP_CPU_SLOTS = env.number("PREFLOOP_CPU_SLOTS", 1)
 PREFLOOP_RETENTION_TEXTS = env.text("PREFLOOP_RETENTION_TEXTS", "")
 PREFLOOP_TRACKERS = env.choices("PREFLOOP_TRACKERS", ("mlflow", "wandb"))
 PREFLOOP_RECIPE_PYTHON = env.text("PREFLOOP_RECIPE_PYTHON", "")
+OWN_VLLM = ROOT / ".venv-vllm" / "bin" / "vllm"  # of `make vllm`
+PREFLOOP_VLLM = env.text("PREFLOOP_VLLM", str(OWN_VLLM) if OWN_VLLM.exists() else "")
 PREFLOOP_MODEL_FOLDERS = env.words("PREFLOOP_MODEL_FOLDERS", str(PREFLOOP_VAR / "models"))
 
 DEBUG = False

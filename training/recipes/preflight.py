@@ -328,7 +328,10 @@ def work(run: contract.Run) -> None:
 
         session = driver.begin(plan)
         made = looked(plan, plan.model)
-        speed = driver.calibrate(session, recipe.learn)
+        try:
+            speed = driver.calibrate(session, recipe.learn)
+        finally:
+            session.sampler.close()
     else:
         small = replace(plan, train=replace(plan.train, rows=a_few(plan)), held=None)
         trainer = recipe.trainer(small)

@@ -67,6 +67,11 @@ class RolloutSpec(TrainSpec):
         description="Held-out prompts that policy and reference answer now and then, for the win rate; 0 for none.",
     )
     held_steps: int = Field(default=10, ge=1, le=100_000, description="Updates between two looks at them.")
+    sampler: Literal["transformers", "vllm"] = Field(
+        default="transformers",
+        description="Who samples the answers: transformers in the run's own process, or a vLLM server beside it, which "
+        "is given the adapter at every update (with lora).",
+    )
     cache: Literal["dynamic", "static"] = Field(
         default="dynamic",
         description="Keys and values while sampling: grown as needed, or set aside at once.",
@@ -108,6 +113,12 @@ class RolloutSpec(TrainSpec):
             raise ValueError(
                 f"response_length was given as {self.response_length} and max_length as {self.max_length}, which is "
                 "for prompt and answer together; raise max_length or lower response_length"
+            )
+        if self.sampler == "vllm" and (self.adaptation != "lora" or self.dora):
+            held = "dora" if self.dora else self.adaptation
+            raise ValueError(
+                f"sampler was given as 'vllm', which serves LoRA on whole weights, and the policy is trained with "
+                f"{held}; choose lora, or the sampler transformers"
             )
         if self.rollout_size % self.samples:
             raise ValueError(

@@ -86,7 +86,10 @@ def carry_out(run: contract.Run, learn: Learn) -> None:
     run.stop_if_asked()
     with tuning.smaller_after_memory(plan):
         session = begin(plan)
-        go_on(session, learn)
+        try:
+            go_on(session, learn)
+        finally:
+            session.sampler.close()
     end(session)
 
 
@@ -102,7 +105,6 @@ def begin(plan: tuning.Plan) -> Session:
     set_seed(spec.seed)  # a second reward model, which only watches, must not change what is sampled
     plan.model = roles.policy.net
     recompute(plan, roles)
-    pad = plan.tokenizer.pad_token_id or 0
     groups = [
         {
             "params": values,
@@ -122,7 +124,7 @@ def begin(plan: tuning.Plan) -> Session:
         plan,
         spec,
         roles,
-        rollouts.LocalSampler(roles.policy, spec, plan.encoder.ends, pad),
+        sampler_of(plan, spec, roles),
         optimizer,
         schedule_of(spec, optimizer, total),
         KlCoefficient(spec.kl_coefficient, target, horizon),
@@ -132,6 +134,15 @@ def begin(plan: tuning.Plan) -> Session:
     restore(session)
     session.board = SummaryWriter(str(plan.run.path / "tensorboard"), purge_step=session.step + 1)
     return session
+
+
+def sampler_of(plan: tuning.Plan, spec: RolloutSpec, roles: Roles) -> rollouts.Sampler:
+    """Who answers the prompts of this run."""
+    if spec.sampler == "vllm":
+        from training.recipes.rl.serving import VllmSampler
+
+        return VllmSampler(plan.run, roles.policy, spec, plan.encoder.ends, plan.origin)
+    return rollouts.LocalSampler(roles.policy, spec, plan.encoder.ends, plan.tokenizer.pad_token_id or 0)
 
 
 def schedule_of(spec: RolloutSpec, optimizer: torch.optim.Optimizer, total: int) -> Any:
@@ -216,6 +227,8 @@ def update(session: Session, learn: Learn) -> None:
     rollouts.check_scores(answers, session.watch.spreads)
     session.step += 1
     facts = seen(answers)
+    if (apart := session.sampler.check(answers)) is not None:
+        facts["sampler_gap"] = apart
     before = fingerprints_of(session) if session.step == 1 else {}
     facts |= learn(session, answers)
     check_first(session, facts, before)

@@ -1,7 +1,7 @@
 """Rollouts: prompts in, sampled answers out, with everything that is computed of them once.
 
 Prompts are padded on the left and answers on the right, so that all answers of a group begin in the same column. Who
-samples is behind `Sampler`: transformers here.
+samples is behind `Sampler`: transformers here, vLLM in serving.py.
 """
 
 from __future__ import annotations
@@ -65,6 +65,14 @@ class Sampler(Protocol):
         """Return an answer's tokens for each prompt, up to the first end-of-sequence token or the length allowed."""
         ...
 
+    def check(self, answers: Answers) -> float | None:
+        """Return how far its own log-probabilities are from the policy's, in nats a token; None where it tells none."""
+        ...
+
+    def close(self) -> None:
+        """Give back what it holds."""
+        ...
+
 
 class LocalSampler:
     """transformers' `generate` with the policy's adapter switched on."""
@@ -100,6 +108,13 @@ class LocalSampler:
             for place, row in zip(places, out[:, ids.shape[1] :].tolist(), strict=True):
                 found[place] = up_to_end(row, self.ends)
         return [found[place] for place in range(len(prompts))]
+
+    def check(self, answers: Answers) -> float | None:
+        """It is the policy that samples: there is nothing to compare."""
+        return None
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 def up_to_end(tokens: list[int], ends: set[int]) -> list[int]:
