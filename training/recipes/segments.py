@@ -29,8 +29,7 @@ def use_segments(model: PreTrainedModel) -> bool:
     """
     config = model.config
     before = config._attn_implementation
-    windowed = {PLAIN} != set(getattr(config, "layer_types", None) or [PLAIN])
-    if before != "sdpa" or windowed or getattr(config, "sliding_window", None):
+    if before != "sdpa" or not sees_everything(model):
         return False
     AttentionInterface.register(NAME, attend)
     AttentionMaskInterface.register(NAME, mask)
@@ -39,6 +38,12 @@ def use_segments(model: PreTrainedModel) -> bool:
         model.set_attn_implementation(before)
         return False
     return True
+
+
+def sees_everything(model: PreTrainedModel) -> bool:
+    """Whether every layer attends to all tokens before: no windows, no other kinds of layers."""
+    kinds = set(getattr(model.config, "layer_types", None) or [PLAIN])
+    return kinds == {PLAIN} and not getattr(model.config, "sliding_window", None)
 
 
 def attend(
@@ -55,14 +60,11 @@ def attend(
     ends = options.get("cu_seq_lens_q")
     if ends is None or attention_mask is not None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
-    if not hasattr(ends, "as_list"):
-        ends.as_list = (
-            ends.tolist()
-        )  # once a batch and not once a layer: on a GPU it waits for everything before
-    parts = [
-        sdpa_attention_forward(module, query[:, :, a:b], key[:, :, a:b], value[:, :, a:b], None, **options)[0]
-        for a, b in zip(ends.as_list, ends.as_list[1:], strict=False)
-    ]
+    if not hasattr(ends, "lengths"):  # once a batch and not a layer: on a GPU it waits for everything before
+        ends.lengths = ends.diff().tolist()
+    # split, not slices: the gradient of a slice is a whole tensor of zeros for each row
+    rows = zip(*(part.split(ends.lengths, dim=2) for part in (query, key, value)), strict=True)
+    parts = [sdpa_attention_forward(module, q, k, v, None, **options)[0] for q, k, v in rows]
     return torch.cat(parts, dim=1), None
 
 

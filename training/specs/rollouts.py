@@ -74,7 +74,8 @@ class RolloutSpec(TrainSpec):
     )
     cache: Literal["dynamic", "static"] = Field(
         default="dynamic",
-        description="Keys and values while sampling: grown as needed, or set aside at once.",
+        description="Keys and values while sampling: as many as are needed, by our own loop; or of one size, by "
+        "transformers' generate.",
     )
     save_steps: int = Field(
         default=10, ge=1, le=100_000, description="Updates between two checkpoints to resume from."

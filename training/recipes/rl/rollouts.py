@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig
 
-from training.recipes import contract
-from training.recipes.rl import probabilities
+from training.recipes import contract, segments
+from training.recipes.rl import probabilities, sampling
 from training.recipes.rl.objectives import kl_estimate
 
 if TYPE_CHECKING:
@@ -75,12 +75,17 @@ class Sampler(Protocol):
 
 
 class LocalSampler:
-    """transformers' `generate` with the policy's adapter switched on."""
+    """The policy itself, its adapter switched on: our own loop, or transformers' `generate`.
+
+    `generate` where the cache is to be static, or where a layer does not attend to everything before it.
+    """
 
     def __init__(
         self, role: Role, spec: RolloutSpec, ends: set[int], pad: int, *, greedy: bool = False
     ) -> None:
         self.role, self.ends, self.pad, self.group = role, ends, pad, spec.sampled_at_once
+        self.length, self.temperature = spec.response_length, None if greedy else spec.temperature
+        self.own = spec.cache == "dynamic" and segments.sees_everything(role.causal)
         # top_k 0 and top_p 1: answers come from the distribution whose probabilities are learned from
         how = {} if greedy else {"temperature": spec.temperature, "top_k": 0, "top_p": 1.0}
         self.config = GenerationConfig(
@@ -92,22 +97,33 @@ class LocalSampler:
             cache_implementation=None if spec.cache == "dynamic" else "static",
         )
 
-    @torch.no_grad()  # type: ignore[untyped-decorator]
     def answer(self, prompts: list[list[int]]) -> list[list[int]]:
         """Sample in groups of prompts of like length."""
         order = sorted(range(len(prompts)), key=lambda place: -len(prompts[place]))
         found: dict[int, list[int]] = {}
-        self.role.switch_on()
-        device = self.role.causal.device
         for at in range(0, len(order), self.group):
             places = order[at : at + self.group]
-            ids, mask = left_padded([prompts[place] for place in places], self.pad, device)
-            out = self.role.causal.generate(
-                input_ids=ids, attention_mask=mask.long(), generation_config=self.config
-            )
-            for place, row in zip(places, out[:, ids.shape[1] :].tolist(), strict=True):
+            ids, mask = left_padded([prompts[place] for place in places], self.pad, self.role.causal.device)
+            rows = (self._sampled if self.own else self._generated)(ids, mask)
+            for place, row in zip(places, rows, strict=True):
                 found[place] = up_to_end(row, self.ends)
         return [found[place] for place in range(len(prompts))]
+
+    def _sampled(self, ids: Tensor, mask: Tensor) -> list[list[int]]:
+        ends = torch.tensor(sorted(self.ends), device=ids.device)
+        tokens: list[list[int]] = sampling.sample(
+            self.role, ids, mask, length=self.length, ends=ends, temperature=self.temperature
+        ).tolist()
+        return tokens
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def _generated(self, ids: Tensor, mask: Tensor) -> list[list[int]]:
+        self.role.switch_on()
+        out = self.role.causal.generate(
+            input_ids=ids, attention_mask=mask.long(), generation_config=self.config
+        )
+        tokens: list[list[int]] = out[:, ids.shape[1] :].tolist()
+        return tokens
 
     def check(self, answers: Answers) -> float | None:
         """It is the policy that samples: there is nothing to compare."""
