@@ -20,6 +20,7 @@ demo: $(VENV)/.app ## environment, database, real sample data, nano model, then 
 test: export OMP_NUM_THREADS = 1
 test: $(VENV)/.dev ## everything that the tests need, then the whole suite, data layer on PostgreSQL too
 	@.ci/debian chromium="command -v chromium" postgresql="ls /usr/lib/postgresql/*/bin/initdb"
+	@.ci/vllm .venv-vllm
 	@$(MANAGE) vendor_assets
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 	$(BIN)/python -m tests.postgres -- $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m data_layer

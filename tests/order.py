@@ -14,6 +14,7 @@ UNITS = {
         "tests/training/test_ppo.py",
         "tests/training/test_objectives.py",
         "tests/training/test_rollouts.py",
+        "tests/training/test_serving.py",
         "tests/training/test_merge_recipe.py",
         "tests/training/test_deltas.py",
         "tests/training/test_sizing.py",

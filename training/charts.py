@@ -24,7 +24,13 @@ LOSSES = {
     "best_of_n": "nats a token",
 }
 OF_REWARDS = ("reward", "win_rate", "kl")  # what is looked at first where answers are rewarded
-RUNNING = ("learning_rate", "grad_norm", "speed", "memory")  # figures of how it runs, not of what it learns
+RUNNING = (
+    "learning_rate",
+    "grad_norm",
+    "speed",
+    "sampler_gap",
+    "memory",
+)  # figures of how it runs, not of what it learns
 FIGURES = (
     Figure("loss", "Loss", "loss", _both("loss")),
     Figure("margin", "Reward margin, chosen less rejected", "margin", _both("rewards/margins", "margin")),
@@ -72,6 +78,13 @@ FIGURES = (
     ),
     Figure("grad_norm", "Gradient norm before clipping", "norm", (("", "log", ("grad_norm",)),)),
     Figure("speed", "Tokens a second", "tokens a second", (("", "log", ("tokens_per_second",)),)),
+    Figure(
+        "sampler_gap",
+        "How far vLLM's log-probabilities are from the policy's",
+        "nats a token",
+        (("", "log", ("sampler_gap",)),),
+        smooth=False,
+    ),
     Figure("memory", "Memory in use", "GiB", (("", "log", ("memory_bytes",)),), smooth=False, scale=GIB),
 )
 

@@ -29,6 +29,8 @@ PAGES = [
     "runs/",
     "runs/new/",
     "runs/compare/",
+    "pipelines/",
+    "pipelines/new/",
     "checkpoints/",
     "checkpoints/1/",
     "bases/",

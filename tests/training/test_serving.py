@@ -1,0 +1,102 @@
+"""Rollouts by vLLM: a real server that is given each update's adapter, and servers that fail, each in a sentence."""
+
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from labeling.errors import Refused
+from labeling.models import Project
+from tests.training.forked import call, events, result
+from tests.training.runs import judged_version, launched
+from tests.training.test_ppo import judge, write_rl  # noqa: F401  a fixture
+from training.recipes import contract
+from training.specs import SpecRefused, parse_spec
+
+pytestmark = pytest.mark.slow
+VLLM = settings.ROOT / ".venv-vllm" / "bin" / "vllm"
+FAKE = f"{sys.executable} {Path(__file__).with_name('fake_vllm.py')}"
+
+
+def carried(path: str, vllm: str, how: str) -> int:
+    """Carry out a run in this process with a command of vLLM."""
+    from training.recipes import ppo
+
+    os.environ |= {"PREFLOOP_VLLM": vllm, "FAKE_VLLM": how}
+    sys.stdout = sys.stderr = (Path(path) / "log").open("a")
+    return contract.process(["ppo", path], "ppo", ppo.train)
+
+
+def run(path, vllm, how=""):
+    return call(partial(carried, str(path), str(vllm), how))
+
+
+def sentence(path):
+    return events(path, "error")[-1]["values"]["message"]
+
+
+def at_work_in(path):
+    """Processes whose command names a folder."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            found += [place] if str(path).encode() in place.read_bytes() else []
+        except OSError:
+            continue
+    return found
+
+
+def test_a_real_server_answers_with_the_weights_of_each_update(tmp_path, judge):  # noqa: F811
+    assert VLLM.exists(), "vLLM is missing: run make vllm"
+    options = {"sampler": "vllm", "learning_rate": 1e-2, "ppo_epochs": 2, "temperature": 0.8}
+    path = write_rl(tmp_path / "run", "ppo", judge, **options)
+    assert run(path, VLLM) == 0, (path / "log").read_text()[-2000:] + sentence(path)
+    logs = [event["values"] for event in events(path, "log")]
+    assert len(logs) == 3
+    assert [log["kl"] > 1e-3 for log in logs] == [False, True, True], (
+        "the adapter does something from then on"
+    )
+    assert max(log["sampler_gap"] for log in logs) < 1e-4, "and the server has it, or the two would differ"
+    assert result(path)["status"] == "succeeded"
+    assert len(events(path, "serving")) == 1
+    assert not list((path / "serving").glob("policy-*"))
+    assert not at_work_in(path)
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("does not start", "vLLM did not start: RuntimeError: Unsupported CPU attention configuration"),
+        ("refuses adapters", "vLLM refused /v1/load_lora_adapter (400)"),
+        ("dies", "vLLM does not answer any more"),
+        ("answers with other weights", "so it does not answer with the policy's weights"),
+    ],
+)
+def test_a_server_that_fails_ends_the_run_with_a_sentence_and_is_gone(tmp_path, judge, how, words):  # noqa: F811
+    path = write_rl(tmp_path / "run", "ppo", judge, sampler="vllm")
+    assert run(path, FAKE, how) == contract.FAILED
+    assert words in sentence(path)
+    assert not at_work_in(path)
+
+
+def test_without_vllm_the_run_says_what_to_set(tmp_path, judge):  # noqa: F811
+    path = write_rl(tmp_path / "run", "ppo", judge, sampler="vllm")
+    assert run(path, "") == contract.FAILED
+    assert "sampler was given as vllm, and PREFLOOP_VLLM is not set" in sentence(path)
+
+
+@pytest.mark.parametrize("held", [{"adaptation": "full"}, {"adaptation": "qlora"}, {"dora": True}])
+def test_what_vllm_cannot_serve_is_refused(held):
+    with pytest.raises(SpecRefused, match="sampler was given as 'vllm', which serves LoRA on whole weights"):
+        parse_spec("ppo", {"sampler": "vllm", **held})
+
+
+@pytest.mark.django_db
+def test_a_run_is_refused_where_no_vllm_is_installed(project: Project, settings):
+    settings.PREFLOOP_VLLM = ""
+    version = judged_version(project)
+    with pytest.raises(Refused, match="this installation has none; set PREFLOOP_VLLM"):
+        launched(project, version, method="ppo", values={"sampler": "vllm"})
