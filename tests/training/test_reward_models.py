@@ -222,3 +222,14 @@ def test_sampled_answers_stand_with_their_scores_the_latest_first(
     assert "9.50" in page
     assert page.index("Update 19") < page.index("Update 18")
     assert "Update 11" not in page
+
+
+def test_vllm_samples_only_where_it_is_installed(
+    project: Project, root: Checkpoint, judge: Checkpoint, settings: Any
+) -> None:
+    settings.PREFLOOP_VLLM = ""
+    words = refusal(project, root, method="ppo", reward=judge, values={"sampler": "vllm"})
+    assert "this installation has none; set PREFLOOP_VLLM" in words
+    settings.PREFLOOP_VLLM = "vllm"
+    TrainingRun.objects.all().delete()
+    assert launched(project, start=root, method="ppo", reward=judge, values={"sampler": "vllm"}).pk

@@ -6,18 +6,15 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from django.conf import settings
 
-from labeling.errors import Refused
-from labeling.models import Project
+from tests.tiny_model import ROOT
 from tests.training.forked import call, events, result
-from tests.training.runs import judged_version, launched
 from tests.training.test_ppo import judge, write_rl  # noqa: F401  a fixture
 from training.recipes import contract
 from training.specs import SpecRefused, parse_spec
 
 pytestmark = pytest.mark.slow
-VLLM = settings.ROOT / ".venv-vllm" / "bin" / "vllm"
+VLLM = ROOT / ".venv-vllm" / "bin" / "vllm"
 FAKE = f"{sys.executable} {Path(__file__).with_name('fake_vllm.py')}"
 
 
@@ -92,11 +89,3 @@ def test_without_vllm_the_run_says_what_to_set(tmp_path, judge):  # noqa: F811
 def test_what_vllm_cannot_serve_is_refused(held):
     with pytest.raises(SpecRefused, match="sampler was given as 'vllm', which serves LoRA on whole weights"):
         parse_spec("ppo", {"sampler": "vllm", **held})
-
-
-@pytest.mark.django_db
-def test_a_run_is_refused_where_no_vllm_is_installed(project: Project, settings):
-    settings.PREFLOOP_VLLM = ""
-    version = judged_version(project)
-    with pytest.raises(Refused, match="this installation has none; set PREFLOOP_VLLM"):
-        launched(project, version, method="ppo", values={"sampler": "vllm"})
