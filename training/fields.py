@@ -45,6 +45,12 @@ def method_name(method: str) -> str:
     return SHORT.get(method, method.upper())
 
 
+def adaptation_name(adaptation: str) -> str:
+    """An adaptation as it stands in a sentence: "all weights", "QLoRA"."""
+    known = ADAPTATIONS.get(adaptation, "").split(":")[0]
+    return known.lower() if known[1:].islower() else known
+
+
 def method_words(method: str) -> str:
     """A method with its own sentence, such as "KTO: learn from single responses, good or bad"."""
     said = METHODS[method].model_fields["method"].description or ""

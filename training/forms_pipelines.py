@@ -33,8 +33,8 @@ class PipelineForm(forms.Form):
     start = forms.ModelChoiceField(
         Checkpoint.objects.none(),
         empty_label=None,
-        label="Begin with",
-        help_text="The model that the first step trains, and that the reward model grows on.",
+        label="Model",
+        help_text="The first step trains it, and the reward model grows on it.",
     )
     name = forms.CharField(max_length=100, required=False, help_text="Left empty, one is made.")
 

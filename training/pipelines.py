@@ -24,7 +24,7 @@ from training.standing import places, steps_of
 
 Role = PipelineStep.Role
 NAME_LENGTH = 100
-REWARD_ADAPTATIONS = ("full", *LOW_RANK)
+REWARD_ADAPTATIONS = ("full", *LOW_RANK, "ia3")
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,7 @@ def test_steps_may_be_checkpoints_that_are_there(
             "the policy goes on with an adapter of lora; choose lora or qlora",
         ),
         ("sft", {"adaptation": "prompt"}, "no policy can go on with that"),
-        ("reward", {"adaptation": "ia3"}, "a policy can read reward models trained with full, lora, qlora"),
+        ("reward", {"adaptation": "prompt"}, "reward"),
         ("policy", {"rollout_size": 33}, "of each rollout 33 answers are learned from"),
         ("sft", {"epochs": -1}, "epochs"),
     ],

@@ -180,6 +180,13 @@ def test_a_policy_that_starts_from_an_adapter_keeps_it_as_its_reference(tmp_path
     assert checks["policy_is_reference"]["kl"] == 0
 
 
+def test_a_reward_model_that_is_no_lora_is_a_model_of_its_own(tmp_path):
+    ia3 = trained(tmp_path / "ia3", "reward", reward_rows(), learning_rate=1e-2, adaptation="ia3") / "final"
+    path = learned(tmp_path / "run", "ppo", ia3, rows=prompts(8))
+    assert result(path)["status"] == "succeeded"
+    assert events(path, "log")[0]["values"]["reward_std"] > 0
+
+
 def test_recomputing_activations_changes_nothing(tmp_path, judge, whole):
     path = learned(tmp_path / "run", "ppo", judge, gradient_checkpointing="on", **METHODS["ppo"])
     first, second = (events(p, "log")[-1]["values"]["loss"] for p in (whole, path))

@@ -13,7 +13,7 @@ from labeling.errors import Refused
 from labeling.pages import page
 from training import pipelines
 from training.charts import run_charts
-from training.fields import label, method_name, words
+from training.fields import adaptation_name, label, method_name, words
 from training.forms_pipelines import TITLES, PipelineForm, step_forms
 from training.models import Pipeline, PipelineStep
 from training.standing import made, standing, status_of, steps_of, with_steps
@@ -140,6 +140,7 @@ def _step(pipeline: Pipeline, steps: dict[str, PipelineStep], role: str) -> dict
         "title": title,
         "said": said,
         "method": method_name(step.method),
+        "adaptation": adaptation_name(str(step.values.get("adaptation", ""))),
         "step": step,
         "run": run_line(run) if run else None,
         "error": step.refusal or (run.error if run else ""),

@@ -181,9 +181,9 @@ def _separate(
 
 
 def _judge(policy: Role, origin: adapting.Origin, spec: RolloutSpec, folder: str, name: str) -> Role:
-    """A reward model: an adapter beside the policy's where it can be one, else a model of its own."""
+    """A reward model: LoRA is an adapter beside the policy's; whole weights and IA3 are a model of their own."""
     config = _reward_config(folder, origin)
-    if config is not None and isinstance(policy.net, PeftModel):
+    if config is not None and config.get("peft_type") == "LORA" and isinstance(policy.net, PeftModel):
         return Role(policy.net, name, _add_reward(policy.net, folder, name))
     net = _load_reward(folder, origin, config).to(policy.net.device)
     net.requires_grad_(False)
