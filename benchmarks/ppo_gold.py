@@ -105,13 +105,13 @@ def human_pairs() -> list[Row]:
         for better, worse in ((1, 2), (2, 1)):
             if (
                 votes.count(better) >= 2
-                and row[f"response{better}"].strip() != row[f"response{worse}"].strip()
+                and str(row[f"response{better}"]).strip() != str(row[f"response{worse}"]).strip()
             ):
                 made.append(
                     {
                         "prompt": says("user", f"{row['instruction']}\n\n{row['input']}".strip()),
-                        "chosen": says("assistant", row[f"response{better}"]),
-                        "rejected": says("assistant", row[f"response{worse}"]),
+                        "chosen": says("assistant", str(row[f"response{better}"])),
+                        "rejected": says("assistant", str(row[f"response{worse}"])),
                     }
                 )
     return made

@@ -22,8 +22,10 @@ from tests import world
 from tests.training.runs import RESULT, judged_version, launched, root_checkpoint
 from training import urls as training_urls
 from training.checking import start_check
+from training.forms_pipelines import METHODS
 from training.merging import start_merge
 from training.models import Retraining
+from training.pipelines import Asked, launch_pipeline
 from training.registry import register_checkpoint
 from training.selecting import start_selection
 
@@ -81,6 +83,12 @@ PAGES: dict[str, dict[str, str]] = {
     "training:run_needs": {"post": "train"},
     "training:retrain": {"get": "train", "post": "train"},
     "training:retrain_cancel": {"post": "train"},
+    "training:pipelines": {"get": "view_results"},
+    "training:new_pipeline": {"get": "train", "post": "train"},
+    "training:pipeline": {"get": "view_results"},
+    "training:pipeline_cancel": {"post": "train"},
+    "training:pipeline_go_on": {"post": "train"},
+    "training:pipeline_restart": {"post": "train"},
     "training:compare_runs": {"get": "view_results"},
     "training:run": {"get": "view_results"},
     "training:run_log": {"get": "view_results"},
@@ -130,6 +138,10 @@ API: dict[str, dict[str, str]] = {
     "api-checks": {"get": "view_results", "post": "train"},
     "api-check": {"get": "view_results", "delete": "train"},
     "api-retrain": {"get": "train", "post": "train"},
+    "api-pipelines": {"get": "view_results", "post": "train"},
+    "api-pipeline": {"get": "view_results", "delete": "train"},
+    "api-pipeline-go-on": {"post": "train"},
+    "api-pipeline-restart": {"post": "train"},
     "api-bases": {"get": "view_results", "post": "train", "head": "view_results"},
     "api-checkpoints": {"get": "view_results"},
     "api-checkpoint": {"get": "view_results"},
@@ -171,6 +183,8 @@ def addresses(project: Project) -> dict[str, str]:
     choice = start_selection(version=version, checkpoint=root_checkpoint(), values={"k": 2}, person=None)
     checkpoint = register_checkpoint(run=run, result=RESULT)
     start_merge(adapter=checkpoint, person=None)
+    steps = {role: Asked(method, dataset_version=version) for role, method in METHODS.items()}
+    chain = launch_pipeline(project=project, start=root_checkpoint(), person=None, **steps)
     of_checkpoint = ("checkpoint", "stage", "notes", "merge", "merge_cancel", "measure", "card", "weights")
     of_checkpoint += ("api-checkpoint", "api-stage", "api-merge", "api-weights")
     numbers: dict[str, list[Any]] = {
@@ -179,6 +193,9 @@ def addresses(project: Project) -> dict[str, str]:
         "selection_freeze": [choice.pk], "check": [check.pk], "check_cancel": [check.pk], "check_start": [check.pk],
         "api-check": [check.pk], "run_report": [run.pk],
         "retrain_cancel": [Retraining.objects.create(project=project, origin=run).pk],
+        "pipeline": [chain.pk], "pipeline_cancel": [chain.pk], "pipeline_go_on": [chain.pk],
+        "api-pipeline": [chain.pk], "api-pipeline-go-on": [chain.pk], "pipeline_restart": [chain.pk, "sft"],
+        "api-pipeline-restart": [chain.pk, "sft"],
         "submit": [slot.pk], "skip": [slot.pk], "draft": [slot.pk], "item": [slot.item_id], "import": [batch.pk],
         "review_item": [slot.item_id],
         "import_cancel": [batch.pk], "guideline": [1],

@@ -249,6 +249,8 @@ def on_four_bits(
     from peft import PeftModel
     from transformers import BitsAndBytesConfig
 
+    from training.recipes.adapting import leave_in_4_bits
+
     run.stop_if_asked()
     four = BitsAndBytesConfig(
         load_in_4bit=True,
@@ -257,6 +259,7 @@ def on_four_bits(
         bnb_4bit_compute_dtype=torch.float32,
     )
     base = load(job.base, rewards, revision=job.revision, quantization_config=four)
+    leave_in_4_bits(base)
     if rewards:
         base.config.pad_token_id = tokenizer.pad_token_id
     return compare(logits(PeftModel.from_pretrained(base, job.adapter).eval(), probe), said)

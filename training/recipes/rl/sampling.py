@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CROWDED = 0.75  # share of a batch still at work below which the others are taken out of it
 
 
-class Room(DynamicLayer):  # type: ignore[misc]
+class Room(DynamicLayer):
     """Keys and values of a layer in memory that was set aside at once."""
 
     def __init__(self, room: int) -> None:
