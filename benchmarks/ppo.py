@@ -324,7 +324,7 @@ def curves(work: Path, nano: Path, rows: list[Row], *, quick: bool) -> Row:
         "response_length": 16,
         "ppo_epochs": 2,
         "kl_coefficient": 0.05,
-        "learning_rate": 3e-5,
+        "learning_rate": 1e-4,
     }
     mine, peer = [], []
     for seed in range(1, 3 if quick else 6):
