@@ -14,8 +14,8 @@ from labeling.api import ProjectView
 from labeling.errors import Refused
 from labeling.models import DatasetVersion, Project
 from training import pipelines
+from training.chaining import Asked, StepRefused
 from training.models import Pipeline, PipelineStep
-from training.pipelines import Asked
 from training.registry import find_checkpoint
 from training.specs import ROLLOUTS
 from training.standing import made, standing, status_of, steps_of, with_steps
@@ -86,7 +86,7 @@ def _asked(project: Project, role: str, values: dict[str, Any]) -> Asked:
     if number is not None:
         version = DatasetVersion.objects.filter(project=project, number=number).first()
         if version is None:
-            raise pipelines.StepRefused(
+            raise StepRefused(
                 role, f"dataset_version was given as {number}, and there is none of that number here."
             )
     method = {Role.SFT: "sft", Role.REWARD: "reward"}.get(Role(role)) or values.get("method", "ppo")
@@ -123,7 +123,7 @@ class Pipelines(ProjectView, generics.ListAPIView[Pipeline]):
                 name=values["name"],
                 **{role: _asked(access.project, role, values[role]) for role in Role.values},
             )
-        except pipelines.StepRefused as refusal:
+        except StepRefused as refusal:
             raise Refused(f"{refusal.role}: {refusal.sentence}") from refusal
         return Response(PipelineSerializer(pipeline).data, status=status.HTTP_202_ACCEPTED)
 
@@ -154,6 +154,7 @@ class RestartStep(ProjectView, generics.GenericAPIView[Pipeline]):
     def post(self, request: Request, slug: str, pipeline_id: int, role: str) -> Response:
         found = get_object_or_404(Pipeline, project=self.access().project, pk=pipeline_id, steps__role=role)
         pipelines.restart(found, role)
+        found.refresh_from_db()
         return Response(PipelineSerializer(found).data, status=status.HTTP_202_ACCEPTED)
 
 

@@ -7,10 +7,10 @@ from django import forms
 
 from labeling.models import Project
 from training.beginning import begun, rearranged
+from training.chaining import Asked
 from training.fields import method_name
 from training.forms import REARRANGE, RunForm
 from training.models import Checkpoint, PipelineStep
-from training.pipelines import Asked
 from training.registry import visible_checkpoints
 from training.specs import ROLLOUTS
 
@@ -34,7 +34,7 @@ class PipelineForm(forms.Form):
         Checkpoint.objects.none(),
         empty_label=None,
         label="Model",
-        help_text="The first step trains it, and the reward model grows on it.",
+        help_text="The first step trains it. With LoRA there, the reward model grows on it too.",
     )
     name = forms.CharField(max_length=100, required=False, help_text="Left empty, one is made.")
 

@@ -54,11 +54,37 @@ def launch(
         reward=reward,
         gold=gold,
     )
+    return queued(
+        spec=spec,
+        project=project,
+        dataset_version=dataset_version,
+        start=start,
+        person=person,
+        name=name,
+        reward=reward,
+        gold=gold,
+        again_of=again_of,
+    )
+
+
+def queued(
+    *,
+    spec: TrainSpec,
+    project: Project,
+    dataset_version: DatasetVersion,
+    start: Checkpoint,
+    person: User | None,
+    name: str,
+    reward: Checkpoint | None,
+    gold: Checkpoint | None,
+    again_of: TrainingRun | None,
+) -> TrainingRun:
+    """Store a run of a spec that was checked (`checked_spec`), and queue it."""
     with transaction.atomic():
         run = TrainingRun.objects.create(
             project=project,
-            name=name or f"{method}-{dataset_version.number}-{uuid.uuid4().hex[:4]}",
-            method=method,
+            name=name or f"{spec.method}-{dataset_version.number}-{uuid.uuid4().hex[:4]}",
+            method=spec.method,
             dataset_version=dataset_version,
             base=start.base,
             start=start,

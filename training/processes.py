@@ -17,6 +17,7 @@ from typing import Any
 from django.conf import settings
 
 from labeling.lifecycle import Lifecycle
+from training.recipes import leftovers
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +95,7 @@ def run_recipe(
         pass
     finally:
         _end(process, grace)
+        leftovers.end(run_dir)
     return process.returncode
 
 
@@ -121,6 +123,7 @@ def end_orphan(run_dir: Path, watch: Callable[[], None]) -> None:
         if waited > GRACE_SECONDS:
             _send(pid, signal.SIGKILL)
         time.sleep(POLL_SECONDS)
+    leftovers.end(run_dir)
 
 
 def orphan(run_dir: Path) -> int | None:

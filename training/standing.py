@@ -50,6 +50,15 @@ def made(step: PipelineStep) -> Checkpoint | None:
     return getattr(step.run, "checkpoint", None)
 
 
+def needs(steps: dict[str, PipelineStep], role: str) -> tuple[str, ...]:
+    """The steps that a step begins from. A reward model waits for SFT only where that trains all weights."""
+    sft = steps[Role.SFT]
+    is_full = sft.given is None and sft.values.get("adaptation") == "full"
+    return {Role.POLICY: (Role.SFT, Role.REWARD), Role.REWARD: (Role.SFT,) if is_full else ()}.get(
+        Role(role), ()
+    )
+
+
 def places(pipeline: Pipeline, steps: dict[str, PipelineStep], role: str) -> dict[str, Checkpoint | None]:
     """Where a step starts, and what rewards it; None stands for what is not there yet.
 
@@ -60,9 +69,7 @@ def places(pipeline: Pipeline, steps: dict[str, PipelineStep], role: str) -> dic
         return {"start": pipeline.start}
     if role == Role.POLICY:
         return {"start": answers, "reward": made(steps[Role.REWARD])}
-    step = steps[Role.SFT]
-    is_full = step.given is None and step.values.get("adaptation") == "full"
-    grows_on = answers if step.given is not None or is_full else pipeline.start
+    grows_on = answers if needs(steps, role) else pipeline.start
     return {"start": trunk(grows_on) if grows_on is not None else None}
 
 
@@ -82,26 +89,22 @@ def standing(pipeline: Pipeline, steps: dict[str, PipelineStep], role: str) -> S
     if step.given is not None:
         return Standing("done", "Was there before")
     if step.run is not None:
-        return Standing(
-            step.run.status, step.run.get_status_display(), outdated=_outdated(pipeline, steps, step)
-        )
+        return Standing(step.run.status, step.run.get_status_display(), outdated=_outdated(steps, step))
     if step.refusal:
         return Standing("refused", "Could not start")
     if pipeline.cancelled_at is not None:
         return Standing("cancelled", "Not started")
-    behind = [other for other in (Role.SFT, Role.REWARD) if other != role and made(steps[other]) is None]
+    behind = [other for other in needs(steps, role) if made(steps[other]) is None]
     return Standing("waiting", "Waiting", tuple(Role(other).label.lower() for other in behind))
 
 
-def _outdated(pipeline: Pipeline, steps: dict[str, PipelineStep], step: PipelineStep) -> str:
-    """Which earlier step was trained again since this one's run began; empty where none was."""
+def _outdated(steps: dict[str, PipelineStep], step: PipelineStep) -> str:
+    """Which step that this one's run began from was trained again since; empty where none was."""
     assert step.run is not None
-    now = places(pipeline, steps, step.role)
-    names = {"start": Role.SFT, "reward": Role.REWARD}
     changed = [
-        Role(names[name]).label.lower()
-        for name, checkpoint in now.items()
-        if checkpoint is not None and checkpoint.pk != getattr(step.run, f"{name}_id")
+        Role(role).label.lower()
+        for role in needs(steps, step.role)
+        if (run := steps[role].run) is not None and made(steps[role]) is not None and run.pk > step.run.pk
     ]
     return f"The {' and the '.join(changed)} was trained again since." if changed else ""
 
@@ -111,8 +114,8 @@ def status_of(pipeline: Pipeline, steps: dict[str, PipelineStep]) -> Status:
     found = [standing(pipeline, steps, role).status for role in steps]
     if any(each in ("failed", "refused") for each in found):
         return Status.FAILED
-    if pipeline.cancelled_at is not None or "cancelled" in found:
-        return Status.CANCELLED
     if all(each in ("done", "succeeded") for each in found):
         return Status.SUCCEEDED
+    if pipeline.cancelled_at is not None or "cancelled" in found:
+        return Status.CANCELLED
     return Status.RUNNING if any(each in ACTIVE for each in found) else Status.QUEUED

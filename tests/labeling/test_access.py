@@ -15,17 +15,18 @@ from labeling.curation.freezes import start_freeze
 from labeling.curation.recipe import Recipe
 from labeling.errors import Refused
 from labeling.guidelines import save_guideline
-from labeling.models import Membership, Project, User
+from labeling.models import DatasetVersion, Membership, Project, User
 from labeling.projects import set_role
 from labeling.queue import claim_next
 from tests import world
 from tests.training.runs import RESULT, judged_version, launched, root_checkpoint
 from training import urls as training_urls
+from training.chaining import Asked
 from training.checking import start_check
 from training.forms_pipelines import METHODS
 from training.merging import start_merge
 from training.models import Retraining
-from training.pipelines import Asked, launch_pipeline
+from training.pipelines import launch_pipeline
 from training.registry import register_checkpoint
 from training.selecting import start_selection
 
@@ -161,6 +162,15 @@ OUTSIDE_PROJECTS = {
 }
 
 
+def of_a_pipeline(project: Project, version: DatasetVersion) -> dict[str, list[Any]]:
+    """What the addresses of a pipeline are made of."""
+    steps = {role: Asked(method, dataset_version=version) for role, method in METHODS.items()}
+    chain = launch_pipeline(project=project, start=root_checkpoint(), person=None, **steps)
+    whole = ("pipeline", "pipeline_cancel", "pipeline_go_on", "api-pipeline", "api-pipeline-go-on")
+    of_steps = ("pipeline_restart", "api-pipeline-restart")
+    return {name: [chain.pk] for name in whole} | {name: [chain.pk, "sft"] for name in of_steps}
+
+
 @pytest.fixture
 def addresses(project: Project) -> dict[str, str]:
     """Every address of a project in which there is one of everything."""
@@ -183,8 +193,6 @@ def addresses(project: Project) -> dict[str, str]:
     choice = start_selection(version=version, checkpoint=root_checkpoint(), values={"k": 2}, person=None)
     checkpoint = register_checkpoint(run=run, result=RESULT)
     start_merge(adapter=checkpoint, person=None)
-    steps = {role: Asked(method, dataset_version=version) for role, method in METHODS.items()}
-    chain = launch_pipeline(project=project, start=root_checkpoint(), person=None, **steps)
     of_checkpoint = ("checkpoint", "stage", "notes", "merge", "merge_cancel", "measure", "card", "weights")
     of_checkpoint += ("api-checkpoint", "api-stage", "api-merge", "api-weights")
     numbers: dict[str, list[Any]] = {
@@ -193,9 +201,7 @@ def addresses(project: Project) -> dict[str, str]:
         "selection_freeze": [choice.pk], "check": [check.pk], "check_cancel": [check.pk], "check_start": [check.pk],
         "api-check": [check.pk], "run_report": [run.pk],
         "retrain_cancel": [Retraining.objects.create(project=project, origin=run).pk],
-        "pipeline": [chain.pk], "pipeline_cancel": [chain.pk], "pipeline_go_on": [chain.pk],
-        "api-pipeline": [chain.pk], "api-pipeline-go-on": [chain.pk], "pipeline_restart": [chain.pk, "sft"],
-        "api-pipeline-restart": [chain.pk, "sft"],
+        **of_a_pipeline(project, version),
         "submit": [slot.pk], "skip": [slot.pk], "draft": [slot.pk], "item": [slot.item_id], "import": [batch.pk],
         "review_item": [slot.item_id],
         "import_cancel": [batch.pk], "guideline": [1],

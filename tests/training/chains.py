@@ -6,9 +6,10 @@ from labeling.lifecycle import Status
 from labeling.models import DatasetVersion, Project
 from tests.training.folders import write_adapter, write_model
 from tests.training.runs import RESULT
+from training.chaining import Asked
 from training.jobs import drive_run
 from training.models import Checkpoint, Pipeline, PipelineStep, TrainingRun
-from training.pipelines import Asked, launch_pipeline
+from training.pipelines import launch_pipeline
 from training.registry import register_checkpoint
 from training.standing import standing, steps_of
 

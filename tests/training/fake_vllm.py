@@ -10,17 +10,18 @@ HOW = os.environ["FAKE_VLLM"]
 
 class Server(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        self.answer({})
+        name = sys.argv[sys.argv.index("--served-model-name") + 1]
+        self.answer({"data": [{"id": name}]})
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.rfile.read(int(self.headers["Content-Length"]))
         if self.path != "/v1/completions":
             self.answer({}, 400 if HOW == "refuses adapters" else 200)
         elif HOW == "dies":
             os._exit(1)
         else:  # answers with weights that are not the policy's
             one = {"token_ids": [7, 8, 9], "logprobs": {"token_logprobs": [-0.01] * 3}}
-            self.answer({"choices": [{"index": place, **one} for place in range(len(body["prompt"]))]})
+            self.answer({"choices": [one]})
 
     def answer(self, said: object, status: int = 200) -> None:
         self.send_response(status)

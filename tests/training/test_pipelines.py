@@ -13,10 +13,10 @@ from tests.training.chains import end, launched, run_of, states
 from tests.training.folders import write_adapter, write_model
 from tests.training.runs import RESULT, judged_version
 from training import pipelines
+from training.chaining import Asked, StepRefused
 from training.jobs import drive_run
 from training.jobs import sweep as sweep_all
 from training.models import Checkpoint, Pipeline, TrainingRun
-from training.pipelines import Asked, StepRefused
 from training.registry import register_base, register_checkpoint
 from training.standing import standing, status_of, steps_of
 
@@ -192,6 +192,63 @@ def test_models_of_the_wrong_sort_are_refused(
         launched(project, root, version, reward=Asked("reward", given=root))
     with pytest.raises(StepRefused, match="dataset_version was not given"):
         launched(project, root, version, sft=Asked("sft"))
+
+
+def test_checkpoints_that_would_not_fit_are_refused_before_anything_starts(
+    project: Project, root: Checkpoint, version: DatasetVersion, tmp_path: Path
+) -> None:
+    def adapter(name: str, task: str, line: str) -> Checkpoint:
+        path = write_adapter(tmp_path / name, root.base.location, task=task)
+        return Checkpoint.objects.create(
+            base=root.base, parent=root, project=project, kind="adapter", line=line, path=str(path), name=name
+        )
+
+    writes, judges = adapter("writes", "CAUSAL_LM", "policy"), adapter("judges", "SEQ_CLS", "reward")
+    full = Asked("sft", dataset_version=version, values={"adaptation": "full"})
+    whole = Asked("ppo", dataset_version=version, values={"adaptation": "full"})
+    watched = Asked("ppo", dataset_version=version, gold=root)
+    for steps, words in (
+        ({"sft": Asked("sft", given=writes), "policy": whole}, "is an adapter of the type LORA"),
+        (
+            {"sft": full, "reward": Asked("reward", given=judges)},
+            "weights that the first step is yet to make",
+        ),
+        ({"policy": watched}, "gold was given as small, which is no reward model"),
+    ):
+        with pytest.raises(StepRefused, match=words):
+            launched(project, root, version, **steps)
+    assert not Pipeline.objects.exists()
+
+
+def test_what_another_project_learned_is_not_used(
+    project: Project, root: Checkpoint, version: DatasetVersion
+) -> None:
+    other = world.make_project("Another")
+    foreign = Asked("sft", dataset_version=judged_version(other))
+    with pytest.raises(StepRefused, match="which belongs to another project"):
+        launched(project, root, version, sft=foreign)
+    own = Checkpoint.objects.create(base=root.base, project=other, kind="full", path="x", name="theirs")
+    with pytest.raises(Refused, match="theirs belongs to another project"):
+        launched(project, own, version)
+
+
+def test_a_pipeline_that_is_done_cannot_be_cancelled_and_one_that_stops_goes_on_later(
+    project: Project, root: Checkpoint, version: DatasetVersion
+) -> None:
+    pipeline = launched(project, root, version)
+    run_of(pipeline, "sft").claim()
+    pipelines.cancel(pipeline)
+    with pytest.raises(Refused, match="still stopping; try again in a moment"):
+        pipelines.go_on(pipeline)
+    sft = run_of(pipeline, "sft")
+    sft.finish(Status.CANCELLED)
+    pipelines.go_on(pipeline)
+    for role in ("sft", "reward", "policy"):
+        end(run_of(pipeline, role))
+    pipelines.cancel(pipeline)
+    assert status_of(pipeline, steps_of(pipeline)) == Status.SUCCEEDED
+    pipeline.refresh_from_db()
+    assert pipeline.cancelled_at is None
 
 
 def test_what_keeps_a_step_from_starting_stands_at_the_step(

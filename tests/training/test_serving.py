@@ -1,5 +1,7 @@
 """Rollouts by vLLM: a real server that is given each update's adapter, and servers that fail, each in a sentence."""
 
+import importlib
+import json
 import os
 import sys
 from functools import partial
@@ -9,7 +11,7 @@ import pytest
 
 from tests.tiny_model import ROOT
 from tests.training.forked import call, events, result
-from tests.training.test_ppo import judge, write_rl  # noqa: F401  a fixture
+from tests.training.test_ppo import judge, prompts, write_rl  # noqa: F401  a fixture
 from training.recipes import contract
 from training.specs import SpecRefused, parse_spec
 
@@ -20,11 +22,11 @@ FAKE = f"{sys.executable} {Path(__file__).with_name('fake_vllm.py')}"
 
 def carried(path: str, vllm: str, how: str) -> int:
     """Carry out a run in this process with a command of vLLM."""
-    from training.recipes import ppo
-
+    method = json.loads((Path(path) / "spec.json").read_text())["method"]
+    recipe = importlib.import_module(f"training.recipes.{method}")
     os.environ |= {"PREFLOOP_VLLM": vllm, "FAKE_VLLM": how}
     sys.stdout = sys.stderr = (Path(path) / "log").open("a")
-    return contract.process(["ppo", path], "ppo", ppo.train)
+    return contract.process([method, path], method, recipe.train)
 
 
 def run(path, vllm, how=""):
@@ -48,8 +50,8 @@ def at_work_in(path):
 
 def test_a_real_server_answers_with_the_weights_of_each_update(tmp_path, judge):  # noqa: F811
     assert VLLM.exists(), "vLLM is missing: run make vllm"
-    options = {"sampler": "vllm", "learning_rate": 1e-2, "ppo_epochs": 2, "temperature": 0.8}
-    path = write_rl(tmp_path / "run", "ppo", judge, **options)
+    options = {"sampler": "vllm", "learning_rate": 1e-2, "samples_per_prompt": 2, "temperature": 0.8}
+    path = write_rl(tmp_path / "run", "rloo", judge, rows=prompts(12), sample_prompts=8, **options)
     assert run(path, VLLM) == 0, (path / "log").read_text()[-2000:] + sentence(path)
     logs = [event["values"] for event in events(path, "log")]
     assert len(logs) == 3
@@ -57,6 +59,9 @@ def test_a_real_server_answers_with_the_weights_of_each_update(tmp_path, judge):
         "the adapter does something from then on"
     )
     assert max(log["sampler_gap"] for log in logs) < 1e-4, "and the server has it, or the two would differ"
+    answers = [(one["prompt"], one["completion"]) for one in events(path, "rollout")[0]["values"]["samples"]]
+    assert len({prompt for prompt, _ in answers}) == 4
+    assert len(set(answers)) == 8, "two answers to a prompt have random numbers of their own"
     assert result(path)["status"] == "succeeded"
     assert len(events(path, "serving")) == 1
     assert not list((path / "serving").glob("policy-*"))

@@ -12,6 +12,7 @@ from labeling.access import Access, guarded
 from labeling.errors import Refused
 from labeling.pages import page
 from training import pipelines
+from training.chaining import StepRefused
 from training.charts import run_charts
 from training.fields import adaptation_name, label, method_name, words
 from training.forms_pipelines import TITLES, PipelineForm, step_forms
@@ -41,7 +42,7 @@ def new_pipeline(request: HttpRequest, access: Access) -> HttpResponse:
                 **{role: form.asked() for role, form in steps.items()},
             )
             return redirect("training:pipeline", access.project.slug, launched.pk)
-        except pipelines.StepRefused as refusal:
+        except StepRefused as refusal:
             steps[refusal.role].refuse(refusal.sentence)
         except Refused as refusal:
             head.add_error(None, refusal.sentence)

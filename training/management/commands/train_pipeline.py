@@ -8,14 +8,16 @@ from typing import Any
 from labeling.commands import VerbCommand, find_version
 from labeling.errors import Refused
 from labeling.models import Project
+from training.chaining import Asked, StepRefused
 from training.launching import drive
 from training.models import Pipeline, PipelineStep
-from training.pipelines import Asked, StepRefused, advance, launch_pipeline
+from training.pipelines import advance, launch_pipeline
 from training.registry import find_checkpoint
 from training.specs import ROLLOUTS
 from training.standing import made, standing, status_of, steps_of
 
 Role = PipelineStep.Role
+POLL_SECONDS = 0.5
 VERSION = "PROJECT:NUMBER to train on, or checkpoint=NAME for one that is there"
 
 
@@ -74,7 +76,7 @@ class Command(VerbCommand):
                 break
             for run in at_work:
                 drive(run)
-            time.sleep(0 if at_work else 0.5)
+            time.sleep(POLL_SECONDS)
         for role, step in steps.items():
             self.say(f"{Role(role).label}: {standing(pipeline, steps, role).label.lower()}")
             if sentence := step.refusal or (step.run.error if step.run else ""):

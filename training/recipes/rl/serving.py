@@ -16,18 +16,19 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import httpx2 as httpx
 import torch
 from peft import PeftModel, get_peft_model_state_dict
 from safetensors.torch import save_file
 
-from training.recipes import contract
+from training.recipes import contract, leftovers
 from training.specs import SpecRefused
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from training.specs import RolloutSpec
 
 COMMAND = "PREFLOOP_VLLM"
+AT_ONCE = 64  # requests under way
 START_SECONDS, STOP_SECONDS, ANSWER_SECONDS = 900, 10, 3600
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM allows, 0.31
 SHARE_OF_GPU = "0.3"  # what is left trains
@@ -64,8 +66,11 @@ class VllmSampler:
     command: list[str] = field(default_factory=list)
     process: subprocess.Popen[bytes] | None = None
     address: str = ""
+    name: str = field(
+        default_factory=lambda: f"base-{uuid4().hex}"
+    )  # of the base: tells our server from another
     served: str = ""  # the adapter that the server has
-    rounds: int = 0
+    client: httpx.Client = field(default_factory=lambda: httpx.Client(trust_env=False))  # no proxy on the way
     told: list[list[float]] = field(default_factory=list)  # log-probabilities of the tokens sampled last
 
     def __post_init__(self) -> None:
@@ -86,10 +91,8 @@ class VllmSampler:
         if self.process is None:
             self.start()
         self.hand_over()
-        self.rounds += 1
-        body = {
+        asked = {
             "model": self.served,
-            "prompt": prompts,
             "max_tokens": self.spec.response_length,
             "temperature": self.spec.temperature,
             "top_p": 1.0,
@@ -97,16 +100,19 @@ class VllmSampler:
             "stop_token_ids": sorted(self.ends),
             "logprobs": 0,
             "return_token_ids": True,
-            # vLLM seeds each request by itself; numbers from torch's generator make a resumed run sample on
-            "seed": int(torch.randint(2**31, (1,)).item()),
         }
-        choices = sorted(self._post("/v1/completions", body)["choices"], key=lambda choice: choice["index"])
-        answers = [choice["token_ids"] for choice in choices]
-        self.told = [choice["logprobs"]["token_logprobs"] for choice in choices]
-        if len(answers) != len(prompts) or not all(answers):
-            raise contract.RecipeFailed(
-                f"vLLM gave {sum(map(bool, answers))} answers to {len(prompts)} prompts; see serving/log.txt"
-            )
+        # One request a prompt, each with a seed of its own: vLLM gives one seed to every prompt of a request, and would
+        # answer all copies of a prompt alike. The seeds come from torch's generator, which a resumed run goes on with.
+        seeds = torch.randint(2**31, (len(prompts),)).tolist()
+        bodies = [
+            asked | {"prompt": prompt, "seed": seed} for prompt, seed in zip(prompts, seeds, strict=True)
+        ]
+        with ThreadPoolExecutor(min(len(bodies), AT_ONCE)) as pool:
+            said = list(pool.map(lambda body: self._post("/v1/completions", body)["choices"][0], bodies))
+        answers = [choice["token_ids"] for choice in said]
+        self.told = [choice["logprobs"]["token_logprobs"] for choice in said]
+        if not all(answers):
+            raise contract.RecipeFailed("vLLM gave an answer without a token; see serving/log.txt")
         return answers
 
     def check(self, answers: Answers) -> float:
@@ -119,7 +125,7 @@ class VllmSampler:
         for row, found in enumerate(self.told):
             theirs[row, : len(found)] = torch.tensor(found)
         apart = float(((theirs - answers.logp).abs() * answers.real).sum() / answers.real.sum())
-        if not apart < APART:
+        if not apart < APART / min(1.0, self.spec.temperature):
             raise contract.RecipeFailed(
                 f"vLLM finds its own answers {apart:.3f} nats a token more or less probable than the policy does, "
                 "so it does not answer with the policy's weights; choose the sampler transformers"
@@ -128,6 +134,7 @@ class VllmSampler:
 
     def start(self) -> None:
         """Start the server and wait until it answers. Raises `RecipeFailed` with its last words where it does not."""
+        leftovers.end(self.run.path)
         self.folder.mkdir(exist_ok=True)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -135,7 +142,7 @@ class VllmSampler:
         self.address = f"http://127.0.0.1:{port}"
         cuda = torch.cuda.is_available()
         arguments = [
-            *("serve", self.origin.root, "--served-model-name", "base"),
+            *("serve", self.origin.root, "--served-model-name", self.name),
             *("--host", "127.0.0.1", "--port", str(port), "--enforce-eager"),
             *("--enable-lora", "--max-loras", "1", "--max-cpu-loras", "2", "--max-lora-rank", self._rank()),
             *("--max-model-len", str(self.spec.max_length), "--logprobs-mode", "processed_logprobs"),
@@ -148,10 +155,11 @@ class VllmSampler:
         with (self.folder / "log.txt").open("ab") as log:
             self.process = subprocess.Popen(
                 [*self.command, *arguments],
-                env=given | ENVIRONMENT | ({} if cuda else CPU_ENVIRONMENT),
+                env=given | ENVIRONMENT | leftovers.marked(self.run.path) | ({} if cuda else CPU_ENVIRONMENT),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                start_new_session=True,  # who asks the run to stop does not mean the server: an update is ended first
                 preexec_fn=die_with_parent,
             )
         while not self._is_up():
@@ -192,17 +200,12 @@ class VllmSampler:
     def close(self) -> None:
         """End the server, with its own processes, and remove what was handed over."""
         process, self.process, self.served = self.process, None, ""
-        if process is not None and process.poll() is None:
-            children = [process.pid, *descendants(process.pid)]
+        if process is not None:
             process.terminate()
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            for pid in children:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            leftovers.end(self.run.path)
+            process.wait()
         for place in self.folder.glob("policy-*"):
             shutil.rmtree(place, ignore_errors=True)
 
@@ -214,13 +217,14 @@ class VllmSampler:
 
     def _is_up(self) -> bool:
         try:
-            return httpx.get(f"{self.address}/health", timeout=5).status_code == 200
-        except httpx.HTTPError:
+            known = self.client.get(f"{self.address}/v1/models", timeout=5).json()["data"]
+        except (httpx.HTTPError, ValueError, KeyError):
             return False
+        return any(model["id"] == self.name for model in known)
 
     def _post(self, place: str, body: dict[str, Any]) -> Any:
         try:
-            said = httpx.post(f"{self.address}{place}", json=body, timeout=ANSWER_SECONDS)
+            said = self.client.post(f"{self.address}{place}", json=body, timeout=ANSWER_SECONDS)
         except httpx.HTTPError as error:
             raise contract.RecipeFailed(
                 f"vLLM does not answer any more ({type(error).__name__}): {self._last_words()}"
@@ -241,11 +245,3 @@ class VllmSampler:
 def die_with_parent() -> None:
     """In the child: be killed when this process is, however it ends."""
     ctypes.CDLL(None).prctl(contract.PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def descendants(pid: int) -> Iterator[int]:
-    """The processes that a process started, and those that they did."""
-    with suppress(OSError):
-        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            yield int(child)
-            yield from descendants(int(child))
