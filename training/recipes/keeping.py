@@ -38,7 +38,7 @@ def save(plan: Plan, model: PreTrainedModel | PeftModel, step: int) -> Path:
         sort_adapter_config(folder)
         device = model.device
         if plan.spec.adaptation != "qlora":  # 4-bit weights stay where they are
-            model.to("cpu")
+            give_up(model)
         again = reload(plan, folder)
         again = again if plan.spec.adaptation == "qlora" else again.to(device)
         error = (logits(again, batch) - expected).abs().max().item()
@@ -59,6 +59,12 @@ def save(plan: Plan, model: PreTrainedModel | PeftModel, step: int) -> Path:
         plan.after = again
         show_samples(plan, again, step)
     return final
+
+
+def give_up(model: PreTrainedModel | PeftModel) -> None:
+    """Free the weights of a model that is not asked again, whoever still holds it: two would not fit where one did."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        tensor.data = torch.empty(0, dtype=tensor.dtype)
 
 
 def save_weights(model: PreTrainedModel | PeftModel, folder: Path) -> None:
