@@ -223,7 +223,7 @@ def prompts_of(folder: Path, tokenizers: Any, base: Path, rows: list[Row]) -> Ro
         tokens = tokenizer.apply_chat_template(
             row["prompt"], tokenize=True, add_generation_prompt=True, return_dict=True
         )["input_ids"]
-        if len(tokens) <= 100:
+        if len(tokens) <= 100 and json.dumps(tokens) not in ids:  # ours leaves repeated prompts out
             kept.append({"prompt": row["prompt"]})
             ids.append(json.dumps(tokens))
     write(folder / "prompts.jsonl", kept)
