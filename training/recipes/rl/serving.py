@@ -66,9 +66,7 @@ class VllmSampler:
     command: list[str] = field(default_factory=list)
     process: subprocess.Popen[bytes] | None = None
     address: str = ""
-    name: str = field(
-        default_factory=lambda: f"base-{uuid4().hex}"
-    )  # of the base: tells our server from another
+    name: str = field(default_factory=lambda: f"base-{uuid4().hex}")  # tells our server from another's
     served: str = ""  # the adapter that the server has
     client: httpx.Client = field(default_factory=lambda: httpx.Client(trust_env=False))  # no proxy on the way
     told: list[list[float]] = field(default_factory=list)  # log-probabilities of the tokens sampled last
@@ -172,19 +170,14 @@ class VllmSampler:
 
     def hand_over(self) -> None:
         """Give the server the policy's adapter under a new name, and take the one before away."""
-        assert isinstance(self.role.net, PeftModel)
-        assert self.role.adapter is not None
-        weights = {
-            name: value.detach().cpu().contiguous()
-            for name, value in get_peft_model_state_dict(
-                self.role.net, adapter_name=self.role.adapter
-            ).items()
-        }
+        net, adapter = self._policy()
+        state = get_peft_model_state_dict(net, adapter_name=adapter)
+        weights = {name: value.detach().cpu().contiguous() for name, value in state.items()}
         building = self.folder / "building"
         shutil.rmtree(building, ignore_errors=True)
         building.mkdir()
         save_file(weights, building / "adapter_model.safetensors", metadata={"format": "pt"})
-        self.role.net.peft_config[self.role.adapter].save_pretrained(str(building))
+        net.peft_config[adapter].save_pretrained(str(building))
         name = f"policy-{contract.content_hash(building)[:16]}"
         if name == self.served:
             return
@@ -209,10 +202,15 @@ class VllmSampler:
         for place in self.folder.glob("policy-*"):
             shutil.rmtree(place, ignore_errors=True)
 
-    def _rank(self) -> str:
+    def _policy(self) -> tuple[PeftModel, str]:
+        """The model with the policy's adapter, and the adapter's name; the spec allows nothing else."""
         assert isinstance(self.role.net, PeftModel)
         assert self.role.adapter is not None
-        rank = self.role.net.peft_config[self.role.adapter].r
+        return self.role.net, self.role.adapter
+
+    def _rank(self) -> str:
+        net, adapter = self._policy()
+        rank = net.peft_config[adapter].r
         return str(next((allowed for allowed in RANKS if allowed >= rank), RANKS[-1]))
 
     def _is_up(self) -> bool:
