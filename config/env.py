@@ -53,3 +53,8 @@ def choices(name: str, allowed: tuple[str, ...]) -> list[str]:
 def words(name: str, default: str = "") -> list[str]:
     """A comma-separated list; empty parts are left out."""
     return [part.strip() for part in text(name, default).split(",") if part.strip()]
+
+
+def named(prefix: str) -> frozenset[str]:
+    """The names of settings that begin with a prefix and have a value; the values stay where they are."""
+    return frozenset(name for name, value in os.environ.items() if name.startswith(prefix) and value)

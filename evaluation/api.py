@@ -10,50 +10,83 @@ from rest_framework import generics, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from evaluation.models import EvalRun, Score
-from evaluation.planning import plan_on_held_out
+from evaluation.models import Endpoint, EvalRun, Score, Split, Suite
+from evaluation.planning import plan_evaluation, plan_on_held_out
+from evaluation.reading import target_lines, verdict
 from labeling.api import ProjectView
+from labeling.errors import Refused
 from labeling.models import DatasetVersion
 from training.registry import find_checkpoint
 
 
 class ScoreSerializer(serializers.ModelSerializer[Score]):
-    checkpoint = serializers.CharField(source="checkpoint.name")
+    """One number with its interval; with `versus`, the paired difference to that target."""
+
+    target = serializers.CharField(source="target.name")
+    versus = serializers.CharField(source="versus.name", default=None)
 
     class Meta:
         model = Score
-        fields = ["checkpoint", "metric", "value", "low", "high", "n", "p_value", "fixed", "broken"]
+        fields = [
+            *("target", "versus", "metric", "slice", "value", "low", "high", "n", "clusters"),
+            *("unscorable", "errors", "p_value", "fixed", "broken"),
+        ]
 
 
 class EvaluationSerializer(serializers.ModelSerializer[EvalRun]):
     scores = ScoreSerializer(many=True, read_only=True)
     suite = serializers.CharField(source="suite.name", read_only=True)
+    version = serializers.IntegerField(source="version.number", read_only=True)
+    targets = serializers.SlugRelatedField(slug_field="name", many=True, read_only=True)  # type: ignore[var-annotated]
+    verdict = serializers.SerializerMethodField()
 
     class Meta:
         model = EvalRun
         fields = [
-            "id",
-            "name",
-            "suite",
-            "engine",
-            "plan",
-            "status",
-            "error",
-            "progress",
-            "scores",
-            "created_at",
+            *(
+                "id",
+                "name",
+                "suite",
+                "version",
+                "split",
+                "engine",
+                "spec",
+                "targets",
+                "status",
+                "stage",
+                "error",
+            ),
+            *("progress", "verdict", "scores", "created_at"),
         ]
+
+    def get_verdict(self, run: EvalRun) -> str:
+        return str(verdict(target_lines(run)))
 
 
 class PlanSerializer(serializers.Serializer[Any]):
+    """Either `suite` or `dataset_version` says what the cases are."""
+
+    suite = serializers.IntegerField(required=False, help_text="Number of a suite.")
     dataset_version = serializers.IntegerField(
-        help_text="Number of the version whose test split is the suite."
+        required=False, help_text="Number of the version whose test split is the suite."
     )
     checkpoints = serializers.ListField(
         child=serializers.CharField(),
+        default=list,
         help_text="Checkpoints by number or name; the base is always scored too.",
     )
+    endpoints = serializers.ListField(
+        child=serializers.CharField(), default=list, help_text="Endpoints by name."
+    )
+    baseline = serializers.CharField(required=False, default="", help_text="A checkpoint by number or name.")
+    engine = serializers.CharField(required=False, default="")
+    split = serializers.ChoiceField(choices=Split.choices, default=Split.DEV)
     name = serializers.CharField(required=False, default="")
+    scoring = serializers.ListField(
+        child=serializers.DictField(), required=False, default=None, allow_null=True
+    )
+    sampling = serializers.DictField(required=False, default=dict)
+    limits = serializers.DictField(required=False, default=dict)
 
 
 class Evaluations(ProjectView, generics.ListAPIView[EvalRun]):
@@ -62,25 +95,32 @@ class Evaluations(ProjectView, generics.ListAPIView[EvalRun]):
     capability = {"GET": "view_results", "POST": "train"}
     serializer_class = EvaluationSerializer
     queryset = EvalRun.objects.none()
-    filterset_fields = ["status"]
+    filterset_fields = ["status", "suite", "split"]
 
     def get_queryset(self) -> QuerySet[EvalRun]:
-        rows = EvalRun.objects.filter(project__slug=self.kwargs["slug"])
-        return rows.select_related("suite").prefetch_related("scores__checkpoint")
+        return _rows(self.kwargs["slug"])
 
     @extend_schema(request=PlanSerializer, responses={202: EvaluationSerializer})
     def post(self, request: Request, slug: str) -> Response:
         form = PlanSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         access, values = self.access(), form.validated_data
-        version = get_object_or_404(DatasetVersion, project=access.project, number=values["dataset_version"])
-        names = values["checkpoints"]
-        run = plan_on_held_out(
-            version=version,
-            checkpoints=[find_checkpoint(project=access.project, name=name) for name in names],
-            person=access.person,
-            name=values["name"],
-        )
+        project, baseline = access.project, values["baseline"]
+        plan = {
+            "checkpoints": [find_checkpoint(project=project, name=name) for name in values["checkpoints"]],
+            "endpoints": [_endpoint(project.pk, name) for name in values["endpoints"]],
+            "baseline": find_checkpoint(project=project, name=baseline) if baseline else None,
+            "person": access.person,
+            **{name: values[name] for name in ("engine", "split", "name", "scoring", "sampling", "limits")},
+        }
+        if "suite" in values:
+            suite = get_object_or_404(Suite, project=project, pk=values["suite"])
+            run = plan_evaluation(project=project, suite=suite, **plan)
+        elif "dataset_version" in values:
+            version = get_object_or_404(DatasetVersion, project=project, number=values["dataset_version"])
+            run = plan_on_held_out(version=version, **plan)
+        else:
+            raise Refused("Neither suite nor dataset_version was given; say which cases are to be scored.")
         return Response(EvaluationSerializer(run).data, status=status.HTTP_202_ACCEPTED)
 
 
@@ -92,8 +132,22 @@ class Evaluation(ProjectView, generics.RetrieveAPIView[EvalRun]):
     lookup_url_kwarg = "evaluation_id"
 
     def get_queryset(self) -> QuerySet[EvalRun]:
-        rows = EvalRun.objects.filter(project__slug=self.kwargs["slug"])
-        return rows.select_related("suite").prefetch_related("scores__checkpoint")
+        return _rows(self.kwargs["slug"])
+
+
+def _rows(slug: str) -> QuerySet[EvalRun]:
+    rows = EvalRun.objects.filter(project__slug=slug).select_related("suite", "version")
+    return rows.prefetch_related("targets", "scores__target", "scores__versus")
+
+
+def _endpoint(project: int, name: str) -> Endpoint:
+    found = Endpoint.objects.filter(project=project, name=name, archived_at=None).first()
+    if found is None:
+        known = ", ".join(
+            Endpoint.objects.filter(project=project, archived_at=None).values_list("name", flat=True)
+        )
+        raise Refused(f"There is no endpoint {name!r} here. Known: {known or 'none yet'}.")
+    return found
 
 
 urlpatterns = [

@@ -8,9 +8,10 @@ from django.db.models.functions import TruncDate
 from django.urls import reverse
 from django.utils import timezone
 
-from evaluation.charts import accuracy_chart
 from evaluation.models import EvalRun
-from evaluation.reading import ScoreLine, prompts_of, score_lines, spoken_of, verdict
+from evaluation.reading import INCONCLUSIVE, TargetLine, target_lines
+from evaluation.verdicts import headline
+from evaluation.verdicts_charts import overview_chart
 from labeling import quality
 from labeling.access import EVERYTHING, Can
 from labeling.charts import judgments_chart
@@ -26,28 +27,40 @@ RECENT = 5
 def overview(project: Project, can: Can = EVERYTHING) -> dict[str, Any]:
     """All that the overview page of a project shows."""
     counts = _counts(project)
-    latest = EvalRun.objects.filter(project=project, status=Status.SUCCEEDED).first()
-    lines = score_lines(latest) if latest else []
+    latest = (
+        EvalRun.objects.filter(project=project, status=Status.SUCCEEDED)
+        .select_related("version__suite", "suite")
+        .first()
+    )
+    lines = target_lines(latest) if latest else []
     runs = TrainingRun.objects.filter(project=project).defer("spec", "result")
     versions = list(DatasetVersion.objects.filter(project=project)[:RECENT])
-    rows = [(line.checkpoint.name, line.accuracy) for line in lines]
+    said = headline(latest, lines) if latest and lines else None
     return {
         "counts": counts,
         "agreement": quality.agreement(project).alpha if counts["judgments"] else None,
         "charts": {
             "judgments": judgments_chart(judgments_by_day(project)),
-            "scores": accuracy_chart(rows, title="Preference accuracy on held-out items"),
+            "scores": overview_chart(lines) if lines else None,
         },
         "latest": latest,
-        "verdict": verdict(lines),
-        "prompts": prompts_of(latest) if latest else None,
+        "headline": said,
+        "measured": _measured_words(lines),
         "recent_runs": list(
             runs.select_related("dataset_version", "dataset_version__project", "base", "start")[:RECENT]
         ),
         "recent_versions": versions,
-        "next_steps": _next_steps(project, can, counts, versions, lines),
+        "next_steps": _next_steps(project, can, counts, versions, said.kind if said else ""),
         "live": _busy(project),
     }
+
+
+def _measured_words(lines: list[TargetLine]) -> str:
+    """What the latest verdict was measured on: cases, and how many of them are independent."""
+    own = lines[0].primary.own if lines else None
+    if own is None or not own.n:
+        return ""
+    return f"Measured on {own.n:,} cases from {own.clusters:,} independent prompts."
 
 
 def judgments_by_day(project: Project) -> list[tuple[date, int]]:
@@ -85,11 +98,10 @@ def _busy(project: Project) -> bool:
 
 
 def _next_steps(
-    project: Project, can: Can, counts: dict[str, int], versions: list[DatasetVersion], lines: list[ScoreLine]
+    project: Project, can: Can, counts: dict[str, int], versions: list[DatasetVersion], kind: str
 ) -> list[dict[str, str]]:
     """What moves the loop on, the most pressing first; only what this role may do."""
     newer = newer_judgments(versions[0]) if versions else counts["judgments"]
-    best = spoken_of(lines)
     steps = [
         (can.curate and not counts["items"], "Import the first prompts and responses", "labeling:imports"),
         (
@@ -105,7 +117,7 @@ def _next_steps(
             "evaluation:evaluations",
         ),
         (
-            can.curate and best is not None and not best.is_settled,
+            can.curate and kind == INCONCLUSIVE,
             "The latest verdict is open: more judged items would settle it",
             "labeling:imports",
         ),

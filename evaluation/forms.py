@@ -4,29 +4,119 @@ from typing import Any
 
 from django import forms
 
+from evaluation.engines import default_engine
+from evaluation.models import Endpoint, Split, Suite
+from evaluation.specs import LimitsSpec, SamplingSpec
+from evaluation.targets import SERVICES
 from labeling.models import DatasetVersion, Project
 from training.models import Checkpoint
 from training.registry import visible_checkpoints
 
+SETTINGS = ("max_tokens", "temperature", "samples", "seed")
+LIMITS = ("budget",)
+
 
 class EvaluationForm(forms.Form):
-    """Score checkpoints on the held-out rows of a dataset version."""
+    """Score checkpoints and endpoints on a suite, or on the held-out rows of a dataset version."""
 
-    dataset_version = forms.ModelChoiceField(
-        DatasetVersion.objects.none(),
-        empty_label=None,
-        label="Held-out rows of",
-        help_text="Its test split is the suite.",
-    )
+    on = forms.ChoiceField(label="Suite", help_text="Held-out rows of a version become a suite of their own.")
     checkpoints = forms.ModelMultipleChoiceField(
-        Checkpoint.objects.none(), help_text="The base model is always scored too, as the baseline."
+        Checkpoint.objects.none(), required=False, help_text="The base model is always scored too."
     )
+    endpoints = forms.ModelMultipleChoiceField(Endpoint.objects.none(), required=False)
+    baseline = forms.ModelChoiceField(
+        Checkpoint.objects.none(),
+        required=False,
+        empty_label="The champion in production, else the base model",
+        help_text="What the others are measured by.",
+    )
+    engine = forms.ChoiceField(required=False)
+    split = forms.ChoiceField(
+        choices=Split.choices,
+        label="Cases",
+        help_text="Choose by the open cases; the sealed ones judge one chosen candidate.",
+    )
+    max_tokens = forms.IntegerField(required=False, help_text="Tokens of an answer at most.")
+    temperature = forms.FloatField(required=False, help_text="0 takes the likeliest token each time.")
+    samples = forms.IntegerField(
+        required=False, help_text="Answers to each case; more than one needs a temperature."
+    )
+    seed = forms.IntegerField(required=False)
+    budget = forms.FloatField(
+        required=False, help_text="Money that endpoints may cost, in the unit of their prices."
+    )
+    name = forms.CharField(max_length=120, required=False, help_text="Left empty, one is made.")
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        versions: forms.ModelChoiceField[DatasetVersion] = self.fields["dataset_version"]  # type: ignore[assignment]
-        checkpoints: forms.ModelMultipleChoiceField[Checkpoint] = self.fields["checkpoints"]  # type: ignore[assignment]
-        versions.queryset = DatasetVersion.objects.filter(project=project).select_related("project")
-        checkpoints.queryset = (
-            visible_checkpoints(project).exclude(line=Checkpoint.Line.REWARD).order_by("-id")
-        )
+        self.project = project
+        fields: dict[str, Any] = self.fields
+        fields["on"].choices = self._suites()
+        checkpoints = visible_checkpoints(project).exclude(line=Checkpoint.Line.REWARD).order_by("-id")
+        fields["checkpoints"].queryset = fields["baseline"].queryset = checkpoints
+        fields["endpoints"].queryset = Endpoint.objects.filter(project=project, archived_at=None)
+        fields["engine"].choices = [(name, ENGINE_WORDS[name]) for name in local_engines()]
+        fields["engine"].initial = default_engine()
+        for spec, names in ((SamplingSpec, SETTINGS), (LimitsSpec, LIMITS)):
+            for field in names:
+                fields[field].initial = spec.model_fields[field].default
+        if not fields["endpoints"].queryset.exists():
+            del fields["endpoints"], fields["budget"]
+
+    @property
+    def has_suites(self) -> bool:
+        choices: Any = self.fields["on"].choices  # type: ignore[attr-defined]
+        return any(group for _, group in choices)
+
+    def _suites(self) -> list[tuple[str, list[tuple[str, str]]]]:
+        suites = Suite.objects.filter(project=self.project, archived_at=None)
+        taken = set(suites.filter(split="test").values_list("dataset_version", flat=True))
+        versions = DatasetVersion.objects.filter(project=self.project).select_related("project")
+        held = [version for version in versions if version.splits.get("test") and version.pk not in taken]
+        return [
+            ("Suites", [(f"suite:{suite.pk}", suite.name) for suite in suites]),
+            ("Held-out rows", [(f"version:{version.pk}", f"{version}, test split") for version in held]),
+        ]
+
+    def clean(self) -> dict[str, Any]:
+        values: dict[str, Any] = super().clean() or {}
+        if not values.get("checkpoints") and not values.get("endpoints"):
+            self.add_error("checkpoints", "Choose at least one that is to be scored.")
+        return values
+
+    def plan(self) -> dict[str, Any]:
+        """What planning takes, of a form that is valid."""
+        values = self.cleaned_data
+        return {
+            "checkpoints": list(values["checkpoints"]),
+            "endpoints": list(values.get("endpoints") or ()),
+            "baseline": values["baseline"],
+            "engine": values["engine"],
+            "split": values["split"],
+            "name": values["name"],
+            "sampling": {name: values[name] for name in SETTINGS if values[name] is not None},
+            "limits": {name: values[name] for name in LIMITS if values.get(name) is not None},
+        }
+
+    def suite(self) -> Suite | DatasetVersion:
+        """What the cases come from."""
+        kind, _, number = self.cleaned_data["on"].partition(":")
+        if kind == "suite":
+            return Suite.objects.get(project=self.project, pk=number)
+        return DatasetVersion.objects.get(project=self.project, pk=number)
+
+
+ENGINE_WORDS = {
+    "transformers": "transformers, in a process of its own",
+    "vllm": "vLLM, base and adapters in one engine",
+}
+
+
+def local_engines() -> list[str]:
+    """The engines that load weights, as far as this installation has them."""
+    from evaluation.engines import ENGINES
+
+    known = [name for name in ENGINES if name != SERVICES]
+    for name in known:
+        ENGINE_WORDS.setdefault(name, name)
+    return [name for name in known if name != "vllm" or default_engine() == "vllm"]

@@ -1,99 +1,262 @@
-"""The numbers of an evaluation run in the words and rows of a page or a command."""
+"""The numbers of an evaluation run in the words and rows of a page or a command. Reads what was stored; no statistics."""
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
-from evaluation.models import Case, EvalRun, Score
-from evaluation.planning import planned
+from evaluation.models import Case, EvalRun, RunTarget, Score
+from evaluation.sheets import Metric, metrics_of
 from labeling.estimates import Estimate
-from training.models import Checkpoint
 
-ALPHA = 0.05
+ALPHA, POWER = 0.05, 0.8
+MARGIN = 0.02
+FEW_CLUSTERS = 20
+BETTER, NOT_WORSE, WORSE, INCONCLUSIVE = "better", "not_worse", "worse", "inconclusive"
+STANDING_WORDS = {
+    BETTER: "better",
+    NOT_WORSE: "not worse",
+    WORSE: "worse",
+    INCONCLUSIVE: "no difference can be told",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class ScoreLine:
-    """One checkpoint's numbers. `delta` is the paired difference in preference accuracy from the base."""
+class Reading:
+    """One metric of one target: its number, and its paired difference from the baseline."""
 
-    checkpoint: Checkpoint
-    is_base: bool
-    accuracy: Estimate | None
-    perplexity: Estimate | None
-    delta: Estimate | None
-    ratio: Estimate | None
-    p: float | None
-    fixed: int | None
-    broken: int | None
+    metric: Metric
+    own: Score | None
+    delta: Score | None
 
     @property
-    def is_settled(self) -> bool:
-        """Whether interval and adjusted p value both leave out "no difference"."""
-        away = self.delta is not None and (self.delta.low > 0 or self.delta.high < 0)
-        return away and (self.p is None or self.p < ALPHA)
+    def estimate(self) -> Estimate | None:
+        return self.own.estimate if self.own else None
 
     @property
-    def delta_words(self) -> str:
-        """What the difference lets one say."""
+    def difference(self) -> Estimate | None:
+        """The difference from the baseline in the metric's own unit; for perplexity the ratio."""
+        return self.delta.estimate if self.delta else None
+
+    @property
+    def missing(self) -> int:
+        """Cases without a value of this metric."""
+        return self.own.unscorable + self.own.errors if self.own else 0
+
+    @property
+    def gain(self) -> Estimate | None:
+        """The difference turned so that above 0 is better."""
+        return gain_of(self.metric, self.difference)
+
+    @property
+    def standing(self) -> str:
+        """better, not_worse, worse or inconclusive, by the interval and the corrected p value; empty for a baseline."""
         if self.delta is None:
-            return "" if self.is_base else "not enough data"
-        if not self.is_settled:
-            return "no difference can be told"
-        return "better than the base" if self.delta.low > 0 else "worse than the base"
+            return ""
+        return standing_of(self.gain, self.delta.p_value, MARGIN if self.metric.is_bounded else 0.0)
+
+    @property
+    def standing_words(self) -> str:
+        if self.delta is None:
+            return ""
+        return STANDING_WORDS[self.standing] if self.difference else "not enough data"
 
 
-def score_lines(run: EvalRun) -> list[ScoreLine]:
-    """A line for each planned checkpoint, the base first; empty before the run has ended."""
-    found: dict[int, dict[str, Score]] = {}
-    for score in Score.objects.filter(run=run):
-        found.setdefault(score.checkpoint_id, {})[score.metric] = score
+@dataclass(frozen=True, slots=True)
+class TargetLine:
+    """One target's numbers, the primary metric first. `facts` are tokens, latency and cost, as scoring wrote them."""
+
+    target: RunTarget
+    readings: list[Reading]
+    facts: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.target.name
+
+    @property
+    def is_baseline(self) -> bool:
+        return self.target.is_baseline
+
+    @property
+    def is_base(self) -> bool:
+        """Whether this is the base model itself."""
+        checkpoint = self.target.checkpoint
+        return checkpoint is not None and checkpoint.kind == checkpoint.Kind.BASE
+
+    @property
+    def primary(self) -> Reading:
+        return self.readings[0]
+
+    @property
+    def guardrails(self) -> list[Reading]:
+        return self.readings[1:]
+
+    def fact(self, name: str) -> Estimate | None:
+        """One of the facts that are numbers with an interval."""
+        found = self.facts.get(name)
+        return Estimate(**found) if found else None
+
+    @property
+    def latency(self) -> Estimate | None:
+        return self.fact("ms_p50")
+
+    @property
+    def latency_p95(self) -> Estimate | None:
+        return self.fact("ms_p95")
+
+    @property
+    def tokens(self) -> Estimate | None:
+        return self.fact("tokens")
+
+    @property
+    def cost(self) -> Estimate | None:
+        return self.fact("cost_per_1000")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a run lets one say. `more` is about how many more cases would settle what is open."""
+
+    kind: str
+    sentence: str
+    line: TargetLine | None = None
+    more: int | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.sentence)
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+def target_lines(run: EvalRun) -> list[TargetLine]:
+    """A line for each target, the baseline first; empty before the run has ended."""
+    found: dict[tuple[int, str, bool], Score] = {}
+    for score in Score.objects.filter(run=run, slice=""):
+        found[score.target_id, score.metric, score.versus_id is not None] = score
     if not found:
         return []
-    return [_line(checkpoint, found[checkpoint.pk], run.plan[0]) for checkpoint in planned(run)]
+    metrics = metrics_of(run)
+    facts = run.facts.get("targets", {})
+    return [
+        TargetLine(
+            target,
+            [
+                Reading(
+                    metric,
+                    found.get((target.pk, metric.name, False)),
+                    found.get((target.pk, metric.name, True)),
+                )
+                for metric in metrics
+            ],
+            facts.get(str(target.index), {}),
+        )
+        for target in run.targets.select_related("checkpoint", "endpoint")
+    ]
 
 
-def _line(checkpoint: Checkpoint, scores: dict[str, Score], base: int) -> ScoreLine:
-    estimates = {metric: score.estimate for metric, score in scores.items()}
-    delta = scores.get(Score.Metric.ACCURACY_DELTA)
-    return ScoreLine(
-        checkpoint=checkpoint,
-        is_base=checkpoint.pk == base,
-        accuracy=estimates.get(Score.Metric.ACCURACY),
-        perplexity=estimates.get(Score.Metric.PERPLEXITY),
-        delta=estimates.get(Score.Metric.ACCURACY_DELTA),
-        ratio=estimates.get(Score.Metric.PERPLEXITY_RATIO),
-        p=delta.p_value if delta else None,
-        fixed=delta.fixed if delta else None,
-        broken=delta.broken if delta else None,
+def gain_of(metric: Metric, difference: Estimate | None) -> Estimate | None:
+    """A difference, or the logarithm of a ratio, turned so that above 0 is better."""
+    if difference is None:
+        return None
+    value, low, high = difference.value, difference.low, difference.high
+    if metric.is_ratio:
+        value, low, high = (math.log(number) for number in (value, low, high))
+    if not metric.higher_is_better:
+        value, low, high = -value, -high, -low
+    return Estimate(value, low, high, difference.n)
+
+
+def standing_of(gain: Estimate | None, p_value: float | None, margin: float) -> str:
+    """What a gain lets one say: settled only where the interval and the corrected p value both leave out nothing."""
+    if gain is None:
+        return INCONCLUSIVE
+    settled = p_value is None or p_value < ALPHA
+    if gain.low > 0 and settled:
+        return BETTER
+    if gain.high < 0 and settled:
+        return WORSE
+    return NOT_WORSE if margin > 0 and gain.low > -margin else INCONCLUSIVE
+
+
+def verdict(lines: list[TargetLine]) -> Verdict:
+    """One sentence that a product lead can forward; empty before there are numbers."""
+    line = spoken_of(lines)
+    if line is None:
+        return Verdict("", "")
+    baseline = lines[0]
+    reading = line.primary
+    found = f"{worded(reading.metric, reading.estimate)}" if reading.estimate else "no number"
+    difference = difference_words(reading.metric, reading.difference)
+    if reading.gain is None:
+        sentence = f"Inconclusive: {line.name} has {found} in {reading.metric.name}; too few cases to compare it with "
+        return Verdict(INCONCLUSIVE, f"{sentence}{baseline.name}.", line)
+    kind, versus = reading.standing, f"{baseline.name} in {reading.metric.name}: {found}, {difference}"
+    if kind == BETTER:
+        return Verdict(kind, f"{line.name} is better than {versus}.", line)
+    if kind == NOT_WORSE:
+        return Verdict(kind, f"{line.name} is not worse than {versus}, within {MARGIN * 100:g} points.", line)
+    if kind == WORSE:
+        others = len(lines) > 2
+        start = (
+            f"No candidate beats {baseline.name}; the best, {line.name}, is worse"
+            if others
+            else (f"{line.name} is worse than {baseline.name}")
+        )
+        return Verdict(kind, f"{start} in {reading.metric.name}: {found}, {difference}.", line)
+    more = cases_more(reading)
+    wanted = (
+        f"about {more:,} more cases would settle a difference of this size"
+        if more
+        else "more cases are needed"
+    )
+    return Verdict(kind, f"Inconclusive: {line.name} against {versus}; {wanted}.", line, more)
+
+
+def spoken_of(lines: list[TargetLine]) -> TargetLine | None:
+    """The candidate whose gain over the baseline is the surest: that with the highest lower bound."""
+    candidates = [line for line in lines[1:] if not line.is_base] or lines[1:]
+    scored = [line for line in candidates if line.primary.estimate is not None]
+    return max(
+        scored, key=lambda line: line.primary.gain.low if line.primary.gain else -math.inf, default=None
     )
 
 
-def verdict(lines: list[ScoreLine]) -> str:
-    """One sentence that a product lead can forward; empty before there are numbers."""
-    best = spoken_of(lines)
-    if best is None or best.accuracy is None:
-        return ""
-    delta, name = best.delta, best.checkpoint.name
-    found = f"prefers the chosen response in {best.accuracy.value * 100:.1f} % of {best.accuracy.n:,} pairs"
-    if delta is None:
-        return f"{name} {found}; there are too few to compare it with the base."
-    if best.is_settled and delta.low > 0:
-        return f"{name} is better than the base: it {found}, {points(delta)}."
-    if all(line.delta is not None and line.delta.high < 0 for line in lines if not line.is_base):
-        worse = f"{-delta.value * 100:.1f} points worse [{-delta.high * 100:.1f}, {-delta.low * 100:.1f}]"
-        return f"No checkpoint beats the base; the best, {name}, is {worse}."
-    return f"Inconclusive: {name} {found}, {points(delta)} from the base; more pairs are needed to tell."
+def cases_more(reading: Reading) -> int | None:
+    """How many more cases a two-sided test needs to tell a difference of the size that was seen, at 80 % power."""
+    gain, delta = reading.gain, reading.delta
+    if gain is None or delta is None or not delta.spread or gain.value == 0:
+        return None
+    quantiles = NormalDist().inv_cdf(1 - ALPHA / 2) + NormalDist().inv_cdf(POWER)
+    needed = math.ceil(quantiles**2 * delta.spread / abs(gain.value) ** 2)
+    return rounded(needed - delta.n) if needed > delta.n else None
 
 
-def spoken_of(lines: list[ScoreLine]) -> ScoreLine | None:
-    """The checkpoint whose gain over the base is the surest: that with the highest lower bound."""
-    trained = [line for line in lines if line.accuracy is not None and not line.is_base]
-    return max(trained, key=lambda line: line.delta.low if line.delta else -math.inf, default=None)
+def rounded(count: int) -> int:
+    """A planned number without false precision: two digits."""
+    step = 10 ** max(0, len(str(count)) - 2)
+    return math.ceil(count / step) * step
 
 
-def prompts_of(run: EvalRun) -> int:
-    """How many different prompts the run's pairs have: they, not the pairs, are independent of each other."""
-    return Case.objects.filter(suite=run.suite_id).values("prompt_hash").distinct().count()
+def worded(metric: Metric, estimate: Estimate | None) -> str:
+    """A number as its metric is read: 71.2 % or 12.31."""
+    if estimate is None:
+        return "not enough data"
+    if metric.is_bounded:
+        return f"{estimate.value * 100:.1f} %"
+    return f"{estimate.value:,.2f}{f' {metric.unit}' if metric.unit else ''}"
+
+
+def difference_words(metric: Metric, difference: Estimate | None) -> str:
+    """A difference as its metric is read: +3.1 points [-1.2, +7.4], or 0.94 times [0.90, 0.98]."""
+    if difference is None:
+        return "not enough data to compare"
+    if metric.is_bounded:
+        return points(difference)
+    if metric.is_ratio:
+        return f"{difference.value:.2f} times [{difference.low:.2f}, {difference.high:.2f}]"
+    return f"{difference.value:+,.2f} [{difference.low:+,.2f}, {difference.high:+,.2f}]"
 
 
 def points(delta: Estimate) -> str:
@@ -101,19 +264,36 @@ def points(delta: Estimate) -> str:
     return f"{delta.value * 100:+.1f} points [{delta.low * 100:+.1f}, {delta.high * 100:+.1f}]"
 
 
-def as_dict(line: ScoreLine) -> dict[str, Any]:
-    """A line as JSON for commands."""
-    estimates = {
-        "accuracy": line.accuracy,
-        "perplexity": line.perplexity,
-        "delta": line.delta,
-        "ratio": line.ratio,
-    }
+def prompts_of(run: EvalRun) -> int:
+    """How many different prompts the run's cases have: they, not the cases, are independent of each other."""
+    cases = Case.objects.in_split(run.version, run.split).order_by()
+    return cases.values("prompt_hash").distinct().count()
+
+
+def as_dict(line: TargetLine) -> dict[str, Any]:
+    """A line as JSON for commands and the API."""
     return {
-        "checkpoint": line.checkpoint.name,
-        "checkpoint_id": line.checkpoint.pk,
-        **{name: estimate.as_dict() if estimate else None for name, estimate in estimates.items()},
-        "p": line.p,
-        "fixed": line.fixed,
-        "broken": line.broken,
+        "target": line.name,
+        "checkpoint_id": line.target.checkpoint_id,
+        "baseline": line.is_baseline,
+        "metrics": {reading.metric.name: _reading(reading) for reading in line.readings},
+        **{name: line.facts.get(name) for name in ("tokens", "ms_p50", "ms_p95", "cost_per_1000")},
+    }
+
+
+def _reading(reading: Reading) -> dict[str, Any]:
+    own, delta = reading.own, reading.delta
+    return {
+        **(
+            reading.estimate.as_dict()
+            if reading.estimate
+            else {"value": None, "low": None, "high": None, "n": 0}
+        ),
+        "unscorable": own.unscorable if own else 0,
+        "errors": own.errors if own else 0,
+        "against_baseline": reading.difference.as_dict() if reading.difference else None,
+        "p": delta.p_value if delta else None,
+        "fixed": delta.fixed if delta else None,
+        "broken": delta.broken if delta else None,
+        "standing": reading.standing,
     }

@@ -1,56 +1,178 @@
-"""Case results → the numbers of a run, each with its interval, each checkpoint paired with the baseline."""
+"""A run's marks → its numbers, each with its interval, each target paired with the baseline."""
+
+from collections.abc import Sequence
+from typing import Any
 
 from evaluation import statistics
-from evaluation.comparison import pair, results
-from evaluation.models import CaseResult, EvalRun, Score
+from evaluation.contamination import dirty_cases
+from evaluation.models import CaseResult, CaseScore, RunTarget, Score
+from evaluation.numbers import delta, own_score
+from evaluation.plans import Plan
+from evaluation.sheets import Cell, Line, Metric, Sheet, metrics_of, read_sheet
+from evaluation.targets import digest
 from labeling.estimates import Estimate
 
-
-def compute_scores(run: EvalRun) -> list[Score]:
-    """Preference accuracy and perplexity of every planned checkpoint, and its difference from the first.
-
-    Cases that share a prompt are one cluster: their answers are not independent.
-    """
-    found = {pk: results(run, pk) for pk in run.plan}
-    baseline = found[run.plan[0]]
-    scores = [score for pk, rows in found.items() for score in _own(run, pk, rows)]
-    pairs = ((pk, rows) for pk, rows in found.items() if pk != run.plan[0])
-    deltas = [score for pk, rows in pairs for score in _paired(run, pk, rows, baseline)]
-    _adjust([score for score in deltas if score.p_value is not None])
-    return scores + deltas
+MOST_SLICES = 40
 
 
-def _adjust(deltas: list[Score]) -> None:
-    """Holm's correction: of several checkpoints one looks better by chance more easily than of one."""
-    adjusted = statistics.holm([score.p_value for score in deltas if score.p_value is not None])
-    for score, p_value in zip(deltas, adjusted, strict=True):
-        score.p_value = p_value
+def compute_scores(plan: Plan) -> list[Score]:
+    """Every metric of every target, its difference from the baseline, and both on the slices for the primary metric."""
+    metrics = metrics_of(plan.run)
+    sheet = read_sheet(plan.run, metrics=metrics)
+    scores: list[Score] = []
+    for metric in metrics:
+        deltas = []
+        for target in plan.rows:
+            cells = sheet.cells.get((target.index, metric.name), {})
+            scores.append(_own(plan, target, metric, sheet.lines, cells))
+            if not target.is_baseline:
+                deltas.append(_paired(plan, target, metric, sheet.lines, sheet))
+        _adjust(deltas, statistics.holm)
+        scores += deltas
+    return scores + _slices(plan, metrics[0], sheet)
 
 
-def _own(run: EvalRun, checkpoint: int, rows: list[CaseResult]) -> list[Score]:
-    clusters = [row.case.prompt_hash for row in rows]
-    accuracy = statistics.proportion_estimate([row.preferred for row in rows], clusters)
-    perplexity = statistics.perplexity_estimate(
-        [-row.chosen_logprob for row in rows], [row.chosen_tokens for row in rows], clusters
-    )
-    return [
-        _score(run, checkpoint, Score.Metric.ACCURACY, accuracy, len(rows)),
-        _score(run, checkpoint, Score.Metric.PERPLEXITY, perplexity, len(rows)),
-    ]
-
-
-def _paired(run: EvalRun, checkpoint: int, rows: list[CaseResult], baseline: list[CaseResult]) -> list[Score]:
-    accuracy, ratio = pair(baseline, rows)
-    delta = _score(run, checkpoint, Score.Metric.ACCURACY_DELTA, accuracy.difference, len(rows))
-    delta.p_value, delta.fixed, delta.broken = accuracy.p_value, accuracy.fixed, accuracy.broken
-    scores = [delta, _score(run, checkpoint, Score.Metric.PERPLEXITY_RATIO, ratio, len(rows))]
-    for score in scores:
-        score.versus_id = run.plan[0]
+def _slices(plan: Plan, metric: Metric, sheet: Sheet) -> list[Score]:
+    scores: list[Score] = []
+    tags = sheet.tags()[:MOST_SLICES]
+    within = {tag: [line for line in sheet.lines if tag in line.tags] for tag in tags}
+    for target in plan.rows:
+        deltas = []
+        for tag, lines in within.items():
+            cells = sheet.cells.get((target.index, metric.name), {})
+            scores.append(_own(plan, target, metric, lines, cells, tag))
+            if not target.is_baseline:
+                deltas.append(_paired(plan, target, metric, lines, sheet, tag))
+        _adjust(deltas, statistics.benjamini_hochberg)
+        scores += deltas
     return scores
 
 
-def _score(run: EvalRun, checkpoint: int, metric: str, estimate: Estimate | None, n: int) -> Score:
-    score = Score(run=run, checkpoint_id=checkpoint, metric=metric, n=n)
+def _adjust(deltas: list[Score], correct: Any) -> None:
+    """A correction for looking often: of several numbers one looks good by chance more easily than of one."""
+    tested = [score for score in deltas if score.p_value is not None]
+    for score, p_value in zip(tested, correct([score.p_value for score in tested]), strict=True):
+        score.p_value = p_value
+
+
+def _own(
+    plan: Plan,
+    target: RunTarget,
+    metric: Metric,
+    lines: Sequence[Line],
+    cells: dict[int, Cell],
+    tag: str = "",
+) -> Score:
+    here = {line.id: cells[line.id] for line in lines if line.id in cells}
+    scored = {case: cell for case, cell in here.items() if cell.scored}
+    score = Score(run=plan.run, target=target, metric=metric.name, slice=tag, n=len(scored))
+    _fill(score, own_score(metric, lines, scored))
+    score.clusters = len({line.unit for line in lines if line.id in scored})
+    score.unscorable = sum(1 for cell in here.values() if cell.unscorable and not cell.scored)
+    score.errors = sum(1 for cell in here.values() if cell.errors)
+    return score
+
+
+def _paired(
+    plan: Plan, target: RunTarget, metric: Metric, lines: Sequence[Line], sheet: Sheet, tag: str = ""
+) -> Score:
+    first, second = sheet.scored(0, metric.name), sheet.scored(target.index, metric.name)
+    found = delta(metric, lines, first, second)
+    score = Score(
+        run=plan.run,
+        target=target,
+        versus=plan.rows[0],
+        metric=metric.name,
+        slice=tag,
+        n=found.n,
+        clusters=found.clusters,
+        p_value=found.p_value,
+        fixed=found.fixed,
+        broken=found.broken,
+        spread=found.spread,
+    )
+    _fill(score, found.estimate)
+    return score
+
+
+def _fill(score: Score, estimate: Estimate | None) -> None:
     if estimate is not None:
         score.value, score.low, score.high, score.n = estimate.value, estimate.low, estimate.high, estimate.n
-    return score
+
+
+def run_facts(plan: Plan) -> dict[str, Any]:
+    """What else is known of each target's answers, by its index: tokens, latency, cost, how many were cut short."""
+    checkpoints = {target.index: target.checkpoint for target in plan.rows if target.checkpoint is not None}
+    dirty = dirty_cases(plan.run, list(checkpoints.values()))
+    facts = {str(target.index): _facts(plan, target) for target in plan.rows}
+    for index, checkpoint in checkpoints.items():
+        facts[str(index)]["dirty"] = {str(case): reason for case, reason in dirty[checkpoint.pk].items()}
+    scorers = {metric.spec.name: metric.scorer.facts(metric.params) for metric in plan.metrics}
+    return {
+        **plan.run.facts,
+        "targets": facts,
+        "scorers": {name: found for name, found in scorers.items() if found},
+    }
+
+
+def _facts(plan: Plan, target: RunTarget) -> dict[str, Any]:
+    rows = list(
+        CaseResult.objects.filter(run=plan.run, target=target)
+        .order_by("case__position", "sample")
+        .values_list(
+            *("output__tokens", "output__ms", "output__cost", "output__finish", "output__prompt_hash"),
+            *("reused", "error"),
+        )
+    )
+    tokens, ms, cost = ([row[i] for row in rows if row[i] is not None] for i in range(3))
+    return {
+        "answers": sum(1 for row in rows if not row[6]),
+        "failed": sum(1 for row in rows if row[6]),
+        "reused": sum(1 for row in rows if row[5]),
+        "truncated": sum(1 for row in rows if row[3] == "length"),
+        "tokens": _mean(tokens),
+        "ms": _mean(ms),
+        "ms_p50": _quantile(ms, 0.5),
+        "ms_p95": _quantile(ms, 0.95),
+        "cost_per_1000": _mean([1000 * each for each in cost]),
+        "template": digest([row[4] for row in rows]),
+        "flips": _order_flips(plan, target),
+    }
+
+
+def _mean(values: Sequence[float]) -> dict[str, Any] | None:
+    found = statistics.mean_estimate(values)
+    return found.as_dict() if found else None
+
+
+def _quantile(values: Sequence[float], share: float) -> dict[str, Any] | None:
+    """A quantile with the distribution-free interval between two order statistics (Conover 1999, section 3.2)."""
+    from scipy.stats import binom
+
+    ordered, n = sorted(values), len(values)
+    if n < statistics.MIN_CASES:
+        return None
+    low, high = int(binom.ppf(0.025, n, share)), int(binom.ppf(0.975, n, share)) + 1
+    if high > n:  # the data end before the interval does
+        return None
+    middle = ordered[min(n - 1, int(share * n))]
+    return Estimate(
+        middle, min(middle, ordered[max(0, low - 1)]), max(middle, ordered[high - 1]), n
+    ).as_dict()
+
+
+def _order_flips(plan: Plan, target: RunTarget) -> dict[str, dict[str, int]]:
+    """For each pairwise metric, how many verdicts turned with the order of the answers, of how many."""
+    found: dict[str, dict[str, int]] = {}
+    for metric in plan.metrics:
+        if metric.scorer.key == "pairwise":
+            rows = CaseScore.objects.filter(
+                result__run=plan.run, result__target=target, metric=metric.spec.name, state="scored"
+            ).values_list("detail", flat=True)
+            details = [detail for detail in rows if detail]
+            found[metric.spec.name] = {
+                "n": len(details),
+                "flipped": sum(bool(detail.get("flipped")) for detail in details),
+                "longer_wins": sum(bool(detail.get("longer_wins")) for detail in details),
+            }
+    return found

@@ -1,11 +1,18 @@
 from django.urls import path
 
-from evaluation.views import dashboard, runs
+from evaluation import urls_candidates, urls_compare, urls_judges, urls_suites, urls_verdict
+from evaluation.views import runs
 
 app_name = "evaluation"
+EVALUATION = "p/<slug:slug>/evaluations/<int:evaluation_id>/"
 urlpatterns = [
-    path("p/<slug:slug>/", dashboard.dashboard, name="dashboard"),
     path("p/<slug:slug>/evaluations/", runs.evaluations, name="evaluations"),
-    path("p/<slug:slug>/evaluations/<int:evaluation_id>/", runs.evaluation, name="evaluation"),
-    path("p/<slug:slug>/evaluations/<int:evaluation_id>/cancel/", runs.cancel, name="cancel"),
+    path(f"{EVALUATION}cancel/", runs.cancel, name="cancel"),
+    path(f"{EVALUATION}resume/", runs.resume, name="resume"),
+    path(f"{EVALUATION}again/", runs.again, name="again"),
+    *urls_verdict.urlpatterns,
+    *urls_compare.urlpatterns,
+    *urls_suites.urlpatterns,
+    *urls_judges.urlpatterns,
+    *urls_candidates.urlpatterns,
 ]

@@ -20,6 +20,8 @@ PREFLOOP_TRACKERS = env.choices("PREFLOOP_TRACKERS", ("mlflow", "wandb"))
 PREFLOOP_RECIPE_PYTHON = env.text("PREFLOOP_RECIPE_PYTHON", "")
 OWN_VLLM = ROOT / ".venv-vllm" / "bin" / "vllm"  # of `make vllm`
 PREFLOOP_VLLM = env.text("PREFLOOP_VLLM", str(OWN_VLLM) if OWN_VLLM.exists() else "")
+PREFLOOP_SCORERS = env.text("PREFLOOP_SCORERS", "")
+PREFLOOP_ENDPOINT_KEYS = env.named("PREFLOOP_ENDPOINT_KEY_")
 PREFLOOP_MODEL_FOLDERS = env.words("PREFLOOP_MODEL_FOLDERS", str(PREFLOOP_VAR / "models"))
 
 DEBUG = False
@@ -191,6 +193,8 @@ CELERY_TASK_ROUTES = {
     "training.jobs.check_run": {"queue": "train"},
     "training.jobs.merge_adapter": {"queue": "train"},
     "evaluation.jobs.drive_evaluation": {"queue": "eval"},
+    "evaluation.jobs.check_judge": {"queue": "eval"},
+    "evaluation.jobs.generate_candidates": {"queue": "eval"},
     "*.jobs.*": {"queue": "io"},
 }
 CELERY_BEAT_SCHEDULE = {

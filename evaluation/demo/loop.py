@@ -14,8 +14,8 @@ from django.db import connection
 from evaluation.demo.data import VOTERS, Votes, find_file, read
 from evaluation.demo.people import ANNOTATORS, annotate, make_people
 from evaluation.models import EvalRun
-from evaluation.planning import create_suite, plan_evaluation
-from evaluation.reading import ScoreLine, score_lines
+from evaluation.planning import plan_on_held_out
+from evaluation.reading import TargetLine, target_lines
 from labeling import quality
 from labeling.curation.freezing import freeze
 from labeling.curation.recipe import Recipe
@@ -122,8 +122,7 @@ def train(
 def evaluate(
     project: Project, person: User, version: DatasetVersion, checkpoints: list[Checkpoint]
 ) -> EvalRun:
-    suite = create_suite(version=version)
-    run = plan_evaluation(project=project, suite=suite, checkpoints=checkpoints, person=person)
+    run = plan_on_held_out(version=version, checkpoints=checkpoints, person=person, engine="transformers")
     return succeeded(wait_for(run))
 
 
@@ -197,7 +196,7 @@ def _judged_and_trained(
             name: {"first": run.loss_first, "last": run.loss_last, "held_out": _held_out(run)}
             for name, run in (("sft", sft), ("dpo", dpo))
         },
-        "scores": {line.checkpoint.name: _numbers(line) for line in score_lines(scored)},
+        "scores": {line.name: _numbers(line) for line in target_lines(scored)},
         "seconds": {**demo.seconds, "total": round(sum(demo.seconds.values()), 1)},
     }
 
@@ -213,12 +212,12 @@ def _losses(run: TrainingRun) -> str:
     return f"{words}, on held-out rows {held[0]:.3f} → {held[-1]:.3f}" if held else words
 
 
-def _numbers(line: ScoreLine) -> dict[str, Any]:
-    accuracy = (
-        line.accuracy.as_dict() if line.accuracy else {"value": None, "low": None, "high": None, "n": 0}
-    )
+def _numbers(line: TargetLine) -> dict[str, Any]:
+    found = {reading.metric.name: reading for reading in line.readings}
+    preference, perplexity = found["preference"], found["perplexity"]
+    nothing = {"value": None, "low": None, "high": None, "n": 0}
     return {
-        **accuracy,
-        "perplexity": line.perplexity.as_dict() if line.perplexity else None,
-        "against_base": line.delta.as_dict() if line.delta else None,
+        **(preference.estimate.as_dict() if preference.estimate else nothing),
+        "perplexity": perplexity.estimate.as_dict() if perplexity.estimate else None,
+        "against_base": preference.difference.as_dict() if preference.difference else None,
     }

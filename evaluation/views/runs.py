@@ -1,4 +1,4 @@
-"""Evaluations: plan one, watch it, read its verdict."""
+"""Evaluations: the list, planning one, stopping it, scoring it again."""
 
 from typing import Any
 
@@ -6,39 +6,36 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST
 
-from evaluation.charts import accuracy_chart
 from evaluation.forms import EvaluationForm
-from evaluation.models import CaseResult, EvalRun
-from evaluation.planning import plan_on_held_out
-from evaluation.reading import ScoreLine, prompts_of, score_lines, spoken_of, verdict
+from evaluation.models import EvalRun, Suite
+from evaluation.planning import plan_again, plan_evaluation, plan_on_held_out
 from labeling.access import Access, guarded
 from labeling.errors import Refused
 from labeling.pages import page
 
-FLIPS = 12
+SHOWN = 100
 
 
 @guarded("view_results")
 def evaluations(request: HttpRequest, access: Access) -> HttpResponse:
-    form = EvaluationForm(request.POST or None, project=access.project)
+    form = EvaluationForm(request.POST or None, project=access.project, initial=_initial(request))
     if request.method == "POST":
         access.require("train")
         if form.is_valid():
             try:
-                run = plan_on_held_out(
-                    version=form.cleaned_data["dataset_version"],
-                    checkpoints=list(form.cleaned_data["checkpoints"]),
-                    person=access.person,
-                )
+                run = _planned(form, access)
                 return redirect("evaluation:evaluation", access.project.slug, run.pk)
             except Refused as refusal:
                 form.add_error(None, refusal.sentence)
-    rows = (
-        EvalRun.objects.filter(project=access.project).select_related("suite").prefetch_related("checkpoints")
-    )
-    found = list(rows[:100])
+    rows = EvalRun.objects.filter(project=access.project).select_related("suite", "version__suite")
+    wanted = request.GET.get("suite", "")
+    if wanted.isdigit():
+        rows = rows.filter(suite=wanted)
+    found = list(rows.prefetch_related("targets").defer("spec", "facts")[:SHOWN])
     context = {
         "evaluations": found,
+        "suites": Suite.objects.filter(project=access.project).only("name"),
+        "suite": wanted,
         "live": any(not run.is_over for run in found),
         "form": form,
         "section": "evaluations",
@@ -48,22 +45,19 @@ def evaluations(request: HttpRequest, access: Access) -> HttpResponse:
     )
 
 
-@guarded("view_results")
-def evaluation(request: HttpRequest, access: Access, evaluation_id: int) -> HttpResponse:
-    run = get_object_or_404(EvalRun.objects.select_related("suite"), project=access.project, pk=evaluation_id)
-    lines = score_lines(run)
-    rows = [(line.checkpoint.name, line.accuracy) for line in lines]
-    context = {
-        "evaluation": run,
-        "verdict": verdict(lines),
-        "scores": lines,
-        "chart": accuracy_chart(rows, title="Preference accuracy on held-out items"),
-        "prompts": prompts_of(run),
-        **flips(run, lines),
-        "live": not run.is_over,
-        "section": "evaluations",
+def _initial(request: HttpRequest) -> dict[str, Any]:
+    """What the address already says: ?on=suite:4&checkpoint=7"""
+    return {
+        "on": request.GET.get("on", ""),
+        "checkpoints": [pk for pk in request.GET.getlist("checkpoint") if pk.isdigit()],
     }
-    return page(request, "evaluation/evaluation.html", context, fragment="live")
+
+
+def _planned(form: EvaluationForm, access: Access) -> EvalRun:
+    chosen = form.suite()
+    if isinstance(chosen, Suite):
+        return plan_evaluation(project=access.project, suite=chosen, person=access.person, **form.plan())
+    return plan_on_held_out(version=chosen, person=access.person, **form.plan())
 
 
 @require_POST
@@ -73,30 +67,24 @@ def cancel(request: HttpRequest, access: Access, evaluation_id: int) -> HttpResp
     return redirect("evaluation:evaluation", access.project.slug, evaluation_id)
 
 
-def flips(run: EvalRun, lines: list[ScoreLine]) -> dict[str, Any]:
-    """Pairs on which the base and the verdict's checkpoint differ: their numbers, and some of each kind to read."""
-    line = spoken_of(lines)
-    if line is None:
-        return {"cases": [], "flips": None}
-    rows = CaseResult.objects.filter(run=run).order_by("case__index")
-    base = {row.case_id: row.preferred for row in rows.filter(checkpoint=run.plan[0])}
-    changed = [row for row in rows.filter(checkpoint=line.checkpoint) if row.preferred != base[row.case_id]]
-    kinds = [
-        [row for row in changed if (row.preferred > base[row.case_id]) == better] for better in (False, True)
-    ]
-    wanted = [row.pk for kind in kinds for row in kind[: FLIPS // 2]]
-    shown = sorted(rows.filter(pk__in=wanted).select_related("case"), key=lambda row: wanted.index(row.pk))
-    cases = [
-        {
-            "prompt": row.case.prompt,
-            "chosen": row.case.chosen,
-            "rejected": row.case.rejected,
-            "base_ok": base[row.case_id] == 1.0,
-            "checkpoint_ok": row.preferred == 1.0,
-            "checkpoint": line.checkpoint.name,
-        }
-        for row in shown
-    ]
-    broken, mended = (len(kind) for kind in kinds)
-    numbers = {"mended": mended, "broken": broken, "shown": len(cases), "checkpoint": line.checkpoint.name}
-    return {"cases": cases, "flips": numbers if cases else None}
+@require_POST
+@guarded("train")
+def resume(request: HttpRequest, access: Access, evaluation_id: int) -> HttpResponse:
+    """Put a failed or cancelled evaluation into the queue again: it goes on where it stopped."""
+    get_object_or_404(EvalRun, project=access.project, pk=evaluation_id).resume()
+    return redirect("evaluation:evaluation", access.project.slug, evaluation_id)
+
+
+@require_POST
+@guarded("train")
+def again(request: HttpRequest, access: Access, evaluation_id: int) -> HttpResponse:
+    """The same targets with the suite's cases and scorers of today."""
+    run = get_object_or_404(
+        EvalRun.objects.select_related("suite", "project"), project=access.project, pk=evaluation_id
+    )
+    try:
+        made = plan_again(run=run, person=access.person)
+    except Refused as refusal:
+        context = {"words": refusal.sentence, "evaluation": run, "section": "evaluations"}
+        return page(request, "evaluation/refused.html", context, status=422)
+    return redirect("evaluation:evaluation", access.project.slug, made.pk)

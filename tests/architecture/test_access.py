@@ -6,7 +6,10 @@ from typing import Any
 from django.urls import URLPattern, URLResolver, get_resolver
 
 OURS = ("labeling.", "training.", "evaluation.", "config.")
-ANYBODY = {"config.urls.health": "load balancers ask it without a login; it tells no more than alive or not"}
+ANYBODY = {
+    "config.urls.health": "load balancers ask it without a login; it tells no more than alive or not",
+    "evaluation.views.sharing.shared": "a link with a secret of 256 bits that ends; it shows numbers and no texts",
+}
 
 
 def views(patterns: list[Any]) -> Iterator[tuple[str, Any]]:

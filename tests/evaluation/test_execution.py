@@ -1,163 +1,260 @@
-"""An evaluation is carried to its end once, goes on where it stopped, and its numbers can be computed again."""
+"""A run is carried to its end: nothing is asked twice, whatever is killed on the way; and nothing is dropped silently."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from evaluation.engines import ENGINES, Interrupted
+from evaluation.engines.fake import Died
 from evaluation.execution import drive
-from evaluation.models import CaseResult, EvalRun, Score
-from evaluation.planning import create_suite, plan_evaluation
-from evaluation.reading import score_lines, verdict
-from evaluation.scoring import compute_scores
+from evaluation.models import CaseResult, CaseScore, EvalRun, Output, RunTarget, Score, Suite
+from evaluation.planning import plan_again, plan_evaluation
+from evaluation.reading import target_lines, verdict
+from labeling.lifecycle import Status
 from labeling.models import Project
-from tests.evaluation.fakes import FakeEngine
-from tests.training.runs import RESULT, judged_version, launched
-from training.processes import Stop
-from training.registry import register_checkpoint
+from tests.evaluation.planned import EXACT, Bill, a_suite, counting, tuned
+from tests.training.runs import root_checkpoint
+from training.models import Checkpoint
+
+pytestmark = pytest.mark.data_layer
 
 
 @pytest.fixture
-def run(project: Project, monkeypatch: pytest.MonkeyPatch) -> EvalRun:
-    monkeypatch.setitem(ENGINES, "transformers", FakeEngine)
-    version = judged_version(project, items=40, test_share=0.7)
-    tuned = register_checkpoint(run=launched(project, version), result=RESULT)
-    suite = create_suite(version=version)
-    return plan_evaluation(project=project, suite=suite, checkpoints=[tuned], person=None, name="first look")
+def bill(monkeypatch: pytest.MonkeyPatch) -> Bill:
+    return counting(monkeypatch)
 
 
-def driven(run: EvalRun) -> EvalRun:
-    drive(EvalRun.objects.get(pk=run.pk))
-    return EvalRun.objects.get(pk=run.pk)
+@pytest.fixture
+def suite(project: Project) -> Suite:
+    return a_suite(project)
 
 
-def numbers(scores: Any) -> set[tuple[Any, ...]]:
-    return {
-        (s.checkpoint_id, s.metric, s.value, s.low, s.high, s.n, s.p_value, s.fixed, s.broken) for s in scores
-    }
+@pytest.fixture
+def candidate(project: Project) -> Checkpoint:
+    return tuned(project)
 
 
-def with_engine(monkeypatch: pytest.MonkeyPatch, score: Callable[..., Any]) -> None:
-    monkeypatch.setitem(
-        ENGINES, "transformers", type("Engine", (), {"score": lambda self, **values: score(**values)})
+def plan(suite: Suite, *checkpoints: Checkpoint, **options: Any) -> EvalRun:
+    return plan_evaluation(
+        project=suite.project, suite=suite, checkpoints=checkpoints, person=None, engine="fake", **options
     )
 
 
-def test_every_planned_checkpoint_is_scored_on_every_case(run: EvalRun) -> None:
-    run = driven(run)
-    cases = run.suite.cases.count()
-    assert (run.status, run.progress) == ("succeeded", 1.0)
-    assert CaseResult.objects.filter(run=run).count() == 2 * cases
-    assert cases > 20
+def carried(run: EvalRun) -> EvalRun:
+    drive(run)
+    run.refresh_from_db()
+    return run
 
 
-def test_every_number_has_its_interval_and_its_count(run: EvalRun) -> None:
-    base, tuned = score_lines(driven(run))
-    assert (base.is_base, tuned.is_base) == (True, False)
-    for estimate in (
-        base.accuracy,
-        base.perplexity,
-        tuned.accuracy,
-        tuned.perplexity,
-        tuned.delta,
-        tuned.ratio,
-    ):
-        assert estimate.low <= estimate.value <= estimate.high
-        assert estimate.n == run.suite.cases.count()
-    assert tuned.accuracy.value == 1.0
-    assert tuned.delta.low > 0
-    assert tuned.delta_words == "better than the base"
-
-
-def test_the_numbers_can_be_computed_again_from_the_stored_results(run: EvalRun) -> None:
-    run = driven(run)
-    assert numbers(compute_scores(run)) == numbers(Score.objects.filter(run=run))
-
-
-def test_the_verdict_is_one_sentence_with_the_name_and_the_interval(run: EvalRun) -> None:
-    words = verdict(score_lines(driven(run)))
-    assert f"{run.checkpoints.last().name} is better than the base" in words
-    assert "points [" in words
-    assert verdict([]) == ""
-
-
-def test_a_message_that_comes_twice_scores_once(run: EvalRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    driven(run)
-    with_engine(monkeypatch, lambda **_: pytest.fail("scored again"))
-    assert driven(run).status == "succeeded"
-
-
-def test_results_that_were_stored_before_a_kill_are_not_doubled(run: EvalRun) -> None:
-    driven(run)
-    EvalRun.objects.filter(pk=run.pk).update(status="queued")
-    before = numbers(Score.objects.filter(run=run))
-    run = driven(run)
-    assert (run.status, run.attempt) == ("succeeded", 2)
-    assert CaseResult.objects.filter(run=run).count() == 2 * run.suite.cases.count()
-    assert numbers(Score.objects.filter(run=run)) == before
-
-
-def test_a_run_with_missing_results_fails_with_how_many(
-    run: EvalRun, monkeypatch: pytest.MonkeyPatch
+def test_every_target_answers_every_case_once_and_each_answer_is_marked(
+    suite: Suite, candidate: Checkpoint, bill: Bill
 ) -> None:
-    with_engine(monkeypatch, lambda **values: FakeEngine().score(**values)[:-2])
-    run = driven(run)
-    assert run.status == "failed"
-    assert "1 of " in run.error
-    assert "start the evaluation again" in run.error
-    assert Score.objects.count() == 0
+    run = carried(plan(suite, candidate))
+    assert (run.status, run.error, run.progress) == (Status.SUCCEEDED, "", 1.0)
+    assert [target.name for target in run.targets.all()] == ["tiny", "tuned"]
+    assert CaseResult.objects.filter(run=run).count() == 24
+    assert CaseScore.objects.filter(result__run=run).count() == 24 * 3
+    assert len(bill.asked) == len(set(bill.asked)) == 48  # an answer and a likelihood each
 
 
-def stops(fault: str = "") -> Callable[..., Any]:
-    def score(*, requests: Any, checkpoints: Any, folder: Any, watch: Callable[[int, int], None]) -> Any:
-        raise Interrupted(fault)
-
-    return score
-
-
-def test_an_engine_that_was_stopped_goes_back_to_the_queue_and_on(
-    run: EvalRun, monkeypatch: pytest.MonkeyPatch
+def test_numbers_are_stored_with_their_intervals_and_paired_with_the_baseline(
+    suite: Suite, candidate: Checkpoint, bill: Bill
 ) -> None:
-    with_engine(monkeypatch, stops())
-    assert driven(run).status == "queued"
-    monkeypatch.setitem(ENGINES, "transformers", FakeEngine)
-    assert driven(run).status == "succeeded"
+    run = carried(plan(suite, candidate))
+    base, other = target_lines(run)
+    assert [reading.metric.name for reading in base.readings] == ["exact", "chrf", "perplexity"]
+    assert base.primary.estimate is not None
+    assert base.primary.estimate.n == 12
+    assert other.primary.difference is not None
+    assert other.readings[2].difference is not None
+    assert other.readings[2].difference.low > 0  # a ratio
+    assert str(verdict([base, other]))
+    slices = set(Score.objects.filter(run=run, slice__gt="").values_list("slice", flat=True))
+    assert slices == {"third", "rest"}
 
 
-def test_an_engine_that_is_killed_every_time_fails_after_some_tries(
-    run: EvalRun, monkeypatch: pytest.MonkeyPatch, settings: Any
+@pytest.mark.parametrize("after", [0, 1, 7, 20, 47])
+def test_a_run_that_is_killed_goes_on_and_asks_nothing_twice(
+    suite: Suite, candidate: Checkpoint, bill: Bill, after: int
 ) -> None:
-    settings.PREFLOOP_MAX_ATTEMPTS = 2
-    with_engine(monkeypatch, stops("The process was killed by signal 9."))
-    assert driven(run).status == "queued"
-    run = driven(run)
-    assert run.status == "failed"
-    assert "killed by signal 9" in run.error
-    assert "attempt 2" in run.error
+    run = plan(suite, candidate)
+    bill.options = {"dies_after": after}
+    with pytest.raises(Died):
+        raise_through(run)
+    bill.options = {}
+    EvalRun.objects.filter(pk=run.pk).update(status=Status.QUEUED, claim_token=None)
+    run = carried(EvalRun.objects.get(pk=run.pk))
+    assert run.status == Status.SUCCEEDED
+    kept = {key: bill.asked.count(key) for key in set(bill.asked)}
+    lost = sum(count - 1 for count in kept.values())
+    assert lost <= 6  # what the fake had in its hands when it died, less than one batch
+    assert Output.objects.count() == 48
 
 
-def test_emma_stops_an_evaluation(run: EvalRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    def until_stopped(
-        *, requests: Any, checkpoints: Any, folder: Any, watch: Callable[[int, int], None]
-    ) -> Any:
-        EvalRun.objects.get(pk=run.pk).request_cancel()
-        with pytest.raises(Stop):
-            watch(1, 2)
-        raise Interrupted
+def raise_through(run: EvalRun) -> None:
+    """What a kill is like: no handler of the job runs."""
+    from evaluation.execution import _Work
+    from evaluation.plans import Plan
 
-    with_engine(monkeypatch, until_stopped)
-    assert driven(run).status == "cancelled"
+    assert run.claim()
+    _Work(run, Plan(run)).carry()
 
 
-def test_the_claim_of_another_worker_stops_this_one_which_changes_nothing(
-    run: EvalRun, monkeypatch: pytest.MonkeyPatch
+def test_what_one_run_generated_the_next_one_takes_from_where_it_is_kept(
+    suite: Suite, candidate: Checkpoint, bill: Bill
 ) -> None:
-    def taken_away(*, requests: Any, checkpoints: Any, folder: Any, watch: Callable[[int, int], None]) -> Any:
-        EvalRun.objects.filter(pk=run.pk).update(claim_token="00000000-0000-0000-0000-000000000001")
-        with pytest.raises(Stop):
-            watch(1, 2)
-        raise Interrupted
+    carried(plan(suite, candidate))
+    before = len(bill.asked)
+    second = carried(plan(suite, candidate, tuned(suite.project, "second")))
+    assert len(bill.asked) - before == 24  # the new checkpoint's only
+    reused = CaseResult.objects.filter(run=second, reused=True).count()
+    assert reused == 24
+    assert target_lines(second)[0].facts["reused"] == 12
 
-    with_engine(monkeypatch, taken_away)
-    assert driven(run).status == "starting"
+
+def test_a_run_is_scored_again_with_other_scorers_and_nothing_is_generated(
+    suite: Suite, candidate: Checkpoint, bill: Bill
+) -> None:
+    first = carried(plan(suite, candidate))
+    before = len(bill.asked)
+    scoring = [{"name": "has red", "scorer": "contains", "weight": 1.0}]
+    again = carried(plan_again(run=first, person=None, scoring=scoring))
+    assert again.status == Status.SUCCEEDED
+    assert len(bill.asked) == before
+    assert [metric["name"] for metric in again.metrics] == ["has red"]
+
+
+def test_other_settings_are_other_questions(suite: Suite, candidate: Checkpoint, bill: Bill) -> None:
+    carried(plan(suite, candidate))
+    before = len(bill.asked)
+    carried(plan(suite, candidate, sampling={"max_tokens": 3}))
+    assert len(bill.asked) - before == 24  # the answers; the likelihoods are the same questions
+
+
+def test_several_samples_are_several_answers_and_one_case(
+    suite: Suite, candidate: Checkpoint, bill: Bill
+) -> None:
+    run = carried(plan(suite, candidate, sampling={"temperature": 1.0, "samples": 3}))
+    assert CaseResult.objects.filter(run=run).count() == 72
+    assert Output.objects.filter(kind="complete").count() == 72
+    line = target_lines(run)[0]
+    assert line.primary.estimate is not None
+    assert line.primary.estimate.n == 12
+
+
+def test_an_answer_that_never_came_counts_as_wrong_and_is_counted(
+    suite: Suite, candidate: Checkpoint, bill: Bill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = plan(suite, candidate)
+    from evaluation.execution import _Work
+    from evaluation.plans import Plan
+
+    one = Plan(run)
+    case = next(iter(_Work(run, one)._cases()))
+    bill.options = {"garbled": {next(iter(_Work(run, one)._completions(case, one.asked["1"]))).id}}
+    run = carried(run)
+    line = target_lines(run)[1]
+    assert run.status == Status.SUCCEEDED
+    failed = CaseResult.objects.get(run=run, output=None)
+    assert failed.error == "The fake engine was told to say nothing."
+    assert line.primary.own is not None
+    assert (line.primary.own.n, line.primary.own.errors) == (12, 1)
+    assert line.readings[1].own is not None
+    assert line.readings[1].own.errors == 1
+
+
+def test_cases_without_a_reference_are_unscorable_and_counted(
+    project: Project, candidate: Checkpoint, bill: Bill
+) -> None:
+    suite = a_suite(project, reference=None, scoring=EXACT[:1])
+    run = carried(plan(suite, candidate))
+    line = target_lines(run)[0]
+    assert line.primary.estimate is None
+    assert line.primary.own is not None
+    assert (line.primary.own.n, line.primary.own.unscorable) == (0, 12)
+    assert "too few cases" in str(verdict(target_lines(run))) or not verdict(target_lines(run))
+
+
+@pytest.mark.parametrize("cases", [1, 2])
+def test_a_suite_of_a_case_or_two_gives_no_difference(
+    project: Project, candidate: Checkpoint, bill: Bill, cases: int
+) -> None:
+    run = carried(plan(a_suite(project, cases=cases), candidate))
+    assert run.status == Status.SUCCEEDED
+    assert target_lines(run)[1].primary.difference is None
+    assert "too few cases to compare" in str(verdict(target_lines(run)))
+
+
+def test_weighted_metrics_make_one_primary_metric(
+    project: Project, candidate: Checkpoint, bill: Bill
+) -> None:
+    scoring = [
+        {"name": "exact", "scorer": "exact", "weight": 3.0},
+        {"name": "words", "scorer": "length", "weight": 1.0, "floor": 10.0, "ceiling": 0.0},
+    ]
+    run = carried(plan(a_suite(project, scoring=scoring), candidate))
+    assert run.primary == "primary"
+    result = CaseResult.objects.filter(run=run).first()
+    assert result is not None
+    marks = {score.metric: score.value for score in result.scores.all()}
+    assert marks["primary"] == pytest.approx((3 * marks["exact"] + (1 - marks["words"] / 10)) / 4)
+
+
+def test_a_run_that_costs_more_than_its_budget_stops_and_keeps_what_was_answered(
+    suite: Suite, candidate: Checkpoint, bill: Bill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataclasses import replace
+
+    from evaluation.engines.fake import FakeEngine
+
+    answer = FakeEngine.answer
+    monkeypatch.setattr(FakeEngine, "answer", lambda self, request: replace(answer(self, request), cost=0.5))
+    run = carried(plan(suite, candidate, limits={"budget": 5.0}))
+    assert run.status == Status.FAILED
+    assert "and the budget is 5.00; what was answered is kept" in run.error
+    assert 0 < Output.objects.count() < 48
+
+
+def test_a_run_that_was_cancelled_ends_as_cancelled(
+    suite: Suite, candidate: Checkpoint, bill: Bill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = plan(suite, candidate)
+    assert run.claim()
+    run.request_cancel()
+    from evaluation.execution import _evaluate
+
+    run.carry(lambda: _evaluate(run))
+    run.refresh_from_db()
+    assert run.status == Status.CANCELLED
+
+
+def test_an_engine_that_refuses_ends_the_run_with_its_sentence(
+    suite: Suite, candidate: Checkpoint, bill: Bill
+) -> None:
+    bill.options = {"fails_after": 10}
+    run = carried(plan(suite, candidate))
+    assert (run.status, run.error) == (Status.FAILED, "The fake engine was told to fail.")
+    assert run.resume()
+    bill.options = {}
+    run = carried(EvalRun.objects.get(pk=run.pk))
+    assert run.status == Status.SUCCEEDED
+    assert len(bill.asked) - len(set(bill.asked)) <= 6
+
+
+def test_targets_of_two_bases_are_asked_in_two_groups(project: Project, suite: Suite, bill: Bill) -> None:
+    run = carried(plan(suite, tuned(project), tuned(project, "other one", base="other")))
+    assert run.status == Status.SUCCEEDED
+    assert [target.name for target in run.targets.all()] == ["tiny", "other", "tuned", "other one"]
+    assert sorted(path.name for path in run.path.iterdir()) == ["answers-0", "answers-1"]
+
+
+def test_the_champion_in_production_is_the_baseline(project: Project, suite: Suite, bill: Bill) -> None:
+    champion = tuned(project, "champion")
+    Checkpoint.objects.filter(pk=champion.pk).update(stage=Checkpoint.Stage.PRODUCTION)
+    run = plan(suite, tuned(project))
+    assert [target.name for target in RunTarget.objects.filter(run=run)] == ["champion", "tiny", "tuned"]
+
+
+def test_the_base_alone_can_be_scored(suite: Suite, bill: Bill) -> None:
+    run = carried(plan(suite, root_checkpoint()))
+    assert run.status == Status.SUCCEEDED
+    assert not verdict(target_lines(run))

@@ -11,13 +11,13 @@ from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from evaluation import statistics
 from evaluation.statistics import (
     flip_difference,
     holm,
     mcnemar,
     mean_estimate,
     minimal_detectable_effect,
+    paired,
     paired_difference,
     paired_perplexity_ratio,
     perplexity_estimate,
@@ -25,19 +25,10 @@ from evaluation.statistics import (
     wilson,
 )
 from labeling.estimates import Estimate, wilson_bounds
+from tests.evaluation.fakes_statistics import bounds, covers
 
 KEYS = np.repeat(np.arange(30), 6).tolist()  # 30 documents with 6 questions each
 SHARED_PART = np.repeat(np.eye(30), 6, axis=0)
-
-
-def bounds(estimate: Estimate | None) -> tuple[float, float]:
-    assert estimate is not None
-    return estimate.low, estimate.high
-
-
-def covers(estimate: Estimate | None, truth: float) -> bool:
-    low, high = bounds(estimate)
-    return low <= truth <= high
 
 
 def oracle(values: np.ndarray, weights: np.ndarray, keys: list[int]) -> tuple[float, float]:
@@ -298,7 +289,7 @@ def test_many_clusters_are_permuted_with_a_seed(monkeypatch: pytest.MonkeyPatch)
     assert paired_difference(a, b) == first
     assert paired_difference(a, b, seed=1).p_value == pytest.approx(first.p_value, abs=0.03)
     assert first.p_value == pytest.approx(stats.ttest_rel(a, b).pvalue, abs=0.02)
-    monkeypatch.setattr(statistics, "SIGNS_AT_ONCE", 60_000)
+    monkeypatch.setattr(paired, "SIGNS_AT_ONCE", 60_000)
     assert paired_difference(a, b).p_value == pytest.approx(first.p_value, abs=0.02)
 
 
@@ -338,7 +329,7 @@ def test_clustered_perplexities_and_their_ratio_cover_their_truths() -> None:
 def test_the_permutation_test_of_equal_clustered_runs_alarms_one_time_in_twenty(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(statistics, "PERMUTATIONS", 499)
+    monkeypatch.setattr(paired, "PERMUTATIONS", 499)
     rng = np.random.default_rng(9)
     alarms = {"clustered": 0, "naive": 0}
     for _ in range(400):

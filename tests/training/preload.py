@@ -11,12 +11,13 @@ import trl.trainer.kto_trainer
 import trl.trainer.reward_trainer
 import trl.trainer.sft_trainer  # noqa: F401
 
+import training.recipes.answer
+import training.recipes.answering.local
 import training.recipes.dpo
 import training.recipes.kto
 import training.recipes.preflight
 import training.recipes.reward
 import training.recipes.rl.driver
-import training.recipes.score
 import training.recipes.sft
 import training.recipes.subset
 import training.recipes.tuning  # noqa: F401

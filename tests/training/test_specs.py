@@ -6,9 +6,9 @@ from pydantic import ValidationError
 from training.specs import (
     METHODS,
     PEAK_RATES,
+    AnswerJob,
     DpoSpec,
     NanoJob,
-    ScoreJob,
     SpecRefused,
     TrainJob,
     parse,
@@ -118,7 +118,7 @@ def test_rows_are_packed_unless_they_would_see_each_other():
     assert not parse_spec("sft", {"packing": "off"}).packs
 
 
-@pytest.mark.parametrize("model", [*METHODS.values(), TrainJob, NanoJob, ScoreJob])
+@pytest.mark.parametrize("model", [*METHODS.values(), TrainJob, NanoJob, AnswerJob])
 def test_every_field_has_one_sentence(model):
     for name, field in model.model_fields.items():
         assert field.description, name

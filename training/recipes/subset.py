@@ -22,7 +22,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from training.recipes import contract, score
+from training.recipes import contract
+from training.recipes.answering import tokens
+from training.recipes.answering.ledger import Wanted
 from training.specs import SubsetJob, parse
 
 if TYPE_CHECKING:
@@ -93,11 +95,13 @@ class Reader:
         from peft import PeftModel
         from transformers import AutoConfig, AutoTokenizer
 
+        from training.recipes.answering.local import load
+
         self.batch_size = job.batch_size
         limit = getattr(AutoConfig.from_pretrained(job.base), "max_position_embeddings", None)
         self.limit = min(job.max_length, limit) if limit else job.max_length
         self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(job.base)
-        model: Any = score.load(job.base)
+        model: Any = load(job.base)
         model.config.use_cache = False
         self.model = PeftModel.from_pretrained(model, job.adapter).eval() if job.adapter else model
         self._body = model.base_model  # without the head; an adapter is put into its layers
@@ -133,29 +137,28 @@ class Reader:
         mean: Floats = (total / kept.sum(dim=1, keepdim=True)).cpu().numpy()
         return mean
 
-    def asked(self, rows: Sequence[Row]) -> list[score.Request]:
+    def asked(self, rows: Sequence[Row]) -> list[tokens.Row]:
         """Each row's response after its prompt, in tokens, the longest first; rows above the limit are left out."""
-        ends = score.end_ids(self.tokenizer, self.model)
+        config = self.model.generation_config
+        ends = tokens.end_ids(self.tokenizer, config.eos_token_id if config else None)
+        texts = tokens.Texts(self.tokenizer, ends, self.limit)
         asked = [
-            score.encode(
-                self.tokenizer,
-                ends,
-                {"id": str(place), "messages": row["messages"], "completion": row["response"]},
-                self.limit,
-            )
+            texts.scored(Wanted(str(place), "", "likelihood", row["messages"], row["response"]))
             for place, row in enumerate(rows)
         ]
         whole = [request for request in asked if not request.truncated]
-        return sorted(whole, key=lambda request: (-len(request.ids), int(request.id)))
+        return sorted(whole, key=lambda request: (-len(request.ids), int(request.wanted.id)))
 
-    def losses(self, batch: list[score.Request]) -> Floats:
+    def losses(self, batch: list[tokens.Row]) -> Floats:
         """[batch, 2]: nats a token of the response after its prompt, and of the response alone."""
         import numpy as np
 
-        bare = [score.Request(r.id, r.ids[:1] + r.ids[-r.tokens :], r.tokens, truncated=False) for r in batch]
-        tokens = np.array([request.tokens for request in batch])
-        sums = [score.log_probabilities(self.model, requests) for requests in (batch, bare)]
-        return -np.array(sums, dtype=np.float32).T / tokens[:, None]
+        from training.recipes.answering.local import sums
+
+        bare = [tokens.Row(r.wanted, r.ids[:1] + r.ids[-r.tokens :], r.tokens) for r in batch]
+        counts = np.array([request.tokens for request in batch])
+        found = [sums(self.model, requests) for requests in (batch, bare)]
+        return -np.array(found, dtype=np.float32).T / counts[:, None]
 
 
 class Kept:
@@ -210,7 +213,7 @@ def given(rows: list[Row]) -> Floats:
 
 
 def difficulty(
-    run: contract.Run, reader: Reader, rows: int, hard: list[score.Request], total: int
+    run: contract.Run, reader: Reader, rows: int, hard: list[tokens.Row], total: int
 ) -> tuple[Floats, int]:
     """[rows] each row's difficulty, and how many rows do not fit their prompts.
 
@@ -230,7 +233,7 @@ def difficulty(
     found = np.exp(after - alone, dtype=np.float64)
     misfit = found >= 1
     quality = np.full(rows, np.nan)
-    quality[[int(request.id) for request in hard]] = np.where(misfit, np.nan, found)
+    quality[[int(request.wanted.id) for request in hard]] = np.where(misfit, np.nan, found)
     return quality, int(misfit.sum())
 
 

@@ -1,7 +1,16 @@
 """What runs may be asked to do, read by the web app and by the recipe processes alike."""
 
 from training.specs.choosing import METHODS, ROLLOUTS, parse_spec
-from training.specs.jobs import NanoJob, PreflightJob, Scored, ScoreJob, SubsetJob, TrainData, TrainJob
+from training.specs.jobs import (
+    AnswerJob,
+    Asked,
+    Endpoint,
+    NanoJob,
+    PreflightJob,
+    SubsetJob,
+    TrainData,
+    TrainJob,
+)
 from training.specs.methods import DpoSpec, KtoSpec, RewardSpec, SftSpec, TrainSpec
 from training.specs.parsing import SpecRefused, Strict, parse
 from training.specs.rates import PEAK_RATES
@@ -11,8 +20,11 @@ __all__ = [
     "METHODS",
     "PEAK_RATES",
     "ROLLOUTS",
+    "AnswerJob",
+    "Asked",
     "BestOfNSpec",
     "DpoSpec",
+    "Endpoint",
     "KtoSpec",
     "NanoJob",
     "PpoSpec",
@@ -20,8 +32,6 @@ __all__ = [
     "RewardSpec",
     "RlooSpec",
     "RolloutSpec",
-    "ScoreJob",
-    "Scored",
     "SftSpec",
     "SpecRefused",
     "Strict",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from training.specs.parsing import Strict
+
+KEY_PREFIX = "PREFLOOP_ENDPOINT_KEY_"
 
 
 class TrainData(Strict):
@@ -83,23 +85,84 @@ class NanoJob(Strict):
     )
 
 
-class Scored(Strict):
-    """One checkpoint to score: an adapter on the base, a model of its own, or (neither) the base itself."""
+class Asked(Strict):
+    """One checkpoint to ask: an adapter on the base, a model of its own, or (neither) the base itself."""
 
-    id: str = Field(min_length=1, description="Name of the checkpoint in scores.jsonl.")
-    adapter: str | None = Field(default=None, description="Directory of a LoRA adapter on the base.")
-    model: str | None = Field(default=None, description="Directory of a full checkpoint.")
+    id: str = Field(min_length=1, description="Name of the checkpoint in requests and answers.")
+    adapter: str | None = Field(default=None, description="Directory of an adapter on the base, or null.")
+    model: str | None = Field(default=None, description="Directory of a model of its own, or null.")
+    content_hash: str = Field(default="", description="Hash of its weights if it is known, or empty.")
+    rewards: bool = Field(default=False, description="Whether it is a reward model.")
 
 
-class ScoreJob(Strict):
-    """The whole spec.json of a scoring run."""
+class Endpoint(Strict):
+    """One model behind an OpenAI-compatible address."""
 
-    method: Literal["score"] = Field(default="score", description="The recipe that this file is for.")
-    seed: int = Field(default=42, ge=0, le=2**31 - 1, description="Unused; scoring is deterministic.")
-    base: str = Field(min_length=1, description="Directory (or hub name) of the base model.")
-    checkpoints: Annotated[list[Scored], Field(min_length=1, description="What to score, each by its id.")]
-    max_length: int = Field(default=1024, ge=16, le=131072, description="Longest row in tokens.")
-    batch_size: int = Field(default=16, ge=1, le=1024, description="Rows in one forward pass.")
+    id: str = Field(min_length=1, description="Name of the endpoint in requests and answers.")
+    url: str = Field(pattern=r"^https?://", description="Address as far as /v1, or of the host alone.")
+    model: str = Field(min_length=1, description="Name of the model there.")
+    key_variable: str = Field(
+        default="",
+        description="Environment variable that holds the key, or empty; the key itself is never stored.",
+    )
+    requests_per_minute: int | None = Field(default=None, ge=1, description="Limit of the endpoint, or null.")
+    price_in: float | None = Field(
+        default=None, ge=0, description="Price of a million prompt tokens, or null."
+    )
+    price_out: float | None = Field(
+        default=None, ge=0, description="Price of a million answered tokens, or null."
+    )
+
+    @field_validator("key_variable")
+    @classmethod
+    def _only_keys_of_endpoints(cls, name: str) -> str:
+        if name and not name.startswith(KEY_PREFIX):
+            raise ValueError(
+                f"key_variable was given as {name!r}; the names of variables that hold an endpoint's key begin with "
+                f"{KEY_PREFIX}, so that no other secret is ever sent; rename it"
+            )
+        return name
+
+
+class AnswerJob(Strict):
+    """The whole spec.json of a process that asks checkpoints or endpoints."""
+
+    method: Literal["answer"] = Field(default="answer", description="The recipe that this file is for.")
+    seed: int = Field(default=42, ge=0, le=2**31 - 1, description="Unused; each request has its own.")
+    engine: Literal["transformers", "vllm", "openai"] = Field(description="Who answers.")
+    base: str = Field(
+        default="", description="Directory (or hub name) of the base model; empty for endpoints."
+    )
+    revision: str | None = Field(default=None, description="Revision of a base model on a hub, or null.")
+    targets: list[Asked] = Field(default_factory=list, description="Checkpoints to ask, each by its id.")
+    endpoints: list[Endpoint] = Field(default_factory=list, description="Endpoints to ask, each by its id.")
+    max_length: int = Field(
+        default=2048, ge=16, le=131072, description="Longest prompt with its answer in tokens."
+    )
+    batch_size: int = Field(
+        default=16, ge=1, le=1024, description="Rows in one forward pass of transformers."
+    )
+    concurrency: int = Field(default=32, ge=1, le=1024, description="Requests under way at a server.")
+    timeout: float = Field(
+        default=120, gt=0, le=3600, description="Seconds that an endpoint has for one request."
+    )
+    tries: int = Field(default=6, ge=1, le=20, description="How often an endpoint is asked for one request.")
+
+    @model_validator(mode="after")
+    def _targets_of_this_engine(self) -> AnswerJob:
+        names = [target.id for target in self.targets] + [endpoint.id for endpoint in self.endpoints]
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"the ids to ask are {names}; name at least one, and each by an id of its own")
+        if bool(self.endpoints) != (self.engine == "openai") or bool(self.targets) == (
+            self.engine == "openai"
+        ):
+            raise ValueError(
+                f"engine was given as {self.engine!r}; openai asks endpoints alone, transformers and vllm ask "
+                "checkpoints alone; change it to the engine of what is asked"
+            )
+        if self.targets and not self.base:
+            raise ValueError("base was not given; checkpoints stand on one, so add it")
+        return self
 
 
 class SubsetJob(Strict):

@@ -5,9 +5,12 @@ from typing import Any
 
 from evaluation.engines import ENGINES
 from evaluation.execution import drive
-from evaluation.planning import plan_on_held_out
-from evaluation.reading import as_dict, score_lines, verdict
+from evaluation.models import EvalRun, Suite
+from evaluation.planning import plan_evaluation, plan_on_held_out
+from evaluation.reading import as_dict, difference_words, target_lines, verdict, worded
+from labeling.access import open_from_shell
 from labeling.commands import VerbCommand, find_version
+from labeling.errors import Refused
 from labeling.waiting import carried
 from training.registry import find_checkpoint
 
@@ -17,32 +20,74 @@ class Command(VerbCommand):
 
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--suite", required=True, help="dataset version PROJECT:NUMBER whose test split is the suite"
+            "--suite",
+            required=True,
+            help="a suite as PROJECT/NAME, or a dataset version PROJECT:NUMBER whose test split is the suite",
         )
         parser.add_argument(
             "--checkpoint", action="append", required=True, help="number or name; may be repeated"
         )
-        parser.add_argument("--engine", default="transformers", choices=list(ENGINES))
+        parser.add_argument(
+            "--engine", default="", help=f"one of {', '.join(ENGINES)}; vllm where it is set up"
+        )
+        parser.add_argument(
+            "--baseline", default="", help="number or name of what the others are measured by"
+        )
+        parser.add_argument("--split", default="dev", help="dev or sealed")
+        parser.add_argument("--max-tokens", type=int, default=256)
+        parser.add_argument("--temperature", type=float, default=0.0)
+        parser.add_argument("--samples", type=int, default=1)
         parser.add_argument("--wait", action="store_true", help="do the work here unless a worker takes it")
 
     def run(self, **options: Any) -> dict[str, Any]:
-        version = find_version(options["suite"], options["person"], "train")
-        run = plan_on_held_out(
-            version=version,
-            checkpoints=[
-                find_checkpoint(project=version.project, name=name) for name in options["checkpoint"]
-            ],
-            person=None,
-            engine=options["engine"],
-        )
+        run = self._planned(options)
         self.say(f"evaluation {run.pk} is queued")
         if options["wait"]:
             run = carried(run, drive)
-        lines = score_lines(run)
+        lines = target_lines(run)
         for line in lines:
-            self.say(
-                f"  {line.checkpoint.name}: accuracy {line.accuracy or 'not enough data'}, "
-                f"perplexity {line.perplexity or 'not enough data'} {line.delta_words}"
+            self.say(f"  {line.name}{' (baseline)' if line.is_baseline else ''}")
+            for reading in line.readings:
+                against = "" if line.is_baseline else difference_words(reading.metric, reading.difference)
+                n = f"n {reading.estimate.n:,}" if reading.estimate else ""
+                self.say(
+                    f"    {reading.metric.name}: {worded(reading.metric, reading.estimate)} {n} {against}".rstrip()
+                )
+        found = verdict(lines)
+        self.say(str(found))
+        return {
+            "evaluation": run.pk,
+            "status": run.status,
+            "verdict": found.kind,
+            "sentence": str(found),
+            "scores": [as_dict(line) for line in lines],
+        }
+
+    def _planned(self, options: dict[str, Any]) -> EvalRun:
+        slug, slash, name = options["suite"].partition("/")
+        sampling = {each: options[each] for each in ("max_tokens", "temperature", "samples")}
+        if not slash:
+            version = find_version(options["suite"], options["person"], "train")
+            return plan_on_held_out(
+                version=version, **self._plan(version.project, options), sampling=sampling
             )
-        self.say(verdict(lines))
-        return {"evaluation": run.pk, "status": run.status, "scores": [as_dict(line) for line in lines]}
+        project = open_from_shell(slug, options["person"], "train").project
+        suite = Suite.objects.filter(project=project, name=name).first()
+        if suite is None:
+            known = (
+                ", ".join(Suite.objects.filter(project=project).values_list("name", flat=True)) or "none yet"
+            )
+            raise Refused(f"There is no suite {name!r} in {slug}. Known: {known}.")
+        return plan_evaluation(
+            project=project, suite=suite, **self._plan(project, options), sampling=sampling
+        )
+
+    def _plan(self, project: Any, options: dict[str, Any]) -> dict[str, Any]:
+        names, baseline = options["checkpoint"], options["baseline"]
+        return {
+            "checkpoints": [find_checkpoint(project=project, name=name) for name in names],
+            "baseline": find_checkpoint(project=project, name=baseline) if baseline else None,
+            "person": None,
+            "engine": options["engine"],
+            "split": options["split"],
+        }

@@ -1,0 +1,176 @@
+"""REST API of suites: list and make them, add cases, freeze versions. The same verbs as the pages."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
+from django.urls import path
+from drf_spectacular.utils import extend_schema
+from rest_framework import generics, serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from evaluation.models import Case, Suite, SuiteVersion
+from evaluation.suites import create_suite, freeze_version, put_cases, suite_from_split
+from evaluation.suites.reading import Draft, read_cases
+from evaluation.suites.versions import living
+from labeling.api import ProjectView
+from labeling.errors import Refused, RowRefused
+from labeling.models import DatasetVersion
+
+MOST_CASES = 1000
+
+
+class VersionSerializer(serializers.ModelSerializer[SuiteVersion]):
+    class Meta:
+        model = SuiteVersion
+        fields = ["number", "frozen_at", "content_hash", "cases", "sealed", "note", "created_at"]
+        read_only_fields = ["number", "frozen_at", "content_hash", "cases", "sealed", "created_at"]
+
+
+class SuiteSerializer(serializers.ModelSerializer[Suite]):
+    dataset_version = serializers.IntegerField(
+        source="dataset_version.number",
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="Number of the version whose rows the suite is made of.",
+    )
+    split = serializers.CharField(required=False, default="", help_text="The split of that version.")
+    name = serializers.CharField(
+        required=False, default="", help_text="Needed unless a dataset version is given."
+    )
+    scoring = serializers.ListField(child=serializers.DictField(), required=False)
+    versions = VersionSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = Suite
+        fields = [
+            *("id", "name", "description", "dataset_version", "split", "system", "scoring"),
+            *("versions", "archived_at", "created_at"),
+        ]
+        read_only_fields = ["archived_at", "created_at"]
+
+
+class CaseSerializer(serializers.ModelSerializer[Case]):
+    id = serializers.CharField(source="uid")
+
+    class Meta:
+        model = Case
+        fields = [
+            *("id", "prompt", "reference", "rejected", "contexts", "tags", "checks", "weight", "cluster"),
+            *("sealed", "source", "added", "content_hash"),
+        ]
+
+
+class CasesSerializer(serializers.Serializer[Any]):
+    cases = serializers.ListField(
+        child=serializers.JSONField(),
+        help_text=f"Up to {MOST_CASES:,} rows, in the columns of a file of cases.",
+    )
+
+
+class PutSerializer(serializers.Serializer[Any]):
+    new = serializers.IntegerField()
+    updated = serializers.IntegerField()
+    unchanged = serializers.IntegerField()
+    refused = serializers.IntegerField()
+    row_errors = serializers.ListField(child=serializers.DictField())
+
+
+class Suites(ProjectView, generics.ListAPIView[Suite]):
+    """The suites of a project; POST to make one, empty or of a dataset version's split."""
+
+    capability = {"GET": "view_results", "POST": "curate"}
+    serializer_class = SuiteSerializer
+    queryset = Suite.objects.none()
+
+    def get_queryset(self) -> QuerySet[Suite]:
+        rows = Suite.objects.filter(project__slug=self.kwargs["slug"])
+        return rows.select_related("dataset_version").prefetch_related("versions")
+
+    @extend_schema(request=SuiteSerializer, responses={201: SuiteSerializer})
+    def post(self, request: Request, slug: str) -> Response:
+        form = SuiteSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        access, values = self.access(), form.validated_data
+        number = (values.get("dataset_version") or {}).get("number")
+        if number is not None:
+            version = get_object_or_404(DatasetVersion, project=access.project, number=number)
+            suite = suite_from_split(version=version, split=values["split"] or "test", person=access.person)
+        else:
+            given = {name: values[name] for name in ("description", "system", "scoring") if name in values}
+            suite = create_suite(project=access.project, name=values["name"], person=access.person, **given)
+        return Response(SuiteSerializer(suite).data, status=status.HTTP_201_CREATED)
+
+
+class SuiteDetail(ProjectView, generics.RetrieveAPIView[Suite]):
+    """One suite with its versions."""
+
+    capability = {"GET": "view_results"}
+    serializer_class = SuiteSerializer
+    lookup_url_kwarg = "suite_id"
+
+    def get_queryset(self) -> QuerySet[Suite]:
+        rows = Suite.objects.filter(project__slug=self.kwargs["slug"])
+        return rows.select_related("dataset_version").prefetch_related("versions")
+
+
+class SuiteCases(ProjectView, generics.ListAPIView[Case]):
+    """The cases as they are now; POST rows to add or change some. Sealed ones are listed for owners only."""
+
+    capability = {"GET": "view_results", "POST": "curate"}
+    serializer_class = CaseSerializer
+    queryset = Case.objects.none()
+
+    def _suite(self) -> Suite:
+        access = self.access()
+        return get_object_or_404(
+            Suite.objects.select_related("project"), project=access.project, pk=self.kwargs["suite_id"]
+        )
+
+    def get_queryset(self) -> QuerySet[Case]:
+        rows = living(self._suite()).order_by("position", "id")
+        return rows if self.access().can.manage else rows.filter(sealed=False)
+
+    @extend_schema(request=CasesSerializer, responses={200: PutSerializer})
+    def post(self, request: Request, slug: str, suite_id: int) -> Response:
+        form = CasesSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        rows = form.validated_data["cases"]
+        if len(rows) > MOST_CASES:
+            raise Refused(f"{len(rows):,} cases were sent; up to {MOST_CASES:,} can be added at once.")
+        found = list(read_cases(enumerate(rows, start=1), source="API"))
+        drafts = [draft for _, draft in found if isinstance(draft, Draft)]
+        done = put_cases(suite=self._suite(), drafts=drafts, person=self.access().person)
+        errors = [
+            {"line": line, "reason": row.sentence} for line, row in found if isinstance(row, RowRefused)
+        ]
+        counts = {"new": done.new, "updated": done.updated, "unchanged": done.unchanged}
+        return Response({**counts, "refused": len(errors), "row_errors": errors})
+
+
+class SuiteFreezes(ProjectView):
+    """Freeze the open version; where nothing changed, the newest frozen one is given back."""
+
+    capability = {"POST": "curate"}
+
+    @extend_schema(request=VersionSerializer, responses={200: VersionSerializer})
+    def post(self, request: Request, slug: str, suite_id: int) -> Response:
+        access = self.access()
+        suite = get_object_or_404(
+            Suite.objects.select_related("project"), project=access.project, pk=suite_id
+        )
+        form = VersionSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        version = freeze_version(suite=suite, person=access.person, note=form.validated_data.get("note", ""))
+        return Response(VersionSerializer(version).data)
+
+
+SUITES = "projects/<slug:slug>/suites/"
+urlpatterns = [
+    path(SUITES, Suites.as_view(), name="api-suites"),
+    path(f"{SUITES}<int:suite_id>/", SuiteDetail.as_view(), name="api-suite"),
+    path(f"{SUITES}<int:suite_id>/cases/", SuiteCases.as_view(), name="api-suite-cases"),
+    path(f"{SUITES}<int:suite_id>/freeze/", SuiteFreezes.as_view(), name="api-suite-freeze"),
+]

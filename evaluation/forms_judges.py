@@ -1,0 +1,174 @@
+"""Forms about judges and endpoints. They check shape; the verbs check meaning."""
+
+from typing import Any
+
+from django import forms
+
+from evaluation.endpoints import PREFIX, EndpointDraft
+from evaluation.engines import default_engine
+from evaluation.forms import ENGINE_WORDS, local_engines
+from evaluation.judges import LABELS, RUBRICS, VersionDraft
+from evaluation.judging import FEWEST, MOST
+from evaluation.models import Endpoint, Judge, JudgeVersion
+from labeling.curation.recipe import PAIRED
+from labeling.forms import PlainForm
+from labeling.models import DatasetVersion, Project
+from training.models import Checkpoint
+from training.registry import visible_checkpoints
+
+USUAL = 500
+
+
+class VersionForm(PlainForm):
+    """What a version says and who answers. `base` is the version that the writer began from."""
+
+    base = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    rubric = forms.CharField(
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 12, "class": "rubric"}),
+        help_text="By what the judge decides, as you would tell a new colleague. It sees the prompt and "
+        "the answers, and chooses a word.",
+    )
+    labels = forms.CharField(
+        required=False,
+        label="Words to choose among",
+        widget=forms.Textarea(attrs={"rows": 3, "class": "rubric"}),
+        help_text="One a line, each with its value from 0 to 1. No word may begin another one.",
+    )
+    answers = forms.ChoiceField(
+        label="Who answers", help_text="Whoever wrote the answers that it judges tends to like its own."
+    )
+    engine = forms.ChoiceField(
+        required=False,
+        label="Engine",
+        help_text="By which a checkpoint answers; endpoints answer themselves.",
+    )
+
+    def __init__(self, *args: Any, project: Project, kind: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.project, self.kind = project, kind
+        fields: dict[str, Any] = self.fields
+        fields["answers"].choices = self._answering()
+        fields["engine"].choices = [(name, ENGINE_WORDS[name]) for name in local_engines()]
+        fields["engine"].initial = default_engine()
+        fields["rubric"].initial = RUBRICS[Judge.Kind(kind)]
+        if kind == Judge.Kind.PAIRWISE:
+            del fields["labels"]
+        else:
+            fields["labels"].initial = label_lines(LABELS)
+
+    @property
+    def can_answer(self) -> bool:
+        """Whether there is anybody who could."""
+        choices: Any = self.fields["answers"].choices  # type: ignore[attr-defined]
+        return any(group for _, group in choices)
+
+    def _answering(self) -> list[tuple[str, list[tuple[str, str]]]]:
+        checkpoints = visible_checkpoints(self.project).exclude(line=Checkpoint.Line.REWARD).order_by("-id")
+        endpoints = Endpoint.objects.filter(project=self.project, archived_at=None)
+        groups = [
+            ("Endpoints", [(f"endpoint:{one.pk}", one.name) for one in endpoints]),
+            ("Checkpoints", [(f"checkpoint:{one.pk}", one.name) for one in checkpoints]),
+        ]
+        return [group for group in groups if group[1]]
+
+    def clean_labels(self) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for line in self.cleaned_data["labels"].splitlines():
+            word, _, value = line.rpartition("=")
+            if not line.strip():
+                continue
+            try:
+                found[word.strip()] = float(value)
+            except ValueError:
+                raise forms.ValidationError(
+                    f"“{line.strip()}” is no word with a value; write good = 1."
+                ) from None
+        return found
+
+    def draft(self) -> VersionDraft:
+        """What the verbs take, of a form that is valid."""
+        kind, _, number = self.cleaned_data["answers"].partition(":")
+        return VersionDraft(
+            rubric=self.cleaned_data["rubric"],
+            labels=self.cleaned_data.get("labels") or {},
+            checkpoint=visible_checkpoints(self.project).get(pk=number) if kind == "checkpoint" else None,
+            endpoint=Endpoint.objects.get(pk=number, project=self.project) if kind == "endpoint" else None,
+            engine=self.cleaned_data["engine"] if kind == "checkpoint" else "",
+        )
+
+
+class JudgeForm(VersionForm):
+    """A judge with its first version."""
+
+    name = forms.CharField(max_length=80, help_text="Such as “Correctness”. Suites and verdicts call it so.")
+    field_order = ["name"]
+
+
+class CheckForm(PlainForm):
+    """Hold a version against people."""
+
+    dataset_version = forms.ModelChoiceField(
+        DatasetVersion.objects.none(),
+        empty_label=None,
+        label="Judgments of",
+        help_text="Pairs that people decided; held-out rows come first.",
+    )
+    limit = forms.IntegerField(
+        min_value=FEWEST,
+        max_value=MOST,
+        initial=USUAL,
+        label="Pairs, at most",
+        help_text=f"{FEWEST} to {MOST:,}. Each is two questions; 200 or more make the interval useful.",
+    )
+
+    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        versions: forms.ModelChoiceField[DatasetVersion] = self.fields["dataset_version"]  # type: ignore[assignment]
+        versions.queryset = DatasetVersion.objects.filter(project=project, kind__in=PAIRED).select_related(
+            "project"
+        )
+
+
+class EndpointForm(PlainForm):
+    """A model behind an OpenAI-compatible address."""
+
+    name = forms.CharField(max_length=120, help_text="What pages call it.")
+    url = forms.CharField(
+        max_length=300,
+        label="Address",
+        widget=forms.URLInput,
+        help_text="OpenAI-compatible, such as https://api.example.com/v1 or http://127.0.0.1:8000/v1.",
+    )
+    model = forms.CharField(max_length=200, help_text="As the service calls it.")
+    key_variable = forms.CharField(
+        max_length=100,
+        required=False,
+        label="Variable with the key",
+        help_text=f"The name of an environment variable of the workers that begins with {PREFIX}. "
+        "The key itself is never stored here.",
+    )
+    requests_per_minute = forms.IntegerField(required=False, help_text="At most; empty for no limit.")
+    price_in = forms.FloatField(required=False, label="Price of a million prompt tokens")
+    price_out = forms.FloatField(required=False, label="Price of a million answer tokens")
+
+    def draft(self) -> EndpointDraft:
+        return EndpointDraft(**self.cleaned_data)
+
+
+def label_lines(labels: dict[str, float]) -> str:
+    """Labels as a person writes them."""
+    return "\n".join(f"{word} = {value:g}" for word, value in labels.items())
+
+
+def initial_of(version: JudgeVersion) -> dict[str, Any]:
+    """A version as the form shows it."""
+    return {
+        "base": version.number,
+        "rubric": version.rubric,
+        "labels": label_lines(version.labels),
+        "answers": f"endpoint:{version.endpoint_id}"
+        if version.endpoint_id
+        else f"checkpoint:{version.checkpoint_id}",
+        "engine": version.engine,
+    }

@@ -1,0 +1,60 @@
+"""manage.py check_judge PROJECT JUDGE[:NUMBER] --dataset PROJECT:NUMBER [--limit N] [--wait]"""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from evaluation.cards import read_card, trusted
+from evaluation.judges import find_judge_version
+from evaluation.judging import carry_card, start_check
+from labeling.access import open_from_shell
+from labeling.commands import VerbCommand, find_version
+from labeling.waiting import carried
+
+
+class Command(VerbCommand):
+    help = "Hold a judge against people, on pairs that they decided; with --wait, print the numbers."
+
+    def arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("project")
+        parser.add_argument("judge", help="name of a judge, or NAME:NUMBER for one of its versions")
+        parser.add_argument("--dataset", default="", help="PROJECT:NUMBER; without it, the project's newest")
+        parser.add_argument("--limit", type=int, default=500, help="pairs at most")
+        parser.add_argument("--wait", action="store_true", help="do the work here unless a worker takes it")
+
+    def run(self, **options: Any) -> dict[str, Any]:
+        access = open_from_shell(options["project"], options["person"], "train")
+        row = start_check(
+            version=find_judge_version(project=access.project, name=options["judge"]),
+            dataset_version=find_version(
+                options["dataset"] or options["project"], options["person"], "train"
+            ),
+            limit=options["limit"],
+            person=access.person,
+        )
+        self.say(f"check {row.pk} of {row.version} is queued")
+        if not options["wait"]:
+            return {"card": row.pk, "status": row.status}
+        row = carried(row, carry_card)
+        card = read_card(row)
+        assert card is not None
+        is_trusted, words = trusted(row.version_id)
+        self.say(f"  {card.n:,} of {card.drawn:,} pairs judged, {card.errors:,} without a judgment")
+        for name in (
+            "alpha",
+            "kappa",
+            "raw",
+            "sensitivity",
+            "specificity",
+            "flips",
+            "longer_judge",
+            "people",
+        ):
+            self.say(f"  {name:12} {getattr(card, name) or 'not enough data'}")
+        self.say(words)
+        return {
+            "card": row.pk,
+            "status": row.status,
+            "trusted": is_trusted,
+            "why": words,
+            "result": row.result,
+        }

@@ -1,0 +1,151 @@
+"""Who is compared, and how each was measured: what two must have alike before their numbers are set side by side."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from evaluation.models import EvalRun, RunTarget
+from evaluation.plans import COMPOSITE
+from evaluation.sheets import metrics_of
+from labeling.errors import Refused
+from labeling.lifecycle import Status
+from labeling.models import Project
+
+MOST = 6
+Way = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of those that are compared: a target of a run."""
+
+    run: EvalRun
+    target: RunTarget
+
+    @property
+    def name(self) -> str:
+        return self.target.name
+
+    @property
+    def key(self) -> str:
+        """How it stands in an address: the run's number and the target's."""
+        return f"{self.run.pk}.{self.target.index}"
+
+
+def find_sides(project: Project, keys: Sequence[str], *, least: int = 2) -> list[Side]:
+    """Sides by their keys, "RUN" for a run's last target or "RUN.INDEX", nobody twice. Raises Refused with what there
+    is."""
+    parts = [key.partition(".") for key in dict.fromkeys(keys)]
+    numbers = [int(number) for number, _, _ in parts if _is_number(number)]
+    known = EvalRun.objects.filter(project=project, pk__in=numbers).select_related("suite", "version__suite")
+    runs = {run.pk: run for run in known.prefetch_related("targets__checkpoint", "targets__endpoint")}
+    found: dict[str, Side] = {}
+    for number, _, index in parts:
+        run = runs.get(int(number)) if _is_number(number) else None
+        if run is None:
+            raise Refused(f"There is no evaluation {number[:20]!r} in this project.")
+        targets = list(run.targets.all())
+        place = len(targets) - 1 if index == "" else int(index) if _is_number(index) else -1
+        if not 0 <= place < len(targets):
+            raise Refused(f"Evaluation {number} has the targets 0 to {len(targets) - 1}, not {index[:20]}.")
+        side = Side(run, targets[place])
+        found.setdefault(side.key, side)
+    if len(found) < least:
+        raise Refused("Choose at least two to compare; the first is what the others are measured by.")
+    if len(found) > MOST:
+        raise Refused(f"{len(found)} were chosen; up to {MOST} are compared at a time.")
+    return list(found.values())
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
+def why_not(first: Side, second: Side, metric: str) -> str:
+    """Why two sides cannot be paired in a metric: one sentence; empty where they can."""
+    a, b = first.run, second.run
+    for side in (first, second):
+        if side.run.status != Status.SUCCEEDED:
+            return f"{side.run.name} has no complete results yet; wait for its end."
+    how = [measured(run).get(metric) for run in (a, b)]
+    if None in how:
+        return f"{(a if how[0] is None else b).name} has no metric {metric}; score it again with that scorer."
+    if _is_versus(a, metric) and (a.pk != b.pk or not first.target.is_baseline):
+        return (
+            f"{metric} sets each answer against that of the run's baseline; it compares only that baseline, "
+            f"{b.targets.all()[0].name}, with the others of the run. Choose it first."
+        )
+    if a.pk == b.pk:
+        return ""
+    if a.version.content_hash != b.version.content_hash or a.split != b.split:
+        return (
+            f"{first.name} was scored on {a.version} ({a.get_split_display().lower()}) and {second.name} on "
+            f"{b.version} ({b.get_split_display().lower()}); only the same cases can be paired. "
+            "Evaluate both on one version."
+        )
+    if how[0] != how[1]:
+        return (
+            f"{metric} was measured in two ways: by {ways_words(how[0])} and by {ways_words(how[1])}. "
+            "Score one of them again: what was generated is kept."
+        )
+    if sampled(a) != sampled(b):
+        return f"{a.name} and {b.name} sampled their answers in different ways; evaluate both with the same settings."
+    if template(a, first.target.index) != template(b, second.target.index):
+        return (
+            f"{first.name} and {second.name} were given different prompt tokens (another chat template or tokenizer); "
+            "their difference would be that of the templates too. Evaluate both in one run to compare them anyway."
+        )
+    return ""
+
+
+def _is_versus(run: EvalRun, metric: str) -> bool:
+    return any(each.versus_half for each in metrics_of(run) if each.name == metric)
+
+
+def shared_metrics(sides: Sequence[Side]) -> list[str]:
+    """The names of the metrics that all sides have, in the order of the first."""
+    names = [metric.name for metric in metrics_of(sides[0].run)]
+    return [name for name in names if all(name in measured(side.run) for side in sides)]
+
+
+def measured(run: EvalRun) -> dict[str, Way]:
+    """How each metric of a run was measured, by its name."""
+    found: dict[str, Way] = {
+        spec["name"]: {
+            "scorer": spec["scorer"],
+            "version": spec["version"],
+            "params": spec["params"],
+            "judge": spec.get("judge"),
+            "reward": spec.get("reward"),
+        }
+        for spec in run.metrics
+    }
+    if run.primary == COMPOSITE:
+        weighted = [
+            [spec["name"], spec["weight"], spec.get("floor"), spec.get("ceiling"), found[spec["name"]]]
+            for spec in run.metrics
+            if spec["weight"]
+        ]
+        found[COMPOSITE] = {"scorer": "all weighted metrics", "version": 1, "params": {"of": weighted}}
+    return found
+
+
+def sampled(run: EvalRun) -> Any:
+    """How the answers of a run were drawn."""
+    return [run.spec.get("sampling"), run.spec.get("system")]
+
+
+def template(run: EvalRun, index: int) -> str:
+    """The hash of the prompt tokens that a target was given; empty where it is not known."""
+    return str(run.facts.get("targets", {}).get(str(index), {}).get("template", ""))
+
+
+def ways_words(way: Way | None) -> str:
+    """A way of measuring in words: "contains v1 (text yes)"."""
+    assert way is not None
+    judge = f" by judge {way['judge']}" if way.get("judge") else ""
+    reward = f" by reward model {way['reward']}" if way.get("reward") else ""
+    params = ", ".join(
+        f"{name} {value}" for name, value in way["params"].items() if value not in (None, "", [], {})
+    )
+    return f"{way['scorer']} v{way['version']}{judge}{reward}{f' ({params[:120]})' if params else ''}"

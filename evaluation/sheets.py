@@ -1,0 +1,165 @@
+"""A run's marks as rows of numbers: for each target and metric one value a case, in the order of the cases.
+
+Texts are not read. Several samples of a case are averaged first: cases, not samples, are drawn independently.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import Q
+
+from evaluation.models import Case, CaseResult, CaseScore, EvalRun
+from evaluation.plans import COMPOSITE
+from evaluation.scorers import Need, Scale, find_scorer
+
+BOUNDED = (Scale.BINARY, Scale.SHARE)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """How a metric of a run is read. `versus_half`: its values are already against the baseline, and 0.5 is even."""
+
+    name: str
+    label: str
+    scale: Scale
+    higher_is_better: bool
+    unit: str = ""
+    weight: float = 0.0
+    versus_half: bool = False
+
+    @property
+    def is_bounded(self) -> bool:
+        return self.scale in BOUNDED
+
+    @property
+    def is_ratio(self) -> bool:
+        """Whether two targets are told apart by a ratio, 1 being even."""
+        return self.scale == Scale.PERPLEXITY
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What is known of a case without its texts. `unit` is the cluster that it is drawn with."""
+
+    id: int
+    uid: str
+    unit: str
+    weight: float
+    tags: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Cell:
+    """One target's result for one case: sums over its samples, and how many have none."""
+
+    value: float = 0.0
+    size: float = 0.0
+    scored: int = 0
+    unscorable: int = 0
+    errors: int = 0
+
+    @property
+    def mean(self) -> float:
+        return self.value / self.scored
+
+
+@dataclass
+class Sheet:
+    """The cells of a run by (target's index, metric) and case. Cells without a scored sample count as missing."""
+
+    lines: list[Line]
+    cells: dict[tuple[int, str], dict[int, Cell]] = field(default_factory=dict)
+
+    def scored(self, target: int, metric: str) -> dict[int, Cell]:
+        """The cells that have a value, by case."""
+        return {case: cell for case, cell in self.cells.get((target, metric), {}).items() if cell.scored}
+
+    def tags(self) -> list[str]:
+        """The slices, the largest first."""
+        counts: dict[str, int] = defaultdict(int)
+        for line in self.lines:
+            for tag in line.tags:
+                counts[tag] += 1
+        return sorted(counts, key=lambda tag: (-counts[tag], tag))
+
+
+def metrics_of(run: EvalRun) -> list[Metric]:
+    """The metrics of a run, the primary first."""
+    found = [_metric(spec) for spec in run.metrics]
+    if run.primary == COMPOSITE:
+        found.insert(0, Metric(COMPOSITE, "All weighted metrics together", Scale.SHARE, True))
+    return sorted(found, key=lambda metric: metric.name != run.primary)
+
+
+def _metric(spec: dict[str, Any]) -> Metric:
+    scorer = find_scorer(spec["scorer"])
+    return Metric(
+        name=spec["name"],
+        label=scorer.label,
+        scale=scorer.scale,
+        higher_is_better=scorer.higher_is_better,
+        unit=scorer.unit,
+        weight=spec.get("weight", 0.0),
+        versus_half=Need.BASELINE in scorer.needs,
+    )
+
+
+def read_lines(run: EvalRun) -> list[Line]:
+    """The run's cases in order."""
+    rows = Case.objects.in_split(run.version, run.split)
+    return [
+        Line(pk, uid, cluster or prompt, weight, tuple(map(str, tags)))
+        for pk, uid, cluster, prompt, weight, tags in rows.values_list(
+            "pk", "uid", "cluster", "prompt_hash", "weight", "tags"
+        )
+    ]
+
+
+def read_sheet(run: EvalRun, *, metrics: Iterable[Metric], targets: Iterable[int] | None = None) -> Sheet:
+    """The numbers of some metrics, and of some targets by index.
+
+    A target that gave no answer has the worst value of a metric between 0 and 1: leaving such cases out would reward
+    it. In other metrics they are missing, and counted.
+    """
+    wanted = {metric.name: metric for metric in metrics}
+    chosen = Q(result__run=run, metric__in=wanted)
+    if targets is not None:
+        chosen &= Q(result__target__index__in=list(targets))
+    sheet = Sheet(read_lines(run))
+    rows = CaseScore.objects.filter(chosen).order_by()
+    for target, case, metric, state, value, size, output, error in rows.values_list(
+        "result__target__index", "result__case_id", "metric", "state", "value", "size",
+        "result__output_id", "result__error",
+    ):  # fmt: skip
+        cell = sheet.cells.setdefault((target, metric), {}).setdefault(case, Cell())
+        failed = output is None and bool(error)
+        _count(cell, wanted[metric], state, value, size, failed)
+    return sheet
+
+
+def _count(
+    cell: Cell, metric: Metric, state: str, value: float | None, size: float | None, failed: bool
+) -> None:
+    if state == CaseScore.State.SCORED and value is not None:
+        cell.value += value
+        cell.size += size or 0.0
+        cell.scored += 1
+    elif state == CaseScore.State.UNSCORABLE:
+        cell.unscorable += 1
+    else:
+        cell.errors += 1
+        if failed and metric.is_bounded:
+            cell.value += 0.0 if metric.higher_is_better else 1.0
+            cell.scored += 1
+
+
+def shared_cases(lines: Sequence[Line], *cells: dict[int, Cell]) -> list[Line]:
+    """The cases for which all have a value, in order."""
+    return [line for line in lines if all(line.id in some for some in cells)]
+
+
+def results_owed(run: EvalRun) -> int:
+    """How many results the run has, of however many targets and samples."""
+    return CaseResult.objects.filter(run=run).count()

@@ -1,0 +1,135 @@
+"""Rows of cases, begun and ended many at once, and the verb that puts in what a file or a program gives."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from django.db import transaction
+from django.db.models import Max
+
+from evaluation.models import Case, Suite
+from evaluation.suites.content import Content, content_of, merged, row_of
+from evaluation.suites.reading import Draft
+from evaluation.suites.versions import living, locked, open_version
+from labeling.compiled import insert_many
+from labeling.models import User
+
+CHUNK = 500
+STORED = [
+    *("uid", "added", "position", "sealed", "preview", "prompt", "prompt_hash", "reference", "rejected"),
+    *("contexts", "tags", "checks", "weight", "cluster", "source", "note", "content_hash"),
+]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """How many cases were added, changed, or there already."""
+
+    new: int = 0
+    updated: int = 0
+    unchanged: int = 0
+
+
+@transaction.atomic
+def put_cases(*, suite: Suite, drafts: Sequence[Draft], person: User | None) -> Put:
+    """Add the cases whose uid the suite does not have, and change those that it has where a given field differs.
+
+    Fields that are not given stay as they are. Repeating it changes nothing.
+    """
+    suite = locked(suite)
+    there = {case.uid: case for case in living_of(suite, [draft.uid for draft in drafts])}
+    changed: list[tuple[Case, Draft, Content]] = []
+    for draft in drafts:
+        if case := there.get(draft.uid):
+            before = content_of(case)
+            content = merged(before, draft.given)
+            if content != before:
+                changed.append((case, draft, content))
+    fresh = [draft for draft in drafts if draft.uid not in there]
+    if changed or fresh:
+        number, position = open_version(suite, person).number, next_position(suite)
+        end_rows([case.pk for case, _, _ in changed], number)
+        rows = [
+            row_of(suite=suite, uid=case.uid, content=content, position=case.position, number=number,
+                   person=person, source=draft.source or case.source)
+            for case, draft, content in changed
+        ] + [
+            row_of(suite=suite, uid=draft.uid, content=draft.content, position=position + index, number=number,
+                   person=person, source=draft.source)
+            for index, draft in enumerate(fresh)
+        ]  # fmt: skip
+        insert_rows(rows)
+    return Put(len(fresh), len(changed), len(drafts) - len(fresh) - len(changed))
+
+
+@transaction.atomic
+def rewrite(
+    *,
+    suite: Suite,
+    uids: Sequence[str],
+    make: Callable[[Case], Content],
+    person: User | None,
+    note: str = "",
+) -> list[str]:
+    """Give each of these living cases the content that `make` makes of it. Returns the uids of those that changed."""
+    suite = locked(suite)
+    changed: list[str] = []
+    for some in chunks(uids):
+        pairs = [(case, make(case)) for case in living_of(suite, some)]
+        pairs = [(case, content) for case, content in pairs if content != content_of(case)]
+        if pairs:
+            number = open_version(suite, person).number
+            end_rows([case.pk for case, _ in pairs], number)
+            Case.objects.bulk_create(
+                following(case, content, number, person, note) for case, content in pairs
+            )
+            changed += [case.uid for case, _ in pairs]
+    return changed
+
+
+def following(case: Case, content: Content, number: int, person: User | None, note: str = "") -> Case:
+    """The unsaved row that comes after a case's row, at the same place."""
+    return row_of(
+        suite=case.suite,
+        uid=case.uid,
+        content=content,
+        position=case.position,
+        number=number,
+        person=person,
+        source=case.source,
+        note=note,
+    )
+
+
+def insert_rows(rows: Iterable[Case]) -> None:
+    """Store unsaved rows of one suite, begun by one person; they are not given their keys."""
+    cases = list(rows)
+    if cases:
+        like = Case(suite_id=cases[0].suite_id, created_by_id=cases[0].created_by_id, position=0, prompt=[])
+        insert_many(like, STORED, ([getattr(case, name) for name in STORED] for case in cases))
+
+
+def end_rows(keys: Sequence[int], number: int) -> int:
+    """End living rows at a version; a row that began in it then belongs to none. Returns how many were living."""
+    return sum(Case.objects.filter(pk__in=some, removed=None).update(removed=number) for some in chunks(keys))
+
+
+def living_of(suite: Suite, uids: Sequence[str]) -> list[Case]:
+    """The living rows of these cases in full, in order."""
+    found: list[Case] = []
+    for some in chunks(list(dict.fromkeys(uids))):
+        found += living(suite).filter(uid__in=some).select_related("suite")
+    return sorted(found, key=lambda case: case.position)
+
+
+def next_position(suite: Suite) -> int:
+    """The place after all cases that the suite ever had."""
+    last = Case.objects.filter(suite=suite).aggregate(last=Max("position"))["last"]
+    return 0 if last is None else int(last) + 1
+
+
+def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """The values, a few hundred at a time: databases take only so many parameters."""
+    for start in range(0, len(values), CHUNK):
+        yield values[start : start + CHUNK]

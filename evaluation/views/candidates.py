@@ -1,0 +1,131 @@
+"""Answers of models for people to judge: the list, asking for some, and what came of it."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.views.decorators.http import require_POST
+
+from evaluation.candidates import items_made, start_generation
+from evaluation.forms_candidates import FILE, SUITE, GenerationForm, initial_of
+from evaluation.grouping import GROUPINGS
+from evaluation.models import Generation
+from evaluation.outlook import outlook
+from evaluation.prompts import Prompts, from_file, from_items, from_suite
+from evaluation.specs import GenerationSpec
+from labeling.access import Access, guarded
+from labeling.errors import Refused
+from labeling.models import Project
+from labeling.pages import page
+
+SHOWN, ITEMS = 100, 20
+
+
+@guarded("view_results")
+def generations(request: HttpRequest, access: Access) -> HttpResponse:
+    rows = list(
+        Generation.objects.filter(project=access.project).select_related("created_by").defer("facts")[:SHOWN]
+    )
+    context = {
+        "generations": [(row, [target["name"] for target in row.spec["targets"]]) for row in rows],
+        "live": any(not row.is_over for row in rows),
+        "section": "generations",
+    }
+    return page(request, "evaluation/generations.html", context, fragment="rows")
+
+
+@guarded("curate")
+def generation_new(request: HttpRequest, access: Access) -> HttpResponse:
+    """Ask for answers; "estimate" only tells what it would take. ?from=ID begins from the settings of another one."""
+    form = GenerationForm(
+        request.POST or None, request.FILES or None, project=access.project, initial=_initial(request, access)
+    )
+    context: dict[str, Any] = {"form": form, "section": "generations"}
+    estimating = request.POST.get("action") == "estimate"
+    if request.method == "POST" and form.is_valid():
+        try:
+            prompts = _prompts(access.project, form)
+            if not estimating:
+                made = start_generation(
+                    project=access.project,
+                    prompts=prompts,
+                    wanted=form.wanted(),
+                    person=access.person,
+                    name=form.cleaned_data["name"],
+                )
+                return redirect("evaluation:generation", access.project.slug, made.pk)
+            context["outlook"] = outlook(project=access.project, prompts=prompts, wanted=form.wanted())
+        except Refused as refusal:
+            form.add_error(None, refusal.sentence)
+    return page(
+        request,
+        "evaluation/generation_new.html",
+        context,
+        fragment="outlook" if estimating else "",
+        status=422 if form.errors else 200,
+    )
+
+
+def _initial(request: HttpRequest, access: Access) -> dict[str, Any]:
+    key = request.GET.get("from", "")
+    rows = Generation.objects.filter(project=access.project)
+    found = rows.filter(pk=int(key)).first() if key.isdecimal() and len(key) < 10 else None
+    return initial_of(found.spec, found.facts) if found else {}
+
+
+def _prompts(project: Project, form: GenerationForm) -> Prompts:
+    values = form.cleaned_data
+    if values["source"] == SUITE:
+        return from_suite(suite=values["suite"], count=values["count"])
+    if values["source"] != FILE:
+        return from_items(project=project, which=values["source"], count=values["count"])
+    file = values["file"]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "prompts"
+        with path.open("wb") as out:
+            for chunk in file.chunks():
+                out.write(chunk)
+        return from_file(project=project, path=path, name=file.name, count=values["count"])
+
+
+@guarded("view_results")
+def generation(request: HttpRequest, access: Access, generation_id: int) -> HttpResponse:
+    """A generation on its way, or what became of the answers."""
+    found = _found(access, generation_id)
+    spec = GenerationSpec.model_validate(found.spec, strict=False)
+    facts = found.facts
+    context = {
+        "generation": found,
+        "targets": spec.targets,
+        "spec": spec,
+        "facts": facts,
+        "grouping": GROUPINGS.get(facts.get("grouping", ""), ""),
+        "items": items_made(found).order_by("pk").only("preview", "n_responses")[:ITEMS]
+        if found.made
+        else [],
+        "live": not found.is_over,
+        "section": "generations",
+    }
+    return page(request, "evaluation/generation.html", context, fragment="generation")
+
+
+@require_POST
+@guarded("curate")
+def generation_cancel(request: HttpRequest, access: Access, generation_id: int) -> HttpResponse:
+    _found(access, generation_id).request_cancel()
+    return redirect("evaluation:generation", access.project.slug, generation_id)
+
+
+@require_POST
+@guarded("curate")
+def generation_resume(request: HttpRequest, access: Access, generation_id: int) -> HttpResponse:
+    """Go on with one that was stopped or failed; what was answered is kept."""
+    _found(access, generation_id).resume()
+    return redirect("evaluation:generation", access.project.slug, generation_id)
+
+
+def _found(access: Access, generation_id: int) -> Generation:
+    rows = Generation.objects.select_related("created_by", "project")
+    return get_object_or_404(rows, project=access.project, pk=generation_id)

@@ -1,0 +1,55 @@
+"""The page of one evaluation: while it runs its progress, and then its verdict."""
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.views.decorators.http import require_safe
+
+from evaluation.charts_files import FORMATS, as_file
+from evaluation.models import EvalRun
+from evaluation.sharing import may_share
+from evaluation.verdicts import case_links, screen
+from labeling.access import Access, guarded
+from labeling.pages import page
+
+STAGES = {
+    "generating": "Answers are generated",
+    "judging": "Judges read the answers",
+    "marking": "Answers are scored",
+}
+
+
+@require_safe
+@guarded("view_results")
+def evaluation(request: HttpRequest, access: Access, evaluation_id: int) -> HttpResponse:
+    run = found_run(access, evaluation_id)
+    link = case_links(run, access.project.slug)
+    context = {
+        "evaluation": run,
+        "screen": screen(run, request.GET, link=link) if run.is_over else None,
+        "stage": STAGES.get(run.stage, ""),
+        "may_share": may_share(access),
+        "live": not run.is_over,
+        "section": "evaluations",
+    }
+    return page(request, "evaluation/evaluation.html", context, fragment="live")
+
+
+@require_safe
+@guarded("view_results")
+def chart(request: HttpRequest, access: Access, evaluation_id: int, name: str, format: str) -> HttpResponse:
+    """One chart of the page as a file, with the page's own filters."""
+    run = found_run(access, evaluation_id)
+    found = screen(run, request.GET, texts=False).charts.get(name) if run.is_over else None
+    if found is None or format not in FORMATS:
+        raise Http404("There is no such chart of this evaluation.")
+    response = HttpResponse(as_file(found, format), content_type=FORMATS[format])
+    response["Content-Disposition"] = f'attachment; filename="evaluation-{run.pk}-{name}.{format}"'
+    return response
+
+
+def found_run(access: Access, evaluation_id: int) -> EvalRun:
+    """A run of this project, or 404."""
+    rows = EvalRun.objects.select_related("version__suite", "suite")
+    run = get_object_or_404(rows, project=access.project, pk=evaluation_id)
+    run.project = access.project
+    return run

@@ -1,0 +1,168 @@
+"""Each condition of a gate, alone."""
+
+import pytest
+
+from evaluation import judging
+from evaluation.comparison import Side
+from evaluation.conditions import (
+    contamination,
+    forgetting,
+    guardrails,
+    judges,
+    missing,
+    production,
+    sealed,
+    values_of,
+)
+from evaluation.models import EvalRun, Gate, RunTarget
+from evaluation.sheets import metrics_of
+from labeling.models import Project
+from tests.evaluation.finished import checkpoint, finished, suite_of
+from tests.evaluation.gating import listed, marks, pair, promoted
+
+pytestmark = pytest.mark.django_db
+EVEN = [float(n % 2) for n in range(200)]
+
+
+def both(run: EvalRun, target: RunTarget) -> tuple[Side, Side]:
+    return Side(run, run.targets.get(index=0)), Side(run, target)
+
+
+def rails(run: EvalRun, target: RunTarget, *margins: tuple[str, float]):
+    gate = Gate(suite=run.suite, guardrails=[{"metric": name, "margin": margin} for name, margin in margins])
+    return guardrails(gate, both(run, target), metrics_of(run))
+
+
+def test_a_guardrail_that_stays_holds_and_one_that_falls_does_not(project: Project) -> None:
+    worse = {"candidate": {"contains": marks(150, 200)}}
+    run, target = pair(project, EVEN, EVEN, metrics=("exact", "contains", "length"), others=worse)
+    fallen, kept = rails(run, target, ("contains", 0.05), ("length", 2.0))
+    assert not fallen.passed
+    assert "-25.0 points" in fallen.words
+    assert kept.passed
+
+
+def test_less_is_better_is_turned(project: Project) -> None:
+    values = {
+        "champion": {"perplexity": [20.0 + n % 3 for n in range(40)]},
+        "candidate": {"perplexity": [10.0 + n % 3 for n in range(40)]},
+    }
+    run, target = pair(project, EVEN[:40], EVEN[:40], metrics=("exact", "perplexity"), others=values)
+    a, b = (
+        values_of(both(run, target), metrics_of(run)[1]).a,
+        values_of(both(run, target), metrics_of(run)[1]).b,
+    )
+    assert sum(b) > sum(a)
+    assert rails(run, target, ("perplexity", 0.05))[0].passed
+
+
+def test_a_metric_that_was_not_measured_does_not_hold(project: Project) -> None:
+    run, target = pair(project, EVEN, EVEN)
+    assert "no metric tone" in rails(run, target, ("tone", 0.1))[0].words
+
+
+def test_five_guardrails_are_corrected_together(project: Project) -> None:
+    """What would just hold alone does not among five."""
+    slight = [*marks(12, 200)]
+    names = ("contains", "regex", "normalised", "numeric", "truncated")
+    others = {
+        "champion": {name: [0.0] * 200 for name in names},
+        "candidate": dict.fromkeys(names, slight[::-1]),
+    }
+    run, target = pair(project, EVEN, EVEN, metrics=("exact", "truncated"), others=others)
+    (alone,) = rails(run, target, ("truncated", 0.095))
+    assert alone.numbers["p"] < 0.05
+
+
+def test_forgetting_waits_for_a_run_of_both_and_then_reads_it(project: Project) -> None:
+    run, target = pair(project, EVEN, EVEN)
+    other = suite_of(project, 200, name="General skills")
+    gate = Gate(suite=run.suite, forgetting=other.suite, forgetting_margin=0.03)
+    waits = forgetting(gate, both(run, target))
+    assert waits is not None
+    assert not waits.passed
+    assert "have not been scored on General skills" in waits.words
+    forgot = finished(
+        project, {"champion": listed(marks(180, 200)), "candidate": listed(marks(120, 200))}, version=other
+    )
+    found = forgetting(gate, both(run, target))
+    assert found is not None
+    assert not found.passed
+    assert found.numbers["run"] == forgot.pk
+    finished(
+        project, {"champion": listed(marks(180, 200)), "candidate": listed(marks(190, 200))}, version=other
+    )
+    again = forgetting(gate, both(run, target))
+    assert again is not None
+    assert again.passed
+
+
+def test_what_is_in_production_must_be_what_it_was_measured_by(project: Project) -> None:
+    run, target = pair(project, EVEN, EVEN)
+    base = run.targets.get(index=0)
+    assert production(base, target).passed
+    type(base.checkpoint).objects.filter(pk=base.checkpoint_id).update(stage="production")
+    assert production(base, target).passed
+    type(base.checkpoint).objects.filter(pk=base.checkpoint_id).update(stage="archived")
+    promoted(project, "newer")
+    stale = production(base, target)
+    assert not stale.passed
+    assert "newer is in production, and this run measured against champion" in stale.words
+
+
+def test_contamination_counts_the_cases_with_their_reasons(project: Project) -> None:
+    run, target = pair(project, EVEN, EVEN)
+    case = run.suite.cases.first()
+    assert case is not None
+    gate = Gate(suite=run.suite)
+    assert contamination(gate, run, target).passed
+    run.facts["targets"]["1"]["dirty"] = {str(case.pk): "near"}
+    dirty = contamination(gate, run, target)
+    assert not dirty.passed
+    assert "1 of 200 cases" in dirty.words
+    assert contamination(Gate(suite=run.suite, contamination=0.01), run, target).passed
+    del run.facts["targets"]["1"]["dirty"]
+    assert "Not looked at yet" in contamination(gate, run, target).words
+    target.checkpoint_id = None
+    assert contamination(gate, run, target).passed is None
+    assert contamination(Gate(suite=run.suite, contamination=1.0), run, target).passed
+
+
+def test_only_judges_that_decide_are_asked_for_their_agreement(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _ = pair(project, EVEN, EVEN, metrics=("exact", "contains", "normalised"))
+    for spec, judge in zip(run.spec["metrics"], (4, 5, 6), strict=True):
+        spec["judge"] = judge
+    asked = []
+
+    def trusted(number: int, threshold: float) -> tuple[bool, str]:
+        asked.append((number, threshold))
+        return number != 5, f"agrees {number}"
+
+    monkeypatch.setattr(judging, "trusted", trusted, raising=False)
+    gate = Gate(suite=run.suite, guardrails=[{"metric": "contains", "margin": 0.1}], agreement=0.7)
+    assert [each.passed for each in judges(gate, run)] == [True, False]
+    assert asked == [(4, 0.7), (5, 0.7)]
+
+
+def test_a_champion_that_failed_to_answer_makes_no_candidate_good(project: Project) -> None:
+    holes = [None if n < 20 else value for n, value in enumerate(EVEN)]
+    run, target = pair(project, holes, EVEN)
+    found = missing(Gate(suite=run.suite), run, [run.targets.get(index=0), target], metrics_of(run)[0])
+    assert not found.passed
+    assert "champion has no value of its own on 20 of 200" in found.words
+
+
+def test_a_gate_may_ask_for_sealed_cases(project: Project) -> None:
+    run, _ = pair(project, EVEN[:10], EVEN[:10])
+    assert sealed(Gate(suite=run.suite), run) is None
+    asks = Gate(suite=run.suite, needs_sealed=True)
+    found = sealed(asks, run)
+    assert found is not None
+    assert not found.passed
+    run.split = "sealed"
+    held = sealed(asks, run)
+    assert held is not None
+    assert held.passed
+    assert checkpoint(project, "x").name == "x"
