@@ -10,6 +10,7 @@ from rest_framework import generics, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from evaluation import api_candidates, api_compare, api_judges, api_suites
 from evaluation.models import Endpoint, EvalRun, Score, Split, Suite
 from evaluation.planning import plan_evaluation, plan_on_held_out
 from evaluation.reading import target_lines, verdict
@@ -38,7 +39,6 @@ class EvaluationSerializer(serializers.ModelSerializer[EvalRun]):
     suite = serializers.CharField(source="suite.name", read_only=True)
     version = serializers.IntegerField(source="version.number", read_only=True)
     targets = serializers.SlugRelatedField(slug_field="name", many=True, read_only=True)  # type: ignore[var-annotated]
-    verdict = serializers.SerializerMethodField()
 
     class Meta:
         model = EvalRun
@@ -56,8 +56,17 @@ class EvaluationSerializer(serializers.ModelSerializer[EvalRun]):
                 "stage",
                 "error",
             ),
-            *("progress", "verdict", "scores", "created_at"),
+            *("progress", "scores", "created_at"),
         ]
+
+
+class EvaluationWithVerdict(EvaluationSerializer):
+    """One evaluation, and the sentence that it lets one say."""
+
+    verdict = serializers.SerializerMethodField()
+
+    class Meta(EvaluationSerializer.Meta):
+        fields = [*EvaluationSerializer.Meta.fields, "verdict"]
 
     def get_verdict(self, run: EvalRun) -> str:
         return str(verdict(target_lines(run)))
@@ -128,7 +137,7 @@ class Evaluation(ProjectView, generics.RetrieveAPIView[EvalRun]):
     """One evaluation with its scores."""
 
     capability = {"GET": "view_results"}
-    serializer_class = EvaluationSerializer
+    serializer_class = EvaluationWithVerdict
     lookup_url_kwarg = "evaluation_id"
 
     def get_queryset(self) -> QuerySet[EvalRun]:
@@ -151,6 +160,10 @@ def _endpoint(project: int, name: str) -> Endpoint:
 
 
 urlpatterns = [
+    *api_suites.urlpatterns,
+    *api_judges.urlpatterns,
+    *api_candidates.urlpatterns,
+    *api_compare.urlpatterns,
     path("projects/<slug:slug>/evaluations/", Evaluations.as_view(), name="api-evaluations"),
     path(
         "projects/<slug:slug>/evaluations/<int:evaluation_id>/", Evaluation.as_view(), name="api-evaluation"

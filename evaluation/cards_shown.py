@@ -21,7 +21,7 @@ def agreement_chart(card: Card, threshold: float) -> Chart | None:
     """The judge's agreement with people beside that of people among themselves, which is the most it can reach."""
     marks = [Mark("Judge and people", card.alpha, SPOKEN)] if card.alpha else []
     if card.people and marks:
-        marks.append(Mark("People among themselves", card.people, OTHER))
+        marks.append(Mark("Among people", card.people, OTHER))
     lines = [Line(threshold, f"{threshold:g} asked for")]
     return dots_chart(marks, ALPHA, title="Agreement beyond chance", lines=lines, name="agreement")
 

@@ -7,8 +7,8 @@ no slower than ten.
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from django.core.cache import cache
 
@@ -33,8 +33,7 @@ SORTS = {"order": "In order", "regression": "Worst change first", "improvement":
 HALF = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """One side's value of a case, as its metric is read; None without one. `errors` counts samples that failed."""
 
     value: float | None = None
@@ -61,8 +60,7 @@ class Asked:
         return bool(self.q or self.slice or self.show != "all")
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A case of the list: each side's mark, and the gain of each other side over the first (above 0 is better)."""
 
     id: int
@@ -144,7 +142,7 @@ def listed(sides: Sequence[Side], asked: Asked) -> Listing:
 def page_of(listing: Listing, rows: Sequence[Row]) -> list[Row]:
     """Some rows with their previews."""
     previews = dict(Case.objects.filter(pk__in=[row.id for row in rows]).values_list("pk", "preview"))
-    return [replace(row, preview=previews.get(row.id, "")) for row in rows]
+    return [row._replace(preview=previews.get(row.id, "")) for row in rows]
 
 
 def is_sealed(run: EvalRun) -> bool:
@@ -210,19 +208,20 @@ def _by_line(first: Side, side: Side, metric: str, lines: Sequence[Line]) -> dic
 def lines_of(run: EvalRun) -> list[Line]:
     """The cases of a run in order, kept between requests: its version is frozen."""
     key = f"evaluation:lines:{run.folder}"
-    found: list[Line] | None = cache.get(key)
-    if found is None:
-        found = read_lines(run)
-        cache.set(key, found, KEPT_S)
+    kept: list[tuple[Any, ...]] | None = cache.get(key)
+    if kept is not None:
+        return [Line(*each) for each in kept]
+    found = read_lines(run)
+    cache.set(key, [(each.id, each.uid, each.unit, each.weight, each.tags) for each in found], KEPT_S)
     return found
 
 
 def marks_of(side: Side, name: str) -> dict[int, Mark]:
     """A side's marks in one metric by case, kept between requests once the run has succeeded."""
     key = f"evaluation:marks:{side.run.folder}:{side.target.index}:{name.encode().hex()}"
-    kept: dict[int, Mark] | None = cache.get(key)
+    kept: dict[int, tuple[Any, ...]] | None = cache.get(key)
     if kept is not None:
-        return kept
+        return {case: Mark._make(mark) for case, mark in kept.items()}
     metrics = [metric for metric in metrics_of(side.run) if metric.name == name]
     if not metrics:
         return {}
@@ -232,7 +231,7 @@ def marks_of(side: Side, name: str) -> dict[int, Mark]:
         case: Mark(_value(metrics[0], cell), cell.unscorable, cell.errors) for case, cell in cells.items()
     }
     if side.run.status == Status.SUCCEEDED:
-        cache.set(key, found, KEPT_S)
+        cache.set(key, {case: tuple(mark) for case, mark in found.items()}, KEPT_S)
     return found
 
 

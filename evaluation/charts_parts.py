@@ -6,8 +6,9 @@ from typing import Any
 
 from evaluation.sheets import Metric
 
-LABEL = 150
+LABEL = 165
 BASELINE, SPOKEN, OTHER = "baseline", "spoken of", "other"
+ONCE: dict[str, Any] = {"values": [{}]}  # for what stands for no row, and is drawn once
 BETTER, WORSE, OPEN = "better", "worse", "open"
 LOOKS = {
     BASELINE: ("diamond", "var(--baseline)"),
@@ -107,7 +108,7 @@ def upright(lines: Sequence[Line]) -> list[dict[str, Any]]:
     for line in lines:
         at = {"x": {"datum": line.value, "type": "quantitative"}}
         rule = {"type": "rule", "strokeDash": line.dash, "opacity": 0.9, "color": "var(--line-strong)"}
-        layers.append({"mark": rule, "encoding": at})
+        layers.append({"data": ONCE, "mark": rule, "encoding": at})
         if line.words:
             right = len(lines) == 1 or line.value == highest
             side = {"align": "left", "dx": 3} if right else {"align": "right", "dx": -3}
@@ -119,5 +120,5 @@ def upright(lines: Sequence[Line]) -> list[dict[str, Any]]:
                 "color": "var(--ink-2)",
                 **side,
             }
-            layers.append({"mark": text, "encoding": {**at, "text": {"value": line.words}}})
+            layers.append({"data": ONCE, "mark": text, "encoding": {**at, "text": {"value": line.words}}})
     return layers

@@ -16,6 +16,7 @@ from evaluation.models import EvalRun, Gate, RunTarget, Score, Split
 from evaluation.numbers import pairs, weights_of
 from evaluation.scorers.base import Scale
 from evaluation.sheets import Cell, Line, Metric, metrics_of, shared_cases
+from evaluation.statistics import Gate as Bound
 from evaluation.targets import identity_of
 from evaluation.weighing import Rail, Values, weigh_rails
 from labeling.lifecycle import Status
@@ -54,10 +55,7 @@ def _guardrail(metric: Metric, margin: float, rail: Rail, alpha: float) -> Condi
         words = "No case got worse." if rail.passed else "Too few cases, or too much alike, to tell."
         return Condition("guardrail", label, rail.passed, words)
     found, p = rail.bound, rail.p_value
-    words = (
-        f"{gain_words(metric, found.difference)}, at least {gain_words(metric, found.low)} with "
-        f"{100 * (1 - alpha):g} % confidence; p {p_words(p)}, n {found.n:,}."
-    )
+    words = f"{bound_words(metric, found, alpha)}; p {p_words(p)}, n {found.n:,}."
     numbers = {"difference": found.difference, "low": found.low, "p": p, "n": found.n, "margin": margin}
     return Condition("guardrail", label, rail.passed, words, numbers)
 
@@ -84,9 +82,8 @@ def forgetting(gate: Gate, sides: tuple[Side, Side]) -> Condition | None:
         return Condition("forgetting", label, rail.passed, words, {"run": found[0].run.pk})
     bound = rail.bound
     words = (
-        f"{gain_words(metric, bound.difference)} in {metric.name}, at least {gain_words(metric, bound.low)} with "
-        f"{100 * (1 - gate.alpha):g} % confidence; it may fall by {margin_words(metric, gate.forgetting_margin)}; "
-        f"n {bound.n:,}."
+        f"{bound_words(metric, bound, gate.alpha)} in {metric.name}; it may get worse by "
+        f"{margin_words(metric, gate.forgetting_margin)}; n {bound.n:,}."
     )
     numbers = {"difference": bound.difference, "low": bound.low, "p": rail.p_value, "run": found[0].run.pk}
     return Condition("forgetting", label, rail.passed, words, numbers)
@@ -164,11 +161,14 @@ def missing(gate: Gate, run: EvalRun, targets: Sequence[RunTarget], metric: Metr
     cases, said, worst = max(1, cases_in(run)), [], 0.0
     for target in targets:
         score = Score.objects.get(run=run, target=target, versus=None, metric=metric.name, slice="")
-        worst = max(worst, (score.unscorable + score.errors) / cases)
-        said.append(
-            f"{target.name} has no value of its own on {score.unscorable + score.errors:,} of {cases:,} cases "
-            f"({score.errors:,} errors, {score.unscorable:,} unscorable)"
-        )
+        absent = score.unscorable + score.errors
+        worst = max(worst, absent / cases)
+        if absent:
+            counted = f"{score.errors:,} errors, {score.unscorable:,} unscorable"
+            said.append(f"{target.name} has no value of its own on {absent:,} of {cases:,} cases ({counted})")
+    if not said:
+        words = f"Champion and candidate have a value of their own on all {cases:,} cases."
+        return Condition("missing", "Every case scored", True, words, {"share": 0.0})
     words = f"{'; '.join(said)}; allowed are {share_words(gate.missing)}."
     return Condition("missing", "Every case scored", worst <= gate.missing, words, {"share": worst})
 
@@ -216,11 +216,21 @@ def margin_words(metric: Metric, margin: float) -> str:
     return f"{margin * 100:g} %" if metric.is_ratio else f"{margin:g} {metric.unit}".strip()
 
 
-def gain_words(metric: Metric, gain: float) -> str:
-    """A gain in words, above 0 being better whatever the metric."""
+def bound_words(metric: Metric, found: Bound, alpha: float) -> str:
+    """What is seen and its bound, as the metric itself moves: where less is better, the bound is the most it may be."""
+    edge = "at least" if metric.higher_is_better else "at most"
+    seen, low = moved_words(metric, found.difference), moved_words(metric, found.low)
+    return f"{seen}, {edge} {low} with {100 * (1 - alpha):.4g} % confidence"
+
+
+def moved_words(metric: Metric, gain: float) -> str:
+    """A gain as a move of the metric: +1.5 points, 0.97 times, -12.00 tokens."""
+    moved = gain if metric.higher_is_better else -gain
     if metric.is_bounded:
-        return f"{gain * 100:+.1f} points"
-    return f"{math.expm1(gain) * 100:+.1f} %" if metric.is_ratio else f"{gain:+,.2f}"
+        return f"{moved * 100:+.1f} points"
+    if metric.is_ratio:
+        return f"{math.exp(moved):.2f} times"
+    return f"{moved:+,.2f} {metric.unit}".strip()
 
 
 def share_words(share: float) -> str:

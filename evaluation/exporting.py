@@ -78,23 +78,28 @@ def _lines(rows: list[list[Any]]) -> bytes:
 def markdown_of(screen: Screen) -> str:
     """The first screen as Markdown that stands by itself: every number with its interval and its n."""
     run, line = screen.run, screen.line
+    charts = {name: _chart(chart) for name, chart in screen.charts.items()}
     parts = [
         f"# {screen.headline.word}: {run.name}",
         screen.headline.sentence,
         *screen.remarks,
-        *(_chart(chart) for name, chart in screen.charts.items() if name != "curve"),
+        charts.get("primary", ""),
     ]
     if line is not None and screen.rails:
         rows = [
-            [r.name, r.before, f"{r.after} {r.interval}".strip(), r.change, r.word, _count(r.n)]
-            for r in screen.rails
+            [
+                rail.name,
+                rail.before,
+                f"{rail.after} {rail.interval}".strip(),
+                rail.change,
+                rail.word,
+                _count(rail.n),
+            ]
+            for rail in screen.rails
         ]
-        parts += [
-            "## Everything else",
-            _table(["", screen.baseline.name, line.name, "Difference", "Which means", "n"], rows),
-        ]
-    if "curve" in screen.charts:
-        parts.append(_chart(screen.charts["curve"]))
+        head = ["", screen.baseline.name, line.name, "Difference", "Which means", "n"]
+        parts += ["## Everything else", _table(head, rows)]
+    parts += [charts.get(name, "") for name in ("slices", "causes", "curve")]
     for title, examples in (("Got worse", screen.worse), ("Got better", screen.better)):
         if examples and line is not None:
             parts += [

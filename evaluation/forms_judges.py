@@ -30,7 +30,6 @@ class VersionForm(PlainForm):
         "the answers, and chooses a word.",
     )
     labels = forms.CharField(
-        required=False,
         label="Words to choose among",
         widget=forms.Textarea(attrs={"rows": 3, "class": "rubric"}),
         help_text="One a line, each with its value from 0 to 1. No word may begin another one.",
@@ -39,7 +38,6 @@ class VersionForm(PlainForm):
         label="Who answers", help_text="Whoever wrote the answers that it judges tends to like its own."
     )
     engine = forms.ChoiceField(
-        required=False,
         label="Engine",
         help_text="By which a checkpoint answers; endpoints answer themselves.",
     )
@@ -67,8 +65,8 @@ class VersionForm(PlainForm):
         checkpoints = visible_checkpoints(self.project).exclude(line=Checkpoint.Line.REWARD).order_by("-id")
         endpoints = Endpoint.objects.filter(project=self.project, archived_at=None)
         groups = [
-            ("Endpoints", [(f"endpoint:{one.pk}", one.name) for one in endpoints]),
             ("Checkpoints", [(f"checkpoint:{one.pk}", one.name) for one in checkpoints]),
+            ("Endpoints", [(f"endpoint:{one.pk}", one.name) for one in endpoints]),
         ]
         return [group for group in groups if group[1]]
 

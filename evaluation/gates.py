@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from evaluation.comparison import Side
 from evaluation.conditions import (
+    bound_words,
     contamination,
     forgetting,
-    gain_words,
     guardrails,
     judges,
     margin_of,
@@ -99,10 +99,7 @@ def _primary(gate: Gate, sides: tuple[Side, Side], metric: Metric) -> tuple[Cond
     found = weighed.better
     if found is None:
         return _nothing_to_tell(label, values, weighed)
-    words = (
-        f"{gain_words(metric, found.difference)}, at least {gain_words(metric, found.low)} with "
-        f"{100 * (1 - weighed.alpha):.4g} % confidence; n {found.n:,}."
-    )
+    words = f"{bound_words(metric, found, weighed.alpha)}; n {found.n:,}."
     if tries.total > 1:
         words += (
             f" {tries.total} candidates were held against {sides[0].name} on these cases so far: the more are tried, "

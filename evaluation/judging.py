@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from django.utils import timezone
 
-from evaluation.cards import DIFFERENCES, Card, as_result
+from evaluation.cards import DIFFERENCES, Card, as_result, trusted
 from evaluation.carrying import asked_of, desk_of, interruptible, part_of, write_lines
 from evaluation.drawing import Pair, draw, left_out, pairs
 from evaluation.engines.protocol import Answer
@@ -34,6 +34,8 @@ from training.processes import beat
 
 if TYPE_CHECKING:
     from evaluation.agreeing import Said
+
+__all__ = ["FEWEST", "LIMITS", "MOST", "carry_card", "start_check", "trusted"]
 
 FEWEST, MOST = 20, 5000
 LIMITS = LimitsSpec(max_length=8192)

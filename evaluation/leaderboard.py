@@ -13,7 +13,7 @@ from typing import Any
 from django.core.cache import cache
 
 from evaluation.comparison import Side, why_not
-from evaluation.models import CaseScore, EvalRun, RunTarget, Score, Split, SuiteVersion
+from evaluation.models import Case, CaseScore, EvalRun, RunTarget, Score, Split, SuiteVersion
 from evaluation.scorers.base import Scale
 from evaluation.sheets import Cell, Line, Metric, metrics_of, read_lines
 from evaluation.targets import digest
@@ -82,9 +82,9 @@ def sides_on(runs: Sequence[EvalRun], metric: str) -> list[Side]:
     by_key = {
         run.pk: run for run in runs if metric == run.primary or metric in {m["name"] for m in run.metrics}
     }
-    rows = RunTarget.objects.filter(run__in=by_key).order_by("-run", "index")
+    rows = RunTarget.objects.filter(run__in=by_key).order_by("-run_id", "index")
     found: dict[str, Side] = {}
-    for target in rows.select_related("checkpoint__run__dataset_version"):
+    for target in rows.select_related("checkpoint").defer("facts", "checkpoint__deltas"):
         found.setdefault(target.identity, Side(by_key[target.run_id], target))
     return list(found.values())
 
@@ -97,6 +97,46 @@ def numbers_of(sides: Sequence[Side], metric: str) -> dict[int, Estimate]:
     return {row.target_id: row.estimate for row in rows if row.estimate is not None}
 
 
+def learned_from(run: EvalRun, metric: str) -> list[tuple[RunTarget, Estimate, Any]]:
+    """Every number of a metric on the cases of a run, measured as it was there, the oldest first and each identity
+    once: the target, the number, and the splits of the dataset version that it was trained on (None for a base)."""
+    runs = EvalRun.objects.filter(
+        suite=run.suite_id,
+        version__content_hash=run.version.content_hash,
+        split=run.split,
+        status=Status.SUCCEEDED,
+    )
+    alike = [
+        pk
+        for pk, spec in runs.values_list("pk", "spec")[:MOST_RUNS]
+        if _measured(spec, metric) == _measured(run.spec, metric)
+    ]
+    rows = Score.objects.filter(run__in=alike, metric=metric, slice="", versus=None, value__isnull=False)
+    found: dict[str, tuple[RunTarget, Estimate, Any]] = {}
+    columns = (
+        "run_id",
+        "target__pk",
+        "target__name",
+        "target__index",
+        "target__identity",
+        "target__checkpoint__kind",
+    )
+    for run_id, pk, name, index, identity, kind, splits, *numbers in rows.order_by(
+        "run_id", "target__index"
+    ).values_list(*columns, "target__checkpoint__run__dataset_version__splits", "value", "low", "high", "n"):
+        target = RunTarget(pk=pk, run_id=run_id, name=name, index=index, identity=identity)
+        found.pop(identity, None)
+        if splits is not None or kind == Checkpoint.Kind.BASE:
+            found[identity] = target, Estimate(*numbers), splits
+    return list(found.values())
+
+
+def _measured(spec: dict[str, Any], metric: str) -> Any:
+    """What two runs must have alike for their numbers to stand on one curve."""
+    own = [{**each, "weight": 0} for each in spec["metrics"] if each["name"] == metric]
+    return own or spec["metrics"], spec.get("sampling"), spec.get("system")
+
+
 def board(version: SuiteVersion, metric_name: str = "") -> Board | None:
     """The board of a version in a metric of its newest run; None where nothing was scored on it."""
     runs = runs_on(version)
@@ -106,7 +146,8 @@ def board(version: SuiteVersion, metric_name: str = "") -> Board | None:
     metric = metrics.get(metric_name) or metrics_of(runs[0])[0]
     sides = sides_on(runs, metric.name)
     first = sides[0]
-    reasons = {side.target.pk: _why_left_out(first, side, metric) for side in sides}
+    baselines = dict(RunTarget.objects.filter(run__in=runs, index=0).values_list("run_id", "identity"))
+    reasons = {side.target.pk: _why_left_out(first, side, metric, baselines) for side in sides}
     kept = [side for side in sides if not reasons[side.target.pk]]
     known = numbers_of(kept, metric.name)
     entries = [Entry(side, known.get(side.target.pk)) for side in kept]
@@ -123,12 +164,11 @@ def board(version: SuiteVersion, metric_name: str = "") -> Board | None:
     )
 
 
-def _why_left_out(first: Side, side: Side, metric: Metric) -> str:
+def _why_left_out(first: Side, side: Side, metric: Metric, baselines: dict[int, str]) -> str:
     if metric.versus_half:
         if side.target.is_baseline:
             return f"{side.name} is what the others are measured by in {metric.name}."
-        ours, theirs = (RunTarget.objects.get(run=run, index=0).identity for run in (first.run, side.run))
-        if ours != theirs:
+        if baselines[first.run.pk] != baselines[side.run.pk]:
             return f"{side.name} was measured against another baseline in {metric.name}."
     return "" if first.target.pk == side.target.pk else why_not(first, side, metric.name)
 
@@ -162,38 +202,48 @@ def rank_intervals(
     import numpy as np
 
     count = len(sums)
-    tests = max(1, count * (count - 1) // 2)
-    z = NormalDist().inv_cdf(1 - alpha / tests / 2)
-    better, worse = [0] * count, [0] * count
-    for i in range(count):
-        for j in range(i + 1, count):
-            both = (sizes[i] > 0) & (sizes[j] > 0)
-            groups = len(np.unique(units[both]))
-            if groups < FEWEST:
-                continue
-            totals = sizes[i][both].sum(), sizes[j][both].sum()
-            values = sums[i][both].sum() / totals[0], sums[j][both].sum() / totals[1]
-            left = (sums[i][both] - values[0] * sizes[i][both]) / totals[0]
-            right = (sums[j][both] - values[1] * sizes[j][both]) / totals[1]
-            parts = np.bincount(units[both], weights=left - right)
-            error = float(np.sqrt(groups / (groups - 1) * np.sum(parts**2)))
-            difference = values[0] - values[1] if higher_is_better else values[1] - values[0]
-            if abs(difference) > student(z, groups - 1) * error and abs(difference) > 1e-12:
-                winner, loser = (i, j) if difference > 0 else (j, i)
-                better[loser] += 1
-                worse[winner] += 1
-    return [(1 + better[place], count - worse[place]) for place in range(count)]
+    better, worse = np.zeros(count, dtype=int), np.zeros(count, dtype=int)
+    z = NormalDist().inv_cdf(1 - alpha / max(1, count * (count - 1)))  # two-sided, over all pairs
+    order = np.argsort(units, kind="stable")
+    starts = np.flatnonzero(np.diff(units[order], prepend=-1))
+    sums, sizes = sums[:, order], sizes[:, order]
+    for i in range(count - 1):
+        both = (sizes[i] > 0) & (sizes[i + 1 :] > 0)
+        first, left = _deviations(sums[i] * both, sizes[i] * both)
+        others, right = _deviations(sums[i + 1 :] * both, sizes[i + 1 :] * both)
+        groups = (np.add.reduceat(both, starts, axis=1) > 0).sum(axis=1)
+        parts = np.add.reduceat(left - right, starts, axis=1)
+        freedom = np.maximum(groups - 1, 1)
+        error = np.sqrt(groups / freedom * (parts**2).sum(axis=1))
+        gain = (first - others) * (1 if higher_is_better else -1)
+        told = (groups >= FEWEST) & (np.abs(gain) > np.maximum(student(z, freedom) * error, 1e-12))
+        won, lost = told & (gain > 0), told & (gain < 0)
+        worse[i] += won.sum()
+        better[i] += lost.sum()
+        better[i + 1 :] += won
+        worse[i + 1 :] += lost
+    return [(1 + int(better[place]), count - int(worse[place])) for place in range(count)]
 
 
-def student(z: float, freedom: int) -> float:
-    """Student's quantile from the normal one (Abramowitz and Stegun 26.7.5), for degrees of freedom of 9 and more."""
+def _deviations(sums: Any, sizes: Any) -> tuple[Any, Any]:
+    """The ratio of the totals of each row, and what each case adds to its error (the linear part of a ratio)."""
+    import numpy as np
+
+    totals = np.maximum(sizes.sum(axis=-1), 1e-300)
+    values = sums.sum(axis=-1) / totals
+    return values, (sums - values[..., None] * sizes) / totals[..., None]
+
+
+def student(z: float, freedom: Any) -> Any:
+    """Student's quantile from the normal one (Abramowitz and Stegun 26.7.5), for degrees of freedom of 9 and more: a
+    number of them, or an array."""
     g = (
         (z**3 + z) / 4,
         (5 * z**5 + 16 * z**3 + 3 * z) / 96,
         (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
         (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
     )
-    return z + sum((term / float(freedom) ** (power + 1) for power, term in enumerate(g)), 0.0)
+    return z + sum(term / (1.0 * freedom) ** (power + 1) for power, term in enumerate(g))
 
 
 def _columns(sides: Sequence[Side], metric: Metric) -> tuple[Any, Any, Any]:
@@ -202,34 +252,30 @@ def _columns(sides: Sequence[Side], metric: Metric) -> tuple[Any, Any, Any]:
 
     lines: list[Line] = read_lines(sides[0].run)
     place = {line.uid: number for number, line in enumerate(lines)}
+    uids = dict(Case.objects.filter(suite=sides[0].run.suite_id).order_by().values_list("pk", "uid"))
     row = {side.target.pk: number for number, side in enumerate(sides)}
     sums, sizes = np.zeros((len(sides), len(lines))), np.zeros((len(sides), len(lines)))
-    weights = {line.uid: line.weight for line in lines}
     is_rate = metric.scale in (Scale.RATE, Scale.PERPLEXITY)
-    for target, uid, cell in _cells(sides, metric):
-        if uid in place and cell.scored:
-            at = row[target], place[uid]
-            sums[at] = cell.value if is_rate else weights[uid] * cell.mean
-            sizes[at] = cell.size if is_rate else weights[uid]
+    for target, case, cell in _cells(sides, metric):
+        column = place.get(uids[case])
+        if column is not None and cell.scored:
+            weight = lines[column].weight
+            sums[row[target], column] = cell.value if is_rate else weight * cell.mean
+            sizes[row[target], column] = cell.size if is_rate else weight
     codes: dict[str, int] = {}
     units = np.array([codes.setdefault(line.unit, len(codes)) for line in lines], dtype=np.intp)
     return sums, sizes, units
 
 
-def _cells(sides: Sequence[Side], metric: Metric) -> list[tuple[int, str, Cell]]:
-    """As evaluation.sheets counts: a target without an answer has the worst value of a metric between 0 and 1."""
+def _cells(sides: Sequence[Side], metric: Metric) -> list[tuple[int, int, Cell]]:
+    """By target and case, as evaluation.sheets counts: a target without an answer has the worst value of a metric
+    between 0 and 1."""
     rows = CaseScore.objects.filter(result__target__in=[side.target.pk for side in sides], metric=metric.name)
-    cells: dict[tuple[int, str], Cell] = {}
-    for target, uid, state, value, size, output, error in rows.order_by().values_list(
-        "result__target_id",
-        "result__case__uid",
-        "state",
-        "value",
-        "size",
-        "result__output_id",
-        "result__error",
+    cells: dict[tuple[int, int], Cell] = {}
+    for target, case, state, value, size, output, error in rows.order_by().values_list(
+        "result__target_id", "result__case_id", "state", "value", "size", "result__output_id", "result__error"
     ):
-        cell = cells.setdefault((target, uid), Cell())
+        cell = cells.setdefault((target, case), Cell())
         if state == CaseScore.State.SCORED and value is not None:
             cell.value, cell.size, cell.scored = (
                 cell.value + value,
@@ -238,4 +284,4 @@ def _cells(sides: Sequence[Side], metric: Metric) -> list[tuple[int, str, Cell]]
             )
         elif state == CaseScore.State.ERROR and output is None and error and metric.is_bounded:
             cell.value, cell.scored = cell.value + (0.0 if metric.higher_is_better else 1.0), cell.scored + 1
-    return [(target, uid, cell) for (target, uid), cell in cells.items()]
+    return [(target, case, cell) for (target, case), cell in cells.items()]

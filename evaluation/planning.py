@@ -46,7 +46,7 @@ def plan_evaluation(
     checkpoints is always scored too. `scoring` takes the place of the suite's. Raises Refused with a sentence.
     """
     engine = engine or default_engine()
-    _refuse_nonsense(engine, name, checkpoints, endpoints)
+    _refuse_nonsense(suite, engine, name, checkpoints, endpoints)
     chosen = chosen_targets(project, checkpoints, endpoints, baseline)
     spec = run_spec(project, suite, scoring or suite.scoring, sampling or {}, limits or {})
     with transaction.atomic():
@@ -245,8 +245,10 @@ def _frozen(source: Checkpoint | Endpoint | None, id: str) -> dict[str, Any]:
 
 
 def _refuse_nonsense(
-    engine: str, name: str, checkpoints: Sequence[Checkpoint], endpoints: Sequence[Endpoint]
+    suite: Suite, engine: str, name: str, checkpoints: Sequence[Checkpoint], endpoints: Sequence[Endpoint]
 ) -> None:
+    if suite.archived_at is not None:
+        raise Refused(f"{suite.name} was put away; take it out again on its page, or choose another suite.")
     if engine not in ENGINES or engine == SERVICES:
         known = ", ".join(known for known in ENGINES if known != SERVICES)
         raise Refused(f"The engine given is {engine!r}; choose one of {known}.")

@@ -103,7 +103,7 @@ class Plan:
                 yield from metric.asks(case, Given(text=None), "target")
 
     def freeze_profiles(self) -> None:
-        """Write down with the run what the engines are, so that a run which goes on elsewhere asks the same questions."""
+        """Write down with the run what the engines are: one that goes on elsewhere then asks the same questions."""
         engines = {group.engine for group in (*self.groups, *self.helpers.values())}
         profiles = {engine: self._profile(engine) for engine in sorted(engines)}
         if self.run.facts.get("profiles") != profiles:

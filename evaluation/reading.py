@@ -1,4 +1,4 @@
-"""The numbers of an evaluation run in the words and rows of a page or a command. Reads what was stored; no statistics."""
+"""The numbers of a run in the words and rows of a page or a command. Reads what was stored; no statistics."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,8 @@ from labeling.estimates import Estimate
 ALPHA, POWER = 0.05, 0.8
 MARGIN = 0.02
 FEW_CLUSTERS = 20
-BETTER, NOT_WORSE, WORSE, INCONCLUSIVE = "better", "not_worse", "worse", "inconclusive"
+BETTER, NOT_WORSE, WORSE, INCONCLUSIVE, SAME = "better", "not_worse", "worse", "inconclusive", "same"
+FEWEST = 5  # cases, below which nothing is said
 STANDING_WORDS = {
     BETTER: "better",
     NOT_WORSE: "not worse",
@@ -54,6 +55,12 @@ class Reading:
         if self.delta is None:
             return ""
         return standing_of(self.gain, self.delta.p_value, MARGIN if self.metric.is_bounded else 0.0)
+
+    @property
+    def is_same(self) -> bool:
+        """Whether no case differs from the baseline's."""
+        delta = self.delta
+        return delta is not None and delta.n > 0 and delta.fixed == 0 and delta.broken == 0
 
     @property
     def standing_words(self) -> str:
@@ -189,6 +196,10 @@ def verdict(lines: list[TargetLine]) -> Verdict:
     reading = line.primary
     found = f"{worded(reading.metric, reading.estimate)}" if reading.estimate else "no number"
     difference = difference_words(reading.metric, reading.difference)
+    if reading.is_same and reading.delta is not None and reading.delta.n >= FEWEST:
+        same = f"{line.name} and {baseline.name} have the same value on all {reading.delta.n:,} cases"
+        interval = f": {difference}" if reading.difference else ""
+        return Verdict(SAME, f"No difference in {reading.metric.name}: {same}{interval}.", line)
     if reading.gain is None:
         sentence = f"Inconclusive: {line.name} has {found} in {reading.metric.name}; too few cases to compare it with "
         return Verdict(INCONCLUSIVE, f"{sentence}{baseline.name}.", line)
@@ -235,7 +246,7 @@ def cases_more(reading: Reading) -> int | None:
 
 def rounded(count: int) -> int:
     """A planned number without false precision: two digits."""
-    step = 10 ** max(0, len(str(count)) - 2)
+    step: int = 10 ** max(0, len(str(count)) - 2)
     return math.ceil(count / step) * step
 
 
@@ -268,32 +279,3 @@ def prompts_of(run: EvalRun) -> int:
     """How many different prompts the run's cases have: they, not the cases, are independent of each other."""
     cases = Case.objects.in_split(run.version, run.split).order_by()
     return cases.values("prompt_hash").distinct().count()
-
-
-def as_dict(line: TargetLine) -> dict[str, Any]:
-    """A line as JSON for commands and the API."""
-    return {
-        "target": line.name,
-        "checkpoint_id": line.target.checkpoint_id,
-        "baseline": line.is_baseline,
-        "metrics": {reading.metric.name: _reading(reading) for reading in line.readings},
-        **{name: line.facts.get(name) for name in ("tokens", "ms_p50", "ms_p95", "cost_per_1000")},
-    }
-
-
-def _reading(reading: Reading) -> dict[str, Any]:
-    own, delta = reading.own, reading.delta
-    return {
-        **(
-            reading.estimate.as_dict()
-            if reading.estimate
-            else {"value": None, "low": None, "high": None, "n": 0}
-        ),
-        "unscorable": own.unscorable if own else 0,
-        "errors": own.errors if own else 0,
-        "against_baseline": reading.difference.as_dict() if reading.difference else None,
-        "p": delta.p_value if delta else None,
-        "fixed": delta.fixed if delta else None,
-        "broken": delta.broken if delta else None,
-        "standing": reading.standing,
-    }

@@ -37,7 +37,7 @@ def record_of(
     parts = [
         f"# Decision: {plain(action)}",
         plain(findings.sentence),
-        _table(["", ""], [
+        _table(["Field", "Value"], [
             ["Project", run.project.name],
             ["Decided", f"{_now()} by {_who(person)}"],
             ["Reason", reason or "as the gate says"],
@@ -50,7 +50,7 @@ def record_of(
             ["Trained on", data or "nothing here"],
         ]),
         "## Conditions",
-        _table(["Condition", "", "Numbers"], [
+        _table(["Condition", "Outcome", "Numbers"], [
             [each.label, MARKS[each.passed], each.words] for each in findings.conditions
         ]),
         "## Numbers, with 95 % intervals",
@@ -74,7 +74,7 @@ def rollback_record(
         ["Out of production", f"{checkpoint.name}, hash {checkpoint.content_hash or 'not known'}"],
         ["Back in production", f"{before.name}, hash {before.content_hash or 'not known'}"],
     ]
-    return f"# Decision: rolled back to {plain(before.name)}\n\n{_table(['', ''], rows)}\n"
+    return f"# Decision: rolled back to {plain(before.name)}\n\n{_table(['Field', 'Value'], rows)}\n"
 
 
 def plain(text: str) -> str:

@@ -7,18 +7,12 @@ from datetime import timedelta
 from django.utils import timezone
 
 from evaluation.models import EvalRun, ShareLink
-from labeling.access import Access
 from labeling.errors import Refused
 from labeling.lifecycle import Status
-from labeling.models import Role, User
+from labeling.models import User
 
 DAYS = (1, 7, 30)
 MOST_OPEN = 50
-
-
-def may_share(access: Access) -> bool:
-    """Owners, engineers and leads decide who else reads a result; reviewers read it only."""
-    return access.can.train or access.role_label == Role.LEAD.label
 
 
 def share(*, run: EvalRun, days: int, person: User) -> tuple[ShareLink, str]:

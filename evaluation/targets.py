@@ -94,6 +94,7 @@ def groups(targets: Iterable[Target], *, engine: str) -> list[Group]:
     which only transformers reads; services are asked as services."""
     found: dict[tuple[str, ...], list[Target]] = {}
     for target in targets:
+        key: tuple[str, ...]
         if isinstance(target, Service):
             key = (SERVICES, target.id)
         elif target.rewards:

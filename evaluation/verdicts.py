@@ -6,23 +6,20 @@ Everything is read from stored numbers; the marks of the cases of one run are re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
-
-from django.urls import reverse
 
 from evaluation.charts import Chart
 from evaluation.models import EvalRun, Score, Split
-from evaluation.reading import TargetLine, difference_words, spoken_of, target_lines, verdict
+from evaluation.reading import FEWEST, TargetLine, spoken_of, target_lines, verdict
 from evaluation.sheets import metrics_of
 from evaluation.verdicts_cases import Behind, Example, behind, examples
-from evaluation.verdicts_charts import Asked, CaseLink, charts_of, reading_of
-from evaluation.verdicts_rails import SIGNS, Rail, is_same, rails
+from evaluation.verdicts_charts import Asked, Links, baseline_word, charts_of, reading_of
+from evaluation.verdicts_rails import SIGNS, Rail, rails
 from evaluation.verdicts_trust import Fact, counted, remarks, trust, why_none
 
 WORDS = {"better": "Better", "not_worse": "Not worse", "worse": "Worse", "inconclusive": "Inconclusive",
          "same": "No difference", "": "No verdict"}  # fmt: skip
 
-FEWEST = 5  # cases, below which nothing is said
+NO_LINKS = Links()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,53 +66,35 @@ class Screen:
         return self.lines[0]
 
     @property
+    def baseline_word(self) -> str:
+        return baseline_word(self.lines[0])
+
+    @property
     def sealed(self) -> bool:
         return self.run.split == Split.SEALED
 
 
-def case_links(run: EvalRun, slug: str) -> CaseLink:
-    """Addresses of the cases behind a number, for those who may follow them."""
-    address = reverse("evaluation:cases", args=[slug, run.pk])
-
-    def link(show: str, b: int, **also: str) -> str:
-        return (
-            f"{address}?{urlencode({'show': show, 'a': 0, 'b': b, **{k: v for k, v in also.items() if v}})}"
-        )
-
-    return link
-
-
-def no_links(show: str, b: int, **also: str) -> str:
-    """For readers who may see numbers only."""
-    return ""
-
-
-def screen(
-    run: EvalRun, wanted: Mapping[str, str], *, link: CaseLink = no_links, texts: bool = True
-) -> Screen:
+def screen(run: EvalRun, wanted: Mapping[str, str], *, links: Links = NO_LINKS, texts: bool = True) -> Screen:
     """The first screen of a finished run. `wanted` has metric, slice and target as they stand in the address."""
     lines = target_lines(run)
     spoken = spoken_of(lines)
     tags = slices_of(run, lines)
     asked = _asked(run, lines, spoken, tags, wanted)
     found = behind(run, asked.metric, asked.line.target.index, asked.slice) if asked.line else None
-    charts = charts_of(run, lines, asked, found, link)
-    worse, better = (
-        _read(run, asked, found.worse if side else found.better) if found and texts else []
-        for side in (True, False)
-    )
+    charts = charts_of(run, lines, asked, found, links)
+    worse, better = _read(run, asked, found) if found and texts else ([], [])
     return Screen(
         run=run,
         lines=lines,
         headline=headline(run, lines),
         asked=asked,
         charts={name: chart for name, chart in charts.items() if chart is not None},
-        rails=_rails(lines[0], asked.line, link) if asked.line else [],
+        rails=_rails(lines[0], asked.line, links) if asked.line else [],
         worse=worse,
         better=better,
         changed=_changed_words(asked),
         causes=_causes_words(asked, found),
-        reasons=_reasons(asked, found, link),
+        reasons=_reasons(asked, found, links),
         trust=trust(run, lines, asked.line),
         remarks=remarks(run, lines, asked.line),
         choices={
@@ -132,14 +111,10 @@ def headline(run: EvalRun, lines: list[TargetLine]) -> Headline:
     if not said or said.line is None:
         return Headline("", why_none(run, lines))
     reading, first = said.line.primary, lines[0].name
-    if is_same(reading) and reading.delta is not None:
-        if reading.delta.n < FEWEST:
-            return Headline(
-                "", f"No verdict: {counted(reading.delta.n)} cannot tell {said.line.name} from {first}."
-            )
-        same = f"{said.line.name} and {first} have the same value on all {reading.delta.n:,} cases"
-        found = f": {difference_words(reading.metric, reading.difference)}" if reading.difference else ""
-        return Headline("same", f"No difference in {reading.metric.name}: {same}{found}.")
+    if reading.is_same and reading.delta is not None and reading.delta.n < FEWEST:
+        return Headline(
+            "", f"No verdict: {counted(reading.delta.n)} cannot tell {said.line.name} from {first}."
+        )
     return Headline(said.kind, said.sentence)
 
 
@@ -169,20 +144,22 @@ def _asked(
     )
 
 
-def _read(run: EvalRun, asked: Asked, changes: list[tuple[int, float, float]]) -> list[Example]:
+def _read(run: EvalRun, asked: Asked, found: Behind) -> tuple[list[Example], list[Example]]:
+    """The cases that changed most, read in one go."""
     assert asked.line is not None
-    return examples(run, asked.metric, asked.line.target.index, changes)
+    read = examples(run, asked.metric, asked.line.target.index, found.worse + found.better)
+    return read[: len(found.worse)], read[len(found.worse) :]
 
 
-def _rails(baseline: TargetLine, line: TargetLine, link: CaseLink) -> list[Rail]:
-    return rails(baseline, line, lambda name: link("different", line.target.index, metric=name))
+def _rails(baseline: TargetLine, line: TargetLine, links: Links) -> list[Rail]:
+    return rails(baseline, line, lambda name: links.cases("different", line.target.index, metric=name))
 
 
-def _reasons(asked: Asked, found: Behind | None, link: CaseLink) -> list[tuple[str, str]]:
+def _reasons(asked: Asked, found: Behind | None, links: Links) -> list[tuple[str, str]]:
     """Why cases have no value, each with how many and the address of those cases."""
     if found is None or asked.line is None:
         return []
-    address = link("errors", asked.line.target.index, metric=asked.metric.name)
+    address = links.cases("errors", asked.line.target.index, metric=asked.metric.name)
     return [(f"{count:,} of {found.cases:,} {words}", address) for words, count in found.reasons[:3]]
 
 

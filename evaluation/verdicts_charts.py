@@ -1,15 +1,17 @@
 """The charts of the first screen, from stored numbers: which marks, which lines, and the address behind each mark."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from django.urls import reverse
 
 from evaluation.charts import Chart, Mark, causes_chart, curve_chart, dots_chart, forest_chart
 from evaluation.charts_parts import BASELINE, BETTER, OPEN, OTHER, SPOKEN, WORSE, Line
-from evaluation.leaderboard import numbers_of, runs_on, sides_on
+from evaluation.leaderboard import learned_from
 from evaluation.models import EvalRun, Score, Split
 from evaluation.reading import ALPHA, Reading, TargetLine, gain_of, standing_of
 from evaluation.scorers import find_scorer
-from evaluation.sheets import Metric, metrics_of
+from evaluation.sheets import Metric
 from evaluation.verdicts_cases import Behind, share
 from labeling import quality
 from labeling.estimates import Estimate
@@ -17,7 +19,23 @@ from labeling.lifecycle import Status
 from training.models import Checkpoint
 
 DRAWN = 12  # slices
-CaseLink = Callable[..., str]
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Addresses of what is behind a number, for those who may follow them; without a slug there are none."""
+
+    slug: str = ""
+    run: int = 0
+
+    def cases(self, show: str, b: int, **also: str) -> str:
+        if not self.slug:
+            return ""
+        query = {"show": show, "a": 0, "b": b, **{name: value for name, value in also.items() if value}}
+        return f"{reverse('evaluation:cases', args=[self.slug, self.run])}?{urlencode(query)}"
+
+    def evaluation(self, run: int) -> str:
+        return reverse("evaluation:evaluation", args=[self.slug, run]) if self.slug else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +48,13 @@ class Asked:
 
 
 def charts_of(
-    run: EvalRun, lines: list[TargetLine], asked: Asked, found: Behind | None, link: CaseLink
+    run: EvalRun, lines: list[TargetLine], asked: Asked, found: Behind | None, links: Links
 ) -> dict[str, Chart | None]:
     return {
-        "primary": _primary(run, lines, asked, link),
-        "slices": _slices(run, asked, link) if asked.line else None,
-        "causes": _causes(asked, found, link) if asked.line and found else None,
-        "curve": _curve(run, asked, link),
+        "primary": _primary(run, lines, asked, links),
+        "slices": _slices(run, lines[0], asked, links) if lines else None,
+        "causes": _causes(asked, found, links) if asked.line and found else None,
+        "curve": _curve(run, asked, links),
     }
 
 
@@ -44,7 +62,7 @@ def reading_of(line: TargetLine, metric: Metric) -> Reading:
     return next(reading for reading in line.readings if reading.metric.name == metric.name)
 
 
-def _primary(run: EvalRun, lines: list[TargetLine], asked: Asked, link: CaseLink) -> Chart | None:
+def _primary(run: EvalRun, lines: list[TargetLine], asked: Asked, links: Links) -> Chart | None:
     known: dict[int, Estimate] = {}
     if asked.slice:
         rows = Score.objects.filter(run=run, versus=None, metric=asked.metric.name, slice=asked.slice)
@@ -56,7 +74,7 @@ def _primary(run: EvalRun, lines: list[TargetLine], asked: Asked, link: CaseLink
             line.name,
             known[line.target.pk],
             BASELINE if line.is_baseline else SPOKEN if line is asked.line else OTHER,
-            link(
+            links.cases(
                 "failing" if line.is_baseline else "different",
                 line.target.index,
                 metric=asked.metric.name,
@@ -119,42 +137,42 @@ def human_ceiling(run: EvalRun, metric: Metric) -> Estimate | None:
     return measure.estimate("agrees") if measure is not None else None
 
 
-def _slices(run: EvalRun, asked: Asked, link: CaseLink) -> Chart | None:
-    line, metric = asked.line, metrics_of(run)[0]
-    assert line is not None
-    if asked.metric != metric:
+def _slices(run: EvalRun, baseline: TargetLine, asked: Asked, links: Links) -> Chart | None:
+    """The surest slices first, and of those that are drawn the largest gain."""
+    line, metric = asked.line, baseline.primary.metric
+    if line is None or line.is_baseline or asked.metric != metric:
         return None
-    rows = Score.objects.filter(
-        run=run, target=line.target, versus__isnull=False, metric=metric.name
-    ).exclude(slice="")
-    found = [(row, gain) for row in rows if (gain := gain_of(metric, row.estimate)) is not None]
-    found.sort(key=lambda pair: pair[0].p_value if pair[0].p_value is not None else 2.0)
-    drawn = sorted(found[:DRAWN], key=lambda pair: -pair[1].value) + found[DRAWN:]
+    rows = Score.objects.filter(run=run, target=line.target, versus__isnull=False, metric=metric.name)
+    found = [
+        (row, estimate, gain)
+        for row in rows.exclude(slice="")
+        if (estimate := row.estimate) is not None and (gain := gain_of(metric, estimate)) is not None
+    ]
+    found.sort(key=lambda each: each[0].p_value if each[0].p_value is not None else 2.0)
+    drawn = sorted(found[:DRAWN], key=lambda each: -each[2].value) + found[DRAWN:]
     marks = [
         Mark(
             row.slice,
-            row.estimate,  # type: ignore[arg-type]
+            estimate,
             {"better": BETTER, "worse": WORSE}.get(standing_of(gain, row.p_value, 0), OPEN),
-            link("different", line.target.index, metric=metric.name, slice=row.slice),
+            links.cases("different", line.target.index, metric=metric.name, slice=row.slice),
             note="" if row.p_value is None else f"{row.p_value:.3f}{' *' if row.p_value < ALPHA else ''}",
         )
-        for row, gain in drawn
+        for row, estimate, gain in drawn
     ]
-    return forest_chart(marks, metric, title=f"{line.name} less {baseline_name(run)} by slice", most=DRAWN)
+    return forest_chart(
+        marks, metric, title=f"{line.name} less the {baseline_word(baseline)}, by slice", most=DRAWN
+    )
 
 
-def baseline_name(run: EvalRun) -> str:
-    return run.targets.all()[0].name
-
-
-def _causes(asked: Asked, found: Behind, link: CaseLink) -> Chart | None:
+def _causes(asked: Asked, found: Behind, links: Links) -> Chart | None:
     line, metric = asked.line, asked.metric
     assert line is not None
     marks = [
         Mark(
             tag,
             share(count, found.failing),
-            url=link("failing", line.target.index, metric=metric.name, slice=tag),
+            url=links.cases("failing", line.target.index, metric=metric.name, slice=tag),
             at=count,
             expected=everywhere / found.scored,
         )
@@ -165,29 +183,20 @@ def _causes(asked: Asked, found: Behind, link: CaseLink) -> Chart | None:
     return causes_chart(marks, title=f"Where {line.name} fails in {metric.name}", of=of)
 
 
-def _curve(run: EvalRun, asked: Asked, link: CaseLink) -> Chart | None:
+def _curve(run: EvalRun, asked: Asked, links: Links) -> Chart | None:
     if run.status != Status.SUCCEEDED or run.split == Split.SEALED:
         return None
     metric = asked.metric
-    sides = sides_on(runs_on(run.version), metric.name)
-    known = numbers_of(sides, metric.name)
-    marks = []
-    for side in sorted(sides, key=lambda side: side.run.pk):
-        checkpoint, estimate = side.target.checkpoint, known.get(side.target.pk)
-        rows = rows_behind(checkpoint)
-        if estimate is not None and rows is not None:
-            role = BASELINE if side.target.is_baseline else OTHER
-            if asked.line and side.target.identity == asked.line.target.identity:
-                role = SPOKEN
-            marks.append(Mark(side.name, estimate, role, at=rows))
-    title = f"{metric.name} by amount of training data"
-    return curve_chart(marks, metric, title=title, unit="rows of the dataset version it was trained on")
-
-
-def rows_behind(checkpoint: Checkpoint | None) -> int | None:
-    """How many rows the dataset version of a checkpoint has; 0 for a base, None where that is not known."""
-    if checkpoint is None:
-        return None
-    if checkpoint.kind == Checkpoint.Kind.BASE:
-        return 0
-    return checkpoint.run.dataset_version.rows if checkpoint.run is not None else None
+    spoken = asked.line.target.identity if asked.line else ""
+    marks = [
+        Mark(
+            target.name,
+            estimate,
+            SPOKEN if target.identity == spoken else BASELINE if target.is_baseline else OTHER,
+            links.evaluation(target.run_id),
+            at=sum(split["rows"] for split in splits.values()) if splits else 0,
+        )
+        for target, estimate, splits in learned_from(run, metric.name)
+    ]
+    unit = "rows of the dataset version it was trained on"
+    return curve_chart(marks, metric, title=f"{metric.name} by amount of training data", unit=unit)

@@ -37,7 +37,11 @@ class Rail:
 
     @property
     def change_value(self) -> str:
-        return self.change.partition(" [")[0]
+        return self.change.partition(" [")[0].removesuffix(" points")
+
+    @property
+    def change_unit(self) -> str:
+        return " points" if " points" in self.change else ""
 
     @property
     def change_interval(self) -> str:
@@ -72,17 +76,12 @@ def kind_of(reading: Reading) -> str:
     delta = reading.delta
     if delta is None:
         return ""
-    return "same" if is_same(reading) else reading.standing
-
-
-def is_same(reading: Reading) -> bool:
-    delta = reading.delta
-    return delta is not None and delta.n > 0 and delta.fixed == 0 and delta.broken == 0
+    return "same" if reading.is_same else reading.standing
 
 
 def _of_metric(first: Reading, second: Reading, link: Link) -> Rail:
     metric, delta = second.metric, second.delta
-    same = is_same(second)
+    same = second.is_same
     said = "no case differs" if same else difference_words(metric, second.difference)
     return Rail(
         name=metric.name + (f", {metric.unit}" if metric.unit else ""),

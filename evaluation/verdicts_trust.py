@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from evaluation.cards import trusted
 from evaluation.models import EvalRun, Split
 from evaluation.reading import FEW_CLUSTERS, TargetLine
-from evaluation.verdicts_rails import is_same
 from evaluation.wear import wear_of
 from labeling.estimates import Estimate
 
@@ -136,7 +135,7 @@ def remarks(run: EvalRun, lines: list[TargetLine], line: TargetLine | None) -> l
                 harder = "harder" if words == "passes" else "easier"
                 every = f"Every target {words} every case in {metric.name}"
                 said.append(f"{every}: this suite cannot tell them apart. Add {harder} cases.")
-    if line and is_same(line.primary) and cases > 1:
+    if line and line.primary.is_same and cases > 1:
         said.append(f"Make sure that {line.name} is not {lines[0].name} under another name.")
     if line and (dirty := line.facts.get("dirty")):
         said.append(

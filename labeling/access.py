@@ -31,6 +31,7 @@ class Can:
     view_results: bool = False
     curate: bool = False
     train: bool = False
+    share: bool = False
     manage: bool = False
 
 
@@ -45,8 +46,8 @@ EVERYTHING = Can(**{field.name: True for field in fields(Can)})
 BY_ROLE: dict[str, Can] = {
     Role.ANNOTATOR: Can(annotate=True),
     Role.REVIEWER: Can(annotate=True, review=True, view_results=True),
-    Role.ENGINEER: Can(annotate=True, review=True, view_results=True, curate=True, train=True),
-    Role.LEAD: Can(review=True, view_results=True),
+    Role.ENGINEER: Can(annotate=True, review=True, view_results=True, curate=True, train=True, share=True),
+    Role.LEAD: Can(review=True, view_results=True, share=True),
     Role.OWNER: EVERYTHING,
 }
 NO_PROJECT = "There is no such project, or it is not yours."
@@ -61,6 +62,7 @@ WORDS = {
     "view_results": "see results",
     "curate": "import items and freeze datasets",
     "train": "start training and evaluation",
+    "share": "show results to people without an account",
     "manage": "change its rules or its people",
 }
 

@@ -98,18 +98,21 @@ from django.test import Client
 from django.urls import reverse
 from tests import world
 from tests.training.runs import judged_version, launched, root_checkpoint
-from evaluation.planning import create_suite, plan_evaluation
+from evaluation.planning import plan_evaluation
+from evaluation.suites import suite_from_split
 project = world.make_project()
 version = judged_version(project)
 run = launched(project, version)
-suite = create_suite(version=version)
+suite = suite_from_split(version=version, split="test", person=None)
 evaluation = plan_evaluation(project=project, suite=suite, checkpoints=[root_checkpoint()], person=None)
 world.fill(project, 3, start=100)
 client = world.sign_in(world.person("ada"))
 item = project.items.first().pk
 pages = {"labeling": ["rank", "items", ("item", item), "imports", "people", "agreement", "datasets", ("dataset", 1)],
          "training": ["runs", ("run", run.pk), "checkpoints"],
-         "evaluation": ["dashboard", "evaluations", ("evaluation", evaluation.pk)]}
+         "evaluation": ["dashboard", "evaluations", ("evaluation", evaluation.pk), "suites", ("suite", suite.pk),
+                        "leaderboard", "judges", "endpoints", "generations", "generation_new", "decisions",
+                        ("gate", suite.pk)]}
 answers = {}
 for app, names in pages.items():
     for name in names:

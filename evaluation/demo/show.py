@@ -5,6 +5,7 @@ from typing import Any
 from evaluation.demo.data import VOTERS, Votes, find_file, read
 from evaluation.demo.loop import SFT, ensure_nano_model, import_file, prepare
 from evaluation.demo.people import ANNOTATORS, make_people
+from evaluation.suites import suite_from_split
 from labeling.annotating import Sent, submit
 from labeling.curation.freezing import freeze
 from labeling.curation.recipe import Recipe
@@ -34,6 +35,7 @@ def fill(*, nano: dict[str, Any], say: Any) -> Project:
     say(f"base model {base.name}: {base.parameters or 0:,} parameters")
     emma = User.objects.get(username="emma")
     version = freeze(project=project, recipe=Recipe(), person=emma, override=OVERRIDE)
+    suite_from_split(version=version, split="test", person=emma)
     if not TrainingRun.objects.filter(project=project).exists():
         launch(
             project=project,

@@ -1,4 +1,4 @@
-"""Evaluation runs: the frozen plan, what engines gave, one row for each thing owed, and the numbers computed of them."""
+"""Evaluation runs: the frozen plan, what engines gave, one row for each thing owed, and the numbers of them."""
 
 from pathlib import Path
 from typing import Any

@@ -33,7 +33,7 @@ class Endpoint(models.Model):
 
 
 class RunTarget(models.Model):
-    """One that a run asks, frozen: `facts` are the fields of engines.protocol.Weights or Service. Index 0 is the baseline.
+    """One that a run asks, frozen: `facts` are the fields of engines.protocol.Weights or Service. 0 is the baseline.
 
     `identity` is the hash of everything about it that can change an answer.
     """

@@ -125,6 +125,10 @@ def _flips(b: int, c: int) -> None:
 def _sign_flip_p(sums: Floats, seed: int) -> float:
     """p of |sum| under random signs. Clusters that sum to zero change nothing and are left out."""
     sums = sums[np.abs(sums) > 1e-12 * np.abs(sums).max(initial=0.0)]
+    sizes = np.abs(sums)
+    if len(sums) and np.ptp(sizes) <= 1e-12 * sizes.max():
+        # Flips of one size: what random signs do with them is the binomial law.
+        return mcnemar(int(np.count_nonzero(sums > 0)), int(np.count_nonzero(sums < 0))).exact
     groups, reached = len(sums), abs(float(sums.sum())) * (1 - 1e-9)  # equal sums differ by rounding
     if groups <= ENUMERATE_UP_TO:
         patterns = (np.arange(2**groups)[:, None] >> np.arange(groups)) & 1

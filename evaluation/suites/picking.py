@@ -11,6 +11,7 @@ from evaluation.suites.making import create_suite
 from evaluation.suites.reading import Draft, read_case
 from evaluation.suites.versions import living
 from evaluation.suites.writing import Put, chunks, put_cases
+from labeling.blind import hidden_items
 from labeling.errors import Refused
 from labeling.models import Item, Judgment, Project, Resolution, Response, User
 from labeling.reviewlist import standing
@@ -30,7 +31,8 @@ def add_picked(
 ) -> Put:
     """Copy what was picked into a suite of the same project. What it has already stays as it is and is counted.
 
-    Items bring the answer that people preferred as the reference, where a majority or a settled answer says which.
+    Items bring the answer that people preferred as the reference, where a majority or a settled answer says which, and
+    where this person may read what others said: not while they may still be given the item to judge.
     `results` are of runs: the case behind each is taken. Raises Refused for sealed cases: copied, they would be open.
     """
     count = len(items) + len(cases) + len(results)
@@ -38,7 +40,7 @@ def add_picked(
         raise Refused("Nothing was picked; mark at least one row.")
     if count > MOST:
         raise Refused(f"{count:,} rows were picked; up to {MOST:,} can be added at once.")
-    drafts = {draft.uid: draft for draft in _drafts(suite, items, cases, results, list(tags))}
+    drafts = {draft.uid: draft for draft in _drafts(suite, items, cases, results, list(tags), person)}
     there = set()
     for some in chunks(list(drafts)):
         there |= set(living(suite).filter(uid__in=some).values_list("uid", flat=True))
@@ -56,10 +58,16 @@ def suite_from_items(*, project: Project, name: str, items: Sequence[int], perso
 
 
 def _drafts(
-    suite: Suite, items: Sequence[int], cases: Sequence[int], results: Sequence[int], tags: list[str]
+    suite: Suite,
+    items: Sequence[int],
+    cases: Sequence[int],
+    results: Sequence[int],
+    tags: list[str],
+    person: User | None,
 ) -> Iterator[Draft]:
     for some in chunks(items):
-        yield from _of_items(suite, some, tags)
+        hidden = hidden_items(project=suite.project, person=person, items=some)
+        yield from _of_items(suite, some, tags, hidden)
     behind = list(cases)
     for some in chunks(results):
         rows = CaseResult.objects.filter(pk__in=some, run__project=suite.project)
@@ -75,14 +83,14 @@ def _drafts(
             yield Draft(case.uid, case.uid, {}, content, f"{case.suite}, case {case.position + 1}")
 
 
-def _of_items(suite: Suite, keys: Sequence[int], tags: list[str]) -> Iterator[Draft]:
+def _of_items(suite: Suite, keys: Sequence[int], tags: list[str], hidden: set[int]) -> Iterator[Draft]:
     found = Item.objects.filter(pk__in=keys, project=suite.project).order_by("pk")
     texts: dict[int, list[str]] = {}
     for item_id, text in (
         Response.objects.filter(item__in=found).order_by("item", "position").values_list("item_id", "text")
     ):
         texts.setdefault(item_id, []).append(text)
-    preferred = _preferred([item.pk for item in found])
+    preferred = _preferred([item.pk for item in found if item.pk not in hidden])
     for item in found:
         row = {"id": f"item-{item.pk}", "prompt": item.messages, "tags": tags}
         sides, best = texts.get(item.pk, []), preferred.get(item.pk)

@@ -25,6 +25,7 @@ from evaluation.comparison import Side, find_sides
 from evaluation.feedback import MOST, parcel_of, send_to_labeling
 from evaluation.models import EvalRun
 from evaluation.sheets import metrics_of
+from evaluation.suites.sealing import is_candidate
 from evaluation.views.verdict import found_run
 from labeling.access import Access, guarded
 from labeling.errors import Refused
@@ -113,7 +114,9 @@ def sides_asked(request: HttpRequest, access: Access, run: EvalRun) -> list[Side
     targets = list(run.targets.select_related("checkpoint", "endpoint"))
     chosen = [_index(request, name, len(targets)) for name in ("a", "b")]
     first = 0 if chosen[0] is None else chosen[0]
-    second = len(targets) - 1 if chosen[1] is None else chosen[1]
+    candidates = [target.index for target in targets if is_candidate(target)]
+    last = candidates[-1] if candidates else len(targets) - 1
+    second = last if chosen[1] is None else chosen[1]
     return [Side(run, targets[index]) for index in dict.fromkeys([first, second])]
 
 

@@ -10,6 +10,7 @@ from evaluation.deciding import candidate_of, decide, last_decision, set_gate
 from evaluation.findings import gate_of
 from evaluation.forms_gates import DecisionForm, GateForm, primary_of
 from evaluation.models import EvalRun, RunTarget, Suite
+from evaluation.suites.sealing import CANDIDATES
 from evaluation.views.verdict import found_run
 from labeling.access import Access, guarded
 from labeling.errors import Refused
@@ -106,7 +107,7 @@ def _context(run: EvalRun, target: RunTarget, refusal: str) -> dict[str, Any]:
         "findings": examine(run, target),
         "gate": gate_of(run.suite),
         "last": last_decision(run),
-        "candidates": [each for each in run.targets.select_related("checkpoint") if not each.is_baseline],
+        "candidates": list(run.targets.filter(CANDIDATES)),
     }
     try:
         candidate = candidate_of(run, target)

@@ -30,7 +30,7 @@ def evaluations(request: HttpRequest, access: Access) -> HttpResponse:
     rows = EvalRun.objects.filter(project=access.project).select_related("suite", "version__suite")
     wanted = request.GET.get("suite", "")
     if wanted.isdigit():
-        rows = rows.filter(suite=wanted)
+        rows = rows.filter(suite=int(wanted))
     found = list(rows.prefetch_related("targets").defer("spec", "facts")[:SHOWN])
     context = {
         "evaluations": found,

@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from evaluation.sharing import DAYS, may_share, open_links, revoke, share, shared_run
+from evaluation.sharing import DAYS, open_links, revoke, share, shared_run
 from evaluation.verdicts import screen
 from evaluation.views.verdict import found_run
 from labeling.access import Access, guarded
@@ -15,11 +15,10 @@ from labeling.errors import Refused
 from labeling.pages import page
 
 
-@guarded("view_results")
+@guarded("share")
 def links(request: HttpRequest, access: Access, evaluation_id: int) -> HttpResponse:
     """The open links of a run, and a form that makes one. The secret of a new link is in this answer only."""
     run, address, refusal = found_run(access, evaluation_id), "", ""
-    _require(access)
     if request.method == "POST" and access.person is not None:
         days = request.POST.get("days", "")
         try:
@@ -41,10 +40,9 @@ def links(request: HttpRequest, access: Access, evaluation_id: int) -> HttpRespo
 
 
 @require_POST
-@guarded("view_results")
+@guarded("share")
 def revoke_link(request: HttpRequest, access: Access, evaluation_id: int, link_id: int) -> HttpResponse:
     run = found_run(access, evaluation_id)
-    _require(access)
     revoke(run=run, link_id=link_id)
     messages.success(request, "The link is worthless now.")
     return redirect("evaluation:share", access.project.slug, run.pk)
@@ -67,8 +65,3 @@ def shared(request: HttpRequest, token: str) -> HttpResponse:
     response["X-Robots-Tag"] = "noindex, nofollow"
     response["Referrer-Policy"] = "no-referrer"
     return response
-
-
-def _require(access: Access) -> None:
-    if not may_share(access):
-        access.require("train")

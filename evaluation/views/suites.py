@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST
@@ -235,15 +236,16 @@ def suite_pick(request: HttpRequest, access: Access) -> HttpResponse:
         for kind in ("item", "case", "result")
     }
     number = request.POST.get("suite", "")
+    tags = request.POST.get("tags", "").split(",")
     try:
-        if number.isdigit():
-            suite = find_suite(access, int(number))
-        else:
-            suite = create_suite(
-                project=access.project, name=request.POST.get("name", ""), person=access.person
-            )
-        tags = request.POST.get("tags", "").split(",")
-        done = add_picked(suite=suite, tags=tags, person=access.person, **picked)
+        with transaction.atomic():
+            if number.isdigit():
+                suite = find_suite(access, int(number))
+            else:
+                name = " ".join(request.POST.get("name", "").split())
+                known = Suite.objects.filter(project=access.project, name=name, archived_at=None).first()
+                suite = known or create_suite(project=access.project, name=name, person=access.person)
+            done = add_picked(suite=suite, tags=tags, person=access.person, **picked)
     except Refused as refusal:
         messages.error(request, refusal.sentence)
         return redirect("evaluation:suites", access.project.slug)

@@ -6,8 +6,8 @@ from django.views.decorators.http import require_safe
 
 from evaluation.charts_files import FORMATS, as_file
 from evaluation.models import EvalRun
-from evaluation.sharing import may_share
-from evaluation.verdicts import case_links, screen
+from evaluation.verdicts import screen
+from evaluation.verdicts_charts import Links
 from labeling.access import Access, guarded
 from labeling.pages import page
 
@@ -22,12 +22,11 @@ STAGES = {
 @guarded("view_results")
 def evaluation(request: HttpRequest, access: Access, evaluation_id: int) -> HttpResponse:
     run = found_run(access, evaluation_id)
-    link = case_links(run, access.project.slug)
+    links = Links(access.project.slug, run.pk)
     context = {
         "evaluation": run,
-        "screen": screen(run, request.GET, link=link) if run.is_over else None,
+        "screen": screen(run, request.GET, links=links) if run.is_over else None,
         "stage": STAGES.get(run.stage, ""),
-        "may_share": may_share(access),
         "live": not run.is_over,
         "section": "evaluations",
     }

@@ -1,5 +1,5 @@
 // The list of cases: marking by key, all on the page, and how many are marked. An entry module.
-import { bindKeys } from "./keyboard.js";
+import { bindKeys, isTaken } from "./keyboard.js";
 
 const boxes = () => [...document.querySelectorAll("#cases input[name=case]")];
 
@@ -17,7 +17,28 @@ document.addEventListener("change", (event) => {
 });
 document.addEventListener("htmx:afterSettle", count);
 
+// j and k go through the cases, whatever other tables stand on the page: before the shell takes the key.
+function step(by) {
+  const links = [...document.querySelectorAll("#cases tbody tr")].map((row) => row.querySelector("a[href]")).filter(Boolean);
+  const at = links.findIndex((link) => document.activeElement?.closest("tr")?.contains(link));
+  links[Math.max(0, Math.min(links.length - 1, at + by))]?.focus();
+  return links.length > 0;
+}
+
+document.addEventListener("keydown", (event) => {
+  const by = { j: 1, k: -1 }[event.key];
+  if (by && !isTaken(event) && step(by)) event.preventDefault();
+}, true);
+
+function turn(rel) {
+  const link = document.querySelector(`main a[rel=${rel}][data-key]`);
+  link?.click();
+  return link !== null;
+}
+
 bindKeys({
+  h: () => turn("prev"),
+  l: () => turn("next"),
   x: () => {
     const box = document.activeElement?.closest("tr")?.querySelector("input[name=case]");
     if (!box) return false;

@@ -35,6 +35,17 @@ PAGES = [
     "checkpoints/1/",
     "bases/",
     "evaluations/",
+    "compare/",
+    "leaderboard/",
+    "suites/",
+    "suites/new/",
+    "judges/",
+    "judges/new/",
+    "decisions/",
+    "endpoints/",
+    "endpoints/new/",
+    "generations/",
+    "generations/new/",
 ]
 WIDTHS = [1280, 390]
 

@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 from django.utils import timezone
 
+from evaluation.marking import together
 from evaluation.models import (
     Case,
     CaseResult,
@@ -21,8 +22,8 @@ from evaluation.models import (
     Suite,
     SuiteVersion,
 )
-from evaluation.plans import COMPOSITE, Plan
-from evaluation.scorers import find_scorer, read_params
+from evaluation.plans import COMPOSITE, Plan, parse_spec
+from evaluation.scorers import Mark, find_scorer, read_params
 from evaluation.scoring import compute_scores, run_facts
 from evaluation.specs import MetricSpec, RunSpec
 from labeling.lifecycle import Status
@@ -141,7 +142,8 @@ def finished(
     dirty: Mapping[str, int] | None = None,
     **spec: Any,
 ) -> EvalRun:
-    """A run that has succeeded: the first of the targets is the baseline. Metrics are named as their scorers."""
+    """A run that has succeeded: the first of the targets is the baseline. Metrics are named as their scorers; with two
+    weights or more, the primary metric is all weighted ones together."""
     version = version or suite_of(project, cases, tags=tags, sealed=cases if split == Split.SEALED else 0)
     run = EvalRun.objects.create(
         project=project, suite=version.suite, version=version, split=split, name=name, engine="fake",
@@ -193,7 +195,8 @@ def _answer(
     outputs = [
         Output(
             project=run.project, key=digest(f"{run.pk}/{target.pk}/{n}"), kind="answer", tokens=40 + n % 25,
-            text=f"{target.name} says: open order {case.position}, then return it.", finish="length" if n % 29 == 0 else "stop",
+            text=f"{target.name} says: open order {case.position}, then return it.",
+            finish="length" if n % 29 == 0 else "stop",
             ms=300 + 7.0 * (n % 40) + 25 * target.index, cost=0.0004 + 0.00001 * (n % 7), prompt_hash=digest(str(n)),
         )
         for n, case in enumerate(cases)
@@ -204,13 +207,22 @@ def _answer(
         for case, output in zip(cases, outputs, strict=True)
     ]
     CaseResult.objects.bulk_create(results, batch_size=500)
-    CaseScore.objects.bulk_create(
-        [
-            _mark(result, metric, values(result.case.position, metric))
-            for result in results
-            for metric in metrics
-        ],
-        batch_size=500,
+    rows = [
+        _mark(result, metric, values(result.case.position, metric))
+        for result in results
+        for metric in metrics
+    ]
+    if run.primary == COMPOSITE:
+        rows += [_together(run, rows[n : n + len(metrics)]) for n in range(0, len(rows), len(metrics))]
+    CaseScore.objects.bulk_create(rows, batch_size=500)
+
+
+def _together(run: EvalRun, rows: Sequence[CaseScore]) -> CaseScore:
+    """The primary metric of one result, as a job marks it."""
+    marks = {row.metric: Mark(row.value, row.size, row.state, row.reason) for row in rows}  # type: ignore[arg-type]
+    found = together([spec for spec in parse_spec(run.spec).metrics if spec.weight > 0], marks)
+    return CaseScore(
+        result=rows[0].result, metric=COMPOSITE, state=found.state, value=found.value, reason=found.reason
     )
 
 

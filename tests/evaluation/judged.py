@@ -1,4 +1,4 @@
-"""Pairs that people decided, and judges whose ways are known: one that is right, one that likes a place, one that is mute."""
+"""Pairs that people decided, and judges whose ways are known: one that is right, one that likes a place."""
 
 import re
 from collections.abc import Callable
@@ -32,14 +32,14 @@ def judge_by(
     monkeypatch: pytest.MonkeyPatch, way: Way, *, mass: float = 0.9, called: Called | None = None
 ) -> Called:
     """Let every judge choose by `way`: the answers that it is shown, and the request → a weight for each label."""
-    called = called or Called()
+    bill = called or Called()
 
     class Judging(FakeEngine):
         def __init__(self) -> None:
-            super().__init__(**called.options)
+            super().__init__(**bill.options)
 
         def answer(self, request: Request) -> Answer:
-            called.asked.append(request.id)
+            bill.asked.append(request.id)
             found = super().answer(request)
             if request.kind != "choose":
                 return found
@@ -48,7 +48,7 @@ def judge_by(
             return replace(found, probabilities={k: v / total for k, v in weights.items()}, mass=mass)
 
     monkeypatch.setitem(ENGINES, "fake", Judging)
-    return called
+    return bill
 
 
 def is_good(text: str) -> bool:

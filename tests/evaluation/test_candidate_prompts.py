@@ -35,7 +35,8 @@ def test_sealed_cases_of_a_suite_stay_under_seal(project: Project) -> None:
     suite = a_suite(project, cases=20)
     seal_share(suite=suite, share=0.3, person=None)
     found = from_suite(suite=suite)
-    assert len(found.found) + found.sealed == 20 and found.sealed >= 5
+    assert len(found.found) + found.sealed == 20
+    assert found.sealed >= 5
     sealed = set(suite.cases.filter(sealed=True, removed=None).values_list("uid", flat=True))
     assert not sealed & {prompt.source.removeprefix("case ") for prompt in found.found}
     assert found.protected(project) == len(found.found)
@@ -68,7 +69,7 @@ def test_a_file_of_prompts_is_read_in_any_format_and_bad_rows_are_reported(
 def test_a_file_without_any_prompt_is_refused_with_its_first_fault(project: Project, tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_bytes(world.json_lines({"nothing": 1}))
-    with pytest.raises(Refused, match="No row of x.jsonl has a prompt. Line 1:"):
+    with pytest.raises(Refused, match=r"No row of x\.jsonl has a prompt\. Line 1:"):
         from_file(project=project, path=path, name="x.jsonl")
     path.write_bytes(b"\x89PNG....")
     with pytest.raises(Refused, match="a PNG picture"):

@@ -45,7 +45,8 @@ def test_two_models_answer_and_ben_is_given_pairs_of_theirs(project: Project, bi
     generation = made(project, from_items(project=project))
     items = list(items_made(generation))
     assert generation.status == Status.SUCCEEDED, generation.error
-    assert generation.prompts == 6 and len(bill.asked) == 6 * 2 * 2
+    assert generation.prompts == 6
+    assert len(bill.asked) == 6 * 2 * 2
     assert generation.made == len(items) > 6
     assert {item.source_kind for item in items} == {"generated"}
     assert all(item.synthetic and item.n_responses == 2 for item in items)
@@ -53,7 +54,8 @@ def test_two_models_answer_and_ben_is_given_pairs_of_theirs(project: Project, bi
     origins = Response.objects.filter(item__in=items).values_list("origin", flat=True)
     assert {origin.partition("#")[0] for origin in origins} == {"tiny", "tuned"}
     assert all(";t=0.8;p=1;k=0;n=256;s=" in origin and len(origin) <= 120 for origin in origins)
-    assert generation.facts["cost"] is None and generation.facts["failed"] == 0
+    assert generation.facts["cost"] is None
+    assert generation.facts["failed"] == 0
 
 
 def test_pairs_are_of_two_models_wherever_that_is_possible(project: Project, bill: Bill) -> None:
@@ -117,7 +119,8 @@ def test_answers_are_grouped_as_the_task_takes_them(
     generation = made(project, from_items(project=project), grouping=grouping)
     found = set(items_made(generation).values_list("n_responses", flat=True))
     assert generation.status == Status.SUCCEEDED, generation.error
-    assert found and found <= sizes
+    assert found
+    assert found <= sizes
     if grouping == "every":
         assert generation.made > 4 * 2
 
@@ -132,7 +135,8 @@ def test_a_generation_that_was_killed_goes_on_and_asks_nothing_twice(project: Pr
         patch.setattr(Generation, "carry", lambda self, work: work())
         with pytest.raises(Died):
             carry_generation(generation)
-    assert Output.objects.count() == 14 and not items_made(generation).exists()
+    assert Output.objects.count() == 14
+    assert not items_made(generation).exists()
     bill.options = {}
     Generation.objects.update(status=Status.QUEUED)
     carry_generation(generation)
@@ -178,10 +182,12 @@ def test_a_budget_ends_it_with_a_sentence_and_nothing_is_lost(
     monkeypatch.setitem(ENGINES, "fake", Dear)
     world.fill(project, 10)
     generation = made(project, from_items(project=project), limits={"budget": 10.0})
-    assert generation.status == Status.FAILED and "the budget is 10.00" in generation.error
+    assert generation.status == Status.FAILED
+    assert "the budget is 10.00" in generation.error
     assert Output.objects.count() == 14
     enough = made(project, from_items(project=project), limits={"budget": 40.0})
-    assert enough.status == Status.SUCCEEDED and enough.facts["cost"] == 26.0
+    assert enough.status == Status.SUCCEEDED
+    assert enough.facts["cost"] == 26.0
 
 
 def test_judgments_of_a_suites_prompts_never_become_training_data(project: Project, bill: Bill) -> None:
@@ -199,7 +205,8 @@ def test_people_see_the_system_message_that_the_model_saw(project: Project, bill
     world.fill(project, 1)
     generation = made(project, from_items(project=project), system="Be brief.")
     item = items_made(generation).first()
-    assert item is not None and item.messages[0] == {"role": "system", "content": "Be brief."}
+    assert item is not None
+    assert item.messages[0] == {"role": "system", "content": "Be brief."}
 
 
 def test_what_it_would_take_is_told_before(project: Project, bill: Bill) -> None:

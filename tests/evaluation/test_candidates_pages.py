@@ -85,10 +85,13 @@ def test_emma_is_told_what_it_would_take_before_anything_is_asked(
     values = form(root, action="estimate", endpoints=[endpoint.pk])
     answer = client("emma").post(there("generation_new", project), values, headers=HTMX)
     words = answer.content.decode()
-    assert "<html" not in words and 'id="outlook"' in words
-    assert "<dt>Answers</dt><dd>60</dd>" in words and "<dt>Items, at most</dt><dd>30</dd>" in words
+    assert "<html" not in words
+    assert 'id="outlook"' in words
+    assert "<dt>Answers</dt><dd>60</dd>" in words
+    assert "<dt>Items, at most</dt><dd>30</dd>" in words
     assert "Cost, at most about" in words
-    assert not Generation.objects.exists() and bill.asked == []
+    assert not Generation.objects.exists()
+    assert bill.asked == []
 
 
 def test_emma_generates_and_follows_it_to_the_items(project: Project, root: Checkpoint) -> None:
@@ -101,8 +104,11 @@ def test_emma_generates_and_follows_it_to_the_items(project: Project, root: Chec
     carry_generation(generation)
     over = emma.get(address, headers=HTMX).content.decode()
     generation.refresh_from_db()
-    assert generation.status == Status.SUCCEEDED and generation.made
-    assert "every 3s" not in over and "The new items" in over and "Question 1?" in over
+    assert generation.status == Status.SUCCEEDED
+    assert generation.made
+    assert "every 3s" not in over
+    assert "The new items" in over
+    assert "Question 1?" in over
     assert generation.name in emma.get(there("generations", project)).content.decode()
 
 
@@ -115,7 +121,8 @@ def test_a_file_of_prompts_is_sent_and_its_bad_rows_are_listed(project: Project,
     generation = Generation.objects.get()
     assert (generation.prompts, generation.name) == (1, "tiny on mine.jsonl")
     page = emma.get(address).content.decode()
-    assert "Rows without a prompt: 1" in page and "nothing" in page
+    assert "Rows without a prompt: 1" in page
+    assert "nothing" in page
 
 
 def test_prompts_of_a_suite_come_with_a_warning(project: Project, root: Checkpoint) -> None:
@@ -144,7 +151,8 @@ def test_what_is_wrong_is_said_in_the_form_and_beside_the_estimate(
     headers = HTMX if action else {}
     values = form(root, action=action, **changes)
     answer = client("emma").post(there("generation_new", project), values, headers=headers)
-    assert answer.status_code == 422 and words in answer.content.decode()
+    assert answer.status_code == 422
+    assert words in answer.content.decode()
     assert not Generation.objects.exists()
 
 
@@ -186,10 +194,12 @@ def test_the_api_generates_too(project: Project, root: Checkpoint) -> None:
     assert made.status_code == 202, made.content
     carry_generation(Generation.objects.get())
     found = emma.get(f"{place}{made.json()['id']}/").json()
-    assert found["status"] == "succeeded" and found["made"] > 0, found["error"]
+    assert found["status"] == "succeeded", found["error"]
+    assert found["made"] > 0
     assert found["spec"]["sampling"]["max_tokens"] == 32
     refused = emma.post(place, {**body, "samples": 1}, content_type="application/json")
-    assert refused.status_code == 422 and "an item needs 2" in refused.json()["detail"]
+    assert refused.status_code == 422
+    assert "an item needs 2" in refused.json()["detail"]
     for who, code in (("mallory", 404), ("ben", 403)):
         assert client(who).get(place).status_code == code
         assert client(who).post(place, body, content_type="application/json").status_code == code

@@ -1,4 +1,4 @@
-"""Charts are pure functions: what they show, its n, intervals before points, the same numbers as a table and as files."""
+"""Charts are pure functions: intervals before points, n in the title, the same numbers as a table and as files."""
 
 import csv
 import io
@@ -110,5 +110,7 @@ def test_a_picture_is_drawn_with_the_colours_of_the_light_page_and_without_links
 
 def test_svg_and_png_come_from_the_same_drawing() -> None:
     svg, png = as_file(dots(), "svg"), as_file(dots(), "png")
-    assert svg.startswith(b"<svg") and b"Exact match" in svg and b"n 400 to 412" in svg
+    assert svg.startswith(b"<svg")
+    assert b"Exact match" in svg
+    assert b"n 400 to 412" in svg
     assert png.startswith(b"\x89PNG")

@@ -8,7 +8,11 @@ from evaluation.contamination import Index
 from evaluation.models import Case
 from labeling.intake import prompt_hash
 
-WORDS = ["please", "explain", "to", "a", "new", "customer", "how", "the", "refund", "of", "an", "order", "works", "when", "the", "parcel", "came", "back", "damaged", "and", "the", "card", "that", "was", "charged", "has", "expired", "since", "then", "in", "plain", "words"]
+TEXT = (
+    "please explain to a new customer how the refund of an order works when the parcel "
+    "came back damaged and the card that was charged has expired since then in plain words"
+)
+WORDS = TEXT.split()
 
 
 def question(number: int) -> str:
@@ -66,7 +70,7 @@ def test_disjoint_rows_give_no_case_away() -> None:
 
 
 def test_a_reference_inside_an_answer_is_found() -> None:
-    answer = "Open the order page, choose the parcel, press return, print the label and bring it to any shop near you today."
+    answer = "Open the order page, choose the parcel, press return, print the label and bring it to any shop near you."
     kept = case(1, reference=answer)
     found = met([row("Something else entirely?", f"Sure! {answer.upper()} Bye.")], [kept])
     assert found == {1: {"run"}}

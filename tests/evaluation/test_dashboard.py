@@ -1,11 +1,14 @@
 """The overview says where the loop stands and what moves it on."""
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from evaluation.dashboard import judgments_by_day, overview
 from labeling.models import Project, User
 from tests import world
+from tests.evaluation.finished import better_than, finished, passing, suite_of
 from tests.training.runs import launched
 
 
@@ -18,7 +21,7 @@ def test_an_empty_project_asks_for_items(project: Project) -> None:
     assert words(project) == "Import the first prompts and responses"
     assert found["agreement"] is None
     assert found["charts"] == {"judgments": None, "scores": None}
-    assert found["verdict"] == ""
+    assert found["headline"] is None
 
 
 def test_each_step_leads_to_the_next(project: Project) -> None:
@@ -61,6 +64,37 @@ def test_leo_reads_the_overview_and_emma_what_to_do_next(
     page = world.sign_in(leo).get(address)
     assert page.status_code == 200
     assert step not in page.text
+
+
+def test_leo_finds_the_latest_verdict_with_its_chart_on_the_overview(project: Project, leo: User) -> None:
+    first = passing(0.5)
+    finished(project, {"champion": first, "tuned": better_than(first, 0.6)}, cases=80)
+    page = world.sign_in(leo).get(reverse("evaluation:dashboard", args=[project.slug]))
+    assert "tuned is better than champion in exact" in page.text
+    assert 'data-kind="better"' in page.text
+    assert "Measured on 80 cases from 80 independent prompts." in page.text
+    assert page.context["charts"]["scores"].n_words == "n 80"
+
+
+def test_an_open_verdict_asks_for_more_items(project: Project) -> None:
+    first = passing(0.5)
+    finished(project, {"champion": first, "tuned": better_than(first, 0.06, 0.03)}, cases=60)
+    assert "The latest verdict is open: more judged items would settle it" in words(project)
+
+
+def test_more_runs_and_cases_cost_the_overview_no_more_queries(project: Project, leo: User) -> None:
+    first, counts = passing(0.5), []
+    address = reverse("evaluation:dashboard", args=[project.slug])
+    for number, cases in enumerate((20, 100, 100)):
+        version = suite_of(project, cases, name=f"suite {number}")
+        finished(project, {"champion": first, "tuned": better_than(first, 0.6)}, version=version)
+        with CaptureQueriesContext(connection) as queries:
+            world.sign_in(leo).get(address)
+        counts.append(len(queries))
+        assert not [
+            q for q in queries if "evaluation_casescore" in q["sql"] or "evaluation_output" in q["sql"]
+        ]
+    assert counts[0] == counts[1] == counts[2]
 
 
 @pytest.mark.django_db

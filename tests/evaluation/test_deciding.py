@@ -3,6 +3,7 @@
 import hashlib
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from evaluation.deciding import decide, last_decision, predecessor, roll_back, set_gate
 from evaluation.findings import gate_of
@@ -52,7 +53,7 @@ def test_emma_keeps_the_champion(project: Project, emma: User) -> None:
 
 def test_what_does_not_pass_is_refused_with_what_is_open(project: Project, emma: User) -> None:
     run, target = pair(project, EVEN, EVEN)
-    with pytest.raises(Refused, match="The gate does not pass. Open: better in exact"):
+    with pytest.raises(Refused, match="Open: better in exact"):
         decide(run=run, target=target, promote=True, person=emma)
     assert not Decision.objects.exists()
 
@@ -233,3 +234,20 @@ def test_the_suite_against_forgetting_is_another_one_of_this_project(project: Pr
     set_gate(suite=run.suite, values={"forgetting": own, "alpha": 0.1}, person=ada)
     assert gate_of(run.suite).alpha == 0.1
     assert gate_of(run.suite).changed_by == ada
+
+
+def test_the_shell_says_what_the_gate_says_and_decides(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, _ = better(project)
+    call_command("decide", str(run.pk), "--target", "1")
+    assert "Better in exact: holds." in capsys.readouterr().out
+    assert not Decision.objects.exists()
+    call_command("decide", str(run.pk), "--target", "1", "--promote", "--json")
+    assert '"action": "promoted"' in capsys.readouterr().out
+    with pytest.raises(CommandError, match="in production already"):
+        call_command("decide", str(run.pk), "--target", "1", "--keep")
+    with pytest.raises(CommandError, match="no candidate 0"):
+        call_command("decide", str(run.pk), "--target", "0")
+    with pytest.raises(CommandError, match="may not"):
+        call_command("decide", str(run.pk), "--target", "1", "--promote", "--despite", "--as", "emma")

@@ -1,5 +1,8 @@
 """Endpoints: what is stored of a model elsewhere, and what never is."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from django.conf import settings
 
@@ -26,8 +29,8 @@ GOOD = EndpointDraft(
 )
 
 
-def draft(**changes: object) -> EndpointDraft:
-    return EndpointDraft(**{name: getattr(GOOD, name) for name in GOOD.__slots__} | changes)  # type: ignore[arg-type]
+def draft(**changes: Any) -> EndpointDraft:
+    return replace(GOOD, **changes)
 
 
 def test_ada_adds_an_endpoint_and_the_name_of_its_key_is_all_that_is_kept(
@@ -89,12 +92,10 @@ def test_ada_changes_the_model_and_the_rest_stays(project: Project, ada: User) -
 def test_a_name_is_given_once(project: Project, ada: User) -> None:
     add_endpoint(project=project, draft=GOOD, person=ada)
     other = add_endpoint(project=project, draft=draft(name="Other"), person=ada)
-    for attempt in (
-        lambda: add_endpoint(project=project, draft=GOOD, person=ada),
-        lambda: change_endpoint(endpoint=other, changes={"name": "Gateway"}),
-    ):
-        with pytest.raises(Refused, match="There is an endpoint named Gateway"):
-            attempt()
+    with pytest.raises(Refused, match="There is an endpoint named Gateway"):
+        add_endpoint(project=project, draft=GOOD, person=ada)
+    with pytest.raises(Refused, match="There is an endpoint named Gateway"):
+        change_endpoint(endpoint=other, changes={"name": "Gateway"})
 
 
 def test_an_endpoint_that_was_put_away_is_not_found_for_new_work(project: Project, ada: User) -> None:

@@ -1,5 +1,7 @@
 """The pages and the API of endpoints: owners only, and never a key."""
 
+from typing import Any
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -30,7 +32,7 @@ def endpoint(project: Project, ada: User) -> Endpoint:
 
 
 def test_only_owners_get_in(project: Project, endpoint: Endpoint) -> None:
-    pages = {
+    pages: dict[str, list[Any]] = {
         "endpoints": [project.slug],
         "endpoint_new": [project.slug],
         "endpoint": [project.slug, endpoint.pk],
@@ -55,7 +57,9 @@ def test_ada_adds_changes_and_puts_away_an_endpoint(project: Project) -> None:
     ada.post(reverse("evaluation:endpoint", args=[project.slug, made.pk]), {**FORM, "model": "newer"})
     away = reverse("evaluation:endpoint_archive", args=[project.slug, made.pk])
     page = ada.post(away, follow=True).content.decode()
-    assert "Put away" in page and "Bring back" in page and "No endpoint yet" in page
+    assert "Put away" in page
+    assert "Bring back" in page
+    assert "No endpoint yet" in page
     ada.post(away, {"undo": "1"})
     made.refresh_from_db()
     assert (made.model, made.archived_at) == ("newer", None)
@@ -67,7 +71,8 @@ def test_the_page_says_whether_the_key_is_there_and_never_what_it_is(
     monkeypatch.setenv("PREFLOOP_ENDPOINT_KEY_GATEWAY", "very secret")
     for name, args in (("endpoints", [project.slug]), ("endpoint", [project.slug, endpoint.pk])):
         page = client("ada").get(reverse(f"evaluation:{name}", args=args)).content.decode()
-        assert "set in this process" in page and "very secret" not in page
+        assert "set in this process" in page
+        assert "very secret" not in page
     monkeypatch.delenv("PREFLOOP_ENDPOINT_KEY_GATEWAY")
     page = client("ada").get(reverse("evaluation:endpoints", args=[project.slug])).content.decode()
     assert "not set in this process" in page
@@ -81,7 +86,8 @@ def test_what_is_wrong_stands_in_the_form(project: Project) -> None:
         ({"price_in": "cheap"}, "Enter a number"),
     ):
         answer = client("ada").post(there, {**FORM, **changes})
-        assert answer.status_code == 422 and words in answer.content.decode()
+        assert answer.status_code == 422
+        assert words in answer.content.decode()
     assert not Endpoint.objects.exists()
 
 
@@ -93,9 +99,11 @@ def test_the_api_is_for_owners_too(project: Project, endpoint: Endpoint) -> None
     assert made.status_code == 201, made.content
     one = f"{place}{made.json()['id']}/"
     changed = ada.patch(one, {"model": "m2", "archived": True}, content_type="application/json").json()
-    assert changed["model"] == "m2" and changed["archived_at"]
+    assert changed["model"] == "m2"
+    assert changed["archived_at"]
     wrong = ada.patch(one, {"key_variable": "HOME"}, content_type="application/json")
-    assert wrong.status_code == 422 and "begins with PREFLOOP_ENDPOINT_KEY_" in wrong.json()["detail"]
+    assert wrong.status_code == 422
+    assert "begins with PREFLOOP_ENDPOINT_KEY_" in wrong.json()["detail"]
     for who, code in (("mallory", 404), ("emma", 403), ("ben", 403)):
         assert client(who).get(place).status_code == code
         assert client(who).post(place, body, content_type="application/json").status_code == code

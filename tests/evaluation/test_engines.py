@@ -98,7 +98,8 @@ def test_a_stop_before_the_process_starts_is_an_interruption(tmp_path):
     assert not told.asked
 
 
-def test_a_process_that_is_killed_has_asked_nothing_twice_when_it_is_done(tmp_path):
+def test_a_process_that_is_killed_has_asked_nothing_twice_when_it_is_done(tmp_path, settings):
+    settings.PREFLOOP_RECIPE_PYTHON = ""  # what is killed is the process itself
     lock = tmp_path / "run" / "lock"
 
     def reply(body):
@@ -185,6 +186,7 @@ def test_the_default_is_vllm_where_there_is_one(settings):
 
 
 def test_profiles_tell_versions_without_importing(settings, tmp_path):
+    settings.PREFLOOP_RECIPE_PYTHON = ""
     profile = ENGINES["transformers"]().profile()
     assert profile["engine"] == "transformers"
     assert {"transformers", "torch", "peft", "dtype"} <= profile.keys()

@@ -1,4 +1,4 @@
-"""A run is carried to its end: nothing is asked twice, whatever is killed on the way; and nothing is dropped silently."""
+"""A run is carried to its end: nothing is asked twice, whatever is killed on the way; nothing is dropped silently."""
 
 from typing import Any
 

@@ -110,6 +110,7 @@ class Installation:
             "DJANGO_SETTINGS_MODULE": "config.settings.dev",
             "PREFLOOP_VAR": str(var),
             "PREFLOOP_VLLM": "",
+            "PREFLOOP_RECIPE_PYTHON": "",
             "PREFLOOP_HEARTBEAT_TIMEOUT_S": "1",
             "OMP_NUM_THREADS": "1",
         }

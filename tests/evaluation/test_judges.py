@@ -1,5 +1,7 @@
 """Judges and their versions."""
 
+from typing import Any
+
 import pytest
 
 from evaluation.engines import ENGINES
@@ -29,15 +31,15 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ENGINES, "fake", FakeEngine)
 
 
-def draft(version: JudgeVersion, **changes: object) -> VersionDraft:
-    values = {
+def draft(version: JudgeVersion, **changes: Any) -> VersionDraft:
+    values: dict[str, Any] = {
         "rubric": version.rubric,
         "labels": version.labels,
         "checkpoint": version.checkpoint,
         "endpoint": version.endpoint,
         "engine": version.engine,
     }
-    return VersionDraft(**{**values, **changes})  # type: ignore[arg-type]
+    return VersionDraft(**{**values, **changes})
 
 
 def test_emma_makes_a_judge_and_its_rubric_is_what_the_scorer_asks_by(project: Project) -> None:

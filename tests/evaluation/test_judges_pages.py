@@ -75,11 +75,13 @@ def test_emma_makes_a_judge_from_the_default_rubric(project: Project) -> None:
     there = reverse("evaluation:judge_new", args=[project.slug])
     assert "in both orders" in emma.get(there).content.decode()
     page = emma.get(f"{there}?kind=rubric").content.decode()
-    assert "good = 1" in page and "Judge whether the answer serves" in page
+    assert "good = 1" in page
+    assert "Judge whether the answer serves" in page
     answer = emma.post(f"{there}?kind=rubric", posted(labels="kind = 1\n\nrude = 0"))
     made = Judge.objects.get()
     assert answer.headers["Location"] == reverse("evaluation:judge", args=[project.slug, made.pk])
-    assert made.kind == Judge.Kind.RUBRIC and made.versions.get().labels == {"kind": 1.0, "rude": 0.0}
+    assert made.kind == Judge.Kind.RUBRIC
+    assert made.versions.get().labels == {"kind": 1.0, "rude": 0.0}
     assert "Is it kind?" in emma.get(answer.headers["Location"]).content.decode()
 
 
@@ -97,13 +99,15 @@ def test_what_is_wrong_stands_in_the_form(project: Project, changes: dict[str, s
     answer = client("emma").post(
         f"{there}?kind=rubric", posted(**{"labels": "kind = 1\nrude = 0", **changes})
     )
-    assert answer.status_code == 422 and words in answer.content.decode()
+    assert answer.status_code == 422
+    assert words in answer.content.decode()
     assert not Judge.objects.exists()
 
 
 def test_where_no_model_is_known_the_page_says_what_to_do(project: Project) -> None:
     page = client("emma").get(reverse("evaluation:judge_new", args=[project.slug])).content.decode()
-    assert "No model is known yet" in page and "<textarea" not in page
+    assert "No model is known yet" in page
+    assert "<textarea" not in page
 
 
 def test_a_new_version_shows_what_changed_and_is_not_checked_yet(version: JudgeVersion) -> None:
@@ -115,8 +119,10 @@ def test_a_new_version_shows_what_changed_and_is_not_checked_yet(version: JudgeV
     values = posted(base="1", rubric="Is it right?\nAnd short?")
     emma.post(there, values)
     page = emma.get(address("judge", version)).content.decode()
-    assert "What changed from version 1" in page and "<ins>And short?</ins>" in page
-    assert "not checked" in page and "Cards of other versions do not count" in page
+    assert "What changed from version 1" in page
+    assert "<ins>And short?</ins>" in page
+    assert "not checked" in page
+    assert "Cards of other versions do not count" in page
     late = client("ada").post(there, {**values, "rubric": "Ada's own"})
     assert late.status_code == 409
     assert "saved version 2 while you were writing" in late.content.decode()
@@ -132,10 +138,12 @@ def test_emma_checks_a_judge_and_the_page_follows_until_it_is_over(version: Judg
     card = AgreementCard.objects.get()
     assert there == address("agreement_card", version, card.pk)
     live = emma.get(there).content.decode()
-    assert 'hx-trigger="every 3s"' in live and "Waiting for a worker" in live
+    assert 'hx-trigger="every 3s"' in live
+    assert "Waiting for a worker" in live
     carry_card(card)
     over = emma.get(there, headers={"HX-Request": "true"}).content.decode()
-    assert "every 3s" not in over and "<html" not in over
+    assert "every 3s" not in over
+    assert "<html" not in over
     assert "All numbers" in over
 
 
@@ -145,7 +153,8 @@ def test_the_card_says_how_far_the_judge_agrees_and_where_not(
     judge_by(monkeypatch, by_place)
     card = checked(version)
     page = client("emma").get(address("agreement_card", version, card.pk)).content.decode()
-    assert "not trusted" in page and "50 are needed" in page
+    assert "not trusted" in page
+    assert "50 are needed" in page
     assert "Where judge and people differ: 20 pairs" in page
     assert page.count("it flipped with the order") == 10  # a page of them
     assert "People chose this" in page
@@ -159,7 +168,8 @@ def test_cleo_does_not_read_what_others_said_of_items_she_may_still_get(
     project.refresh_from_db()
     card = checked(version)
     page = client("cleo").get(address("agreement_card", version, card.pk)).content.decode()
-    assert page.count("Hidden from you") == 10 and "People chose this" not in page
+    assert page.count("Hidden from you") == 10
+    assert "People chose this" not in page
     assert (
         "People chose this" in client("leo").get(address("agreement_card", version, card.pk)).content.decode()
     )
@@ -174,10 +184,13 @@ def test_the_list_says_who_is_trusted(project: Project, monkeypatch: pytest.Monk
     assert re.search(
         r"Correctness pairwise.*?1\.00 \[0\.\d+, 1\.00\], n 60.*?trusted.*?</tr>", page, re.DOTALL
     )
-    assert "not checked" in page and "not measured" in page
+    assert "not checked" in page
+    assert "not measured" in page
     client("emma").post(address("judge_archive", unchecked))
     page = client("emma").get(address("judges", good)).content.decode()
-    assert "Put away" in page and "Bring back" in page and "not measured" not in page
+    assert "Put away" in page
+    assert "Bring back" in page
+    assert "not measured" not in page
 
 
 def test_a_check_is_stopped_and_gone_on_with(version: JudgeVersion) -> None:
@@ -204,9 +217,16 @@ def test_the_api_makes_judges_and_checks_them(project: Project, monkeypatch: pyt
     judge_by(monkeypatch, by_quality)
     root_checkpoint("tiny")
     emma, place = client("emma"), f"/api/v1/projects/{project.slug}"
-    body = {"name": "Tone", "kind": "pairwise", "rubric": "Kind?", "checkpoint": "tiny", "engine": "fake"}
+    body: dict[str, Any] = {
+        "name": "Tone",
+        "kind": "pairwise",
+        "rubric": "Kind?",
+        "checkpoint": "tiny",
+        "engine": "fake",
+    }
     made = emma.post(f"{place}/judges/", body, content_type="application/json")
-    assert made.status_code == 201 and made.json()["trusted"] is False, made.content
+    assert made.status_code == 201, made.content
+    assert made.json()["trusted"] is False
     again = emma.post(
         f"{place}/judges/{made.json()['id']}/versions/",
         {**body, "rubric": "Kinder?", "base": 1},
@@ -219,11 +239,14 @@ def test_the_api_makes_judges_and_checks_them(project: Project, monkeypatch: pyt
     assert card.status_code == 202
     carry_card(AgreementCard.objects.get())
     found = emma.get(f"{place}/agreement-cards/{card.json()['id']}/").json()
-    assert found["status"] == "succeeded" and found["result"]["alpha"]["value"] == 1.0
+    assert found["status"] == "succeeded"
+    assert found["result"]["alpha"]["value"] == 1.0
     listed = emma.get(f"{place}/judges/").json()["results"][0]
-    assert listed["trusted"] is True and listed["versions"][0]["number"] == 2
+    assert listed["trusted"] is True
+    assert listed["versions"][0]["number"] == 2
     refused = emma.post(f"{place}/agreement-cards/", {**body, "limit": 1}, content_type="application/json")
-    assert refused.status_code == 422 and "choose 20 to 5,000" in refused.json()["detail"]
+    assert refused.status_code == 422
+    assert "choose 20 to 5,000" in refused.json()["detail"]
 
 
 def test_the_api_keeps_strangers_and_annotators_out(version: JudgeVersion) -> None:

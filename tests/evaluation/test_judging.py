@@ -40,18 +40,21 @@ def test_a_judge_that_sees_as_people_do_has_alpha_one_and_is_trusted(
     row = check(version, decided(project))
     card = read_card(row)
     assert row.status == Status.SUCCEEDED, row.error
-    assert (
-        card is not None and card.alpha is not None and card.raw is not None and card.sensitivity is not None
-    )
+    assert card is not None
+    assert card.alpha is not None
+    assert card.raw is not None
+    assert card.sensitivity is not None
     assert (card.n, card.errors, card.differing, card.drawn) == (60, 0, 0, 60)
     assert card.alpha.value == card.raw.value == card.sensitivity.value == 1.0
     assert 0.8 < card.alpha.low < 1.0
     assert card.confusion["first"]["second"] == card.confusion["second"]["first"] == 0
     assert card.confusion["first"]["first"] + card.confusion["second"]["second"] == 60
     assert card.mass == pytest.approx(0.9)
-    assert row.alpha is not None and row.alpha["value"] == 1.0
+    assert row.alpha is not None
+    assert row.alpha["value"] == 1.0
     is_trusted, words = trusted(version.pk)
-    assert is_trusted and "0.667 is asked for" in words
+    assert is_trusted
+    assert "0.667 is asked for" in words
 
 
 def test_people_are_shown_first_about_as_often_as_second(
@@ -69,11 +72,14 @@ def test_a_judge_that_likes_a_place_flips_and_is_not_trusted(
     judge_by(monkeypatch, by_place)
     version = a_judge(project)
     card = read_card(check(version, decided(project)))
-    assert card is not None and card.flips is not None and card.first_place is not None
+    assert card is not None
+    assert card.flips is not None
+    assert card.first_place is not None
     assert card.flips.value == card.first_place.value == 1.0
     assert card.ties == card.differing == 60
     is_trusted, words = trusted(version.pk)
-    assert not is_trusted and "below the 0.667" in words
+    assert not is_trusted
+    assert "below the 0.667" in words
 
 
 def test_longer_answers_are_counted_for_judge_and_people(
@@ -89,7 +95,9 @@ def test_longer_answers_are_counted_for_judge_and_people(
     judge_by(monkeypatch, longest)
     row = check(a_judge(project), decided(project))
     card = read_card(row)
-    assert card is not None and card.longer_judge is not None and card.longer_people is not None
+    assert card is not None
+    assert card.longer_judge is not None
+    assert card.longer_people is not None
     assert card.longer_judge.value == 1.0
     assert card.longer_people.value == pytest.approx(40 / 60)
     assert card.differing == 20
@@ -132,7 +140,8 @@ def test_a_second_card_on_the_same_pairs_costs_nothing(
     first, second = check(version, data), check(version, data)
     assert len(called.asked) == 120
     one, two = read_card(first), read_card(second)
-    assert one is not None and two is not None
+    assert one is not None
+    assert two is not None
     assert (one.alpha, one.confusion) == (two.alpha, two.confusion)
 
 

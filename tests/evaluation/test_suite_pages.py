@@ -102,6 +102,7 @@ def test_emma_makes_suites_of_held_out_rows_and_of_nothing(as_emma: Client, proj
 def test_a_suite_of_one_case_says_what_it_cannot_tell(as_emma: Client, project: Project) -> None:
     page = read(as_emma, at("suite", project, filled(project, 1).pk))
     assert "nothing about which checkpoint is better" in page
+    assert "<p>1 case</p>" in page
 
 
 def test_the_page_tells_power_wear_and_versions(as_emma: Client, project: Project) -> None:

@@ -36,7 +36,8 @@ def test_leo_reads_that_the_candidate_is_better_in_a_word_a_sign_and_a_sentence(
 ) -> None:
     page = read(project, leo, weekly(project))
     assert page.status_code == 200
-    assert 'data-kind="better"' in page.text and "▲" in page.text
+    assert 'data-kind="better"' in page.text
+    assert "▲" in page.text
     assert "tuned is better than champion in exact" in page.text
 
 
@@ -65,6 +66,15 @@ def test_every_number_beside_the_primary_has_its_interval_and_n(project: Project
     assert all(rail.interval.startswith("[") and rail.n == 200 for rail in rails.values())
     assert rails["perplexity"].word == "better"
     assert rails["Latency p50"].kind == ""  # not tested, and so nothing is claimed
+
+
+def test_several_weighted_metrics_are_read_as_one(project: Project) -> None:
+    found = screen(
+        weekly(project, metrics=["exact", "contains"], weights={"exact": 2.0, "contains": 1.0}), {}
+    )
+    assert "tuned is better than champion in primary" in found.headline.sentence
+    assert [rail.name for rail in found.rails][:2] == ["exact", "contains"]
+    assert found.charts["causes"].rows
 
 
 def test_a_suite_of_one_case_gives_no_verdict(project: Project) -> None:
@@ -126,7 +136,8 @@ def test_the_largest_changes_are_read_as_text_five_of_each(project: Project, leo
     run = weekly(project)
     found = screen(run, {})
     delta = found.lines[1].primary.delta
-    assert delta is not None and delta.broken is not None
+    assert delta is not None
+    assert delta.broken is not None
     assert (len(found.worse), len(found.better)) == (min(5, delta.broken), 5)
     page = read(project, leo, run)
     first = found.better[0]
@@ -205,7 +216,8 @@ def test_a_running_evaluation_asks_again_and_a_finished_one_stops(
     run = weekly(project)
     EvalRun.objects.filter(pk=run.pk).update(status=Status.RUNNING, stage="judging", progress=0.4)
     page = read(project, emma, run)
-    assert "every 3s" in page.text and "Judges read the answers" in page.text
+    assert "every 3s" in page.text
+    assert "Judges read the answers" in page.text
     assert reverse("evaluation:cancel", args=[project.slug, run.pk]) in page.text
     assert "Cancel evaluation" not in read(project, leo, run).text
     EvalRun.objects.filter(pk=run.pk).update(status=Status.SUCCEEDED)
@@ -255,5 +267,6 @@ def test_more_cases_cost_no_more_queries(project: Project, leo: User) -> None:
             read(project, leo, run)
         counts.append(len(queries))
         texts = [q["sql"] for q in queries if "evaluation_output" in q["sql"] and '"text"' in q["sql"]]
-        assert len(texts) == 1 and " IN (" in texts[0]  # of the ten cases that are shown
+        assert len(texts) == 1
+        assert " IN (" in texts[0]
     assert counts[0] == counts[1]

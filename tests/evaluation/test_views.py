@@ -1,107 +1,203 @@
-"""Emma plans an evaluation on the page or by API; Leo reads its verdict."""
+"""Emma plans an evaluation on the page, by API or from a shell; Leo reads its verdict."""
 
+import json
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
 from django.urls import reverse
 
-from evaluation.engines import ENGINES
 from evaluation.execution import drive
 from evaluation.models import EvalRun, Suite
-from labeling.models import DatasetVersion, Project, User
+from labeling.models import Project, User
 from tests import world
-from tests.evaluation.fakes import FakeEngine
+from tests.evaluation.planned import Bill, a_suite, counting, tuned
 from tests.training.runs import RESULT, judged_version, launched, root_checkpoint
 from training.models import Checkpoint
 from training.registry import register_checkpoint
 
 
-@pytest.fixture
-def version(project: Project, monkeypatch: pytest.MonkeyPatch) -> DatasetVersion:
-    monkeypatch.setitem(ENGINES, "transformers", FakeEngine)
-    return judged_version(project, items=60, test_share=0.6)
+@pytest.fixture(autouse=True)
+def bill(monkeypatch: pytest.MonkeyPatch) -> Bill:
+    return counting(monkeypatch)
 
 
 @pytest.fixture
-def tuned(project: Project, version: DatasetVersion) -> Checkpoint:
-    return register_checkpoint(run=launched(project, version, name="tuned-one"), result=RESULT)
+def suite(project: Project) -> Suite:
+    return a_suite(project)
 
 
-def plan_on_page(project: Project, who: User, version: DatasetVersion, *checkpoints: Checkpoint) -> Any:
-    form = {"dataset_version": version.pk, "checkpoints": [checkpoint.pk for checkpoint in checkpoints]}
+@pytest.fixture
+def candidate(project: Project) -> Checkpoint:
+    return tuned(project)
+
+
+def plan_on_page(who: User, on: str, *checkpoints: Checkpoint, **fields: Any) -> Any:
+    project = Project.objects.get()
+    form = {"on": on, "checkpoints": [c.pk for c in checkpoints], "split": "dev", **fields}
+    form.setdefault("engine", "transformers")
     return world.sign_in(who).post(reverse("evaluation:evaluations", args=[project.slug]), form, follow=True)
 
 
-def test_emma_plans_and_leo_reads_the_verdict(
-    project: Project, emma: User, leo: User, version: DatasetVersion, tuned: Checkpoint
+def test_emma_plans_on_a_suite_and_everybody_sees_it_in_the_list(
+    project: Project, emma: User, leo: User, suite: Suite, candidate: Checkpoint
 ) -> None:
-    plan_on_page(project, emma, version, tuned)
+    plan_on_page(emma, f"suite:{suite.pk}", candidate, max_tokens=9, name="First look")
+    run = EvalRun.objects.get()
+    assert (run.name, run.spec["sampling"]["max_tokens"], run.created_by) == ("First look", 9, emma)
+    drive(run)
+    page = world.sign_in(leo).get(reverse("evaluation:evaluations", args=[project.slug]))
+    assert "First look" in page.text
+    assert "Questions v1" in page.text
+    assert "every 3s" not in page.text
+
+
+def test_emma_plans_on_the_held_out_rows_of_a_version(project: Project, emma: User) -> None:
+    version = judged_version(project, items=60, test_share=0.6)
+    trained = register_checkpoint(run=launched(project, version, name="tuned-one"), result=RESULT)
+    plan_on_page(emma, f"version:{version.pk}", trained)
     run = EvalRun.objects.get()
     drive(run)
-    page = world.sign_in(leo).get(reverse("evaluation:evaluation", args=[project.slug, run.pk]))
-    overview = world.sign_in(leo).get(reverse("evaluation:dashboard", args=[project.slug]))
-    assert "tuned-one is better than the base" in page.text
-    assert "tuned-one is better than the base" in overview.text
-    assert [case["checkpoint_ok"] for case in page.context["cases"]] == [True] * len(page.context["cases"])
-    assert page.context["cases"]
+    run.refresh_from_db()
+    assert run.status == "succeeded", run.error
+    assert [metric["name"] for metric in run.metrics] == ["preference", "perplexity"]
+    listed = world.sign_in(emma).get(reverse("evaluation:evaluations", args=[project.slug]))
+    assert f"version:{version.pk}" not in listed.text  # it is a suite now
 
 
-def test_a_running_evaluation_asks_again_and_a_finished_one_stops(
-    project: Project, leo: User, emma: User, version: DatasetVersion, tuned: Checkpoint
-) -> None:
-    plan_on_page(project, emma, version, tuned)
-    url = reverse("evaluation:evaluation", args=[project.slug, EvalRun.objects.get().pk])
-    before = world.sign_in(leo).get(url)
-    drive(EvalRun.objects.get())
-    after = world.sign_in(leo).get(url)
-    assert "every 3s" in before.text
-    assert "every 3s" not in after.text
-    assert "HX-Request" in after["Vary"]
-
-
-def test_emma_reads_why_a_plan_is_refused_and_no_suite_is_left(
-    project: Project, emma: User, version: DatasetVersion, tuned: Checkpoint
-) -> None:
+def test_emma_reads_why_a_plan_is_refused_and_no_suite_is_left(project: Project, emma: User) -> None:
+    version = judged_version(project, items=60, test_share=0.6)
+    trained = register_checkpoint(run=launched(project, version, name="tuned-one"), result=RESULT)
     later = world.frozen(project, seed=11, test_share=0.6)
-    page = plan_on_page(project, emma, later, tuned)
+    page = plan_on_page(emma, f"version:{later.pk}", trained)
     assert page.status_code == 422
     assert "its score would be too good" in page.text
     assert Suite.objects.count() == 0
 
 
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"samples": 3}, "3 samples at temperature 0 would all be alike"),
+        ({"temperature": 9}, "temperature was given as 9.0; allowed is a number at least 0 and at most 2"),
+        ({"split": "sealed"}, "no sealed case"),
+    ],
+)
+def test_settings_that_make_no_sense_come_back_as_a_sentence(
+    project: Project, emma: User, suite: Suite, candidate: Checkpoint, fields: dict[str, Any], words: str
+) -> None:
+    page = plan_on_page(emma, f"suite:{suite.pk}", candidate, **fields)
+    assert page.status_code == 422
+    assert words in page.text
+    assert not EvalRun.objects.exists()
+
+
+def test_a_form_without_a_checkpoint_says_so(project: Project, emma: User, suite: Suite) -> None:
+    page = plan_on_page(emma, f"suite:{suite.pk}")
+    assert page.status_code == 422
+    assert "Choose at least one that is to be scored." in page.text
+
+
+def test_leo_reads_and_cannot_plan(project: Project, leo: User, suite: Suite, candidate: Checkpoint) -> None:
+    assert plan_on_page(leo, f"suite:{suite.pk}", candidate).status_code == 403
+    assert not EvalRun.objects.exists()
+
+
+def test_emma_cancels_a_queued_evaluation_and_resumes_it(
+    project: Project, emma: User, suite: Suite, candidate: Checkpoint
+) -> None:
+    plan_on_page(emma, f"suite:{suite.pk}", candidate)
+    place = [project.slug, EvalRun.objects.get().pk]
+    page = world.sign_in(emma).post(reverse("evaluation:cancel", args=place), follow=True)
+    assert EvalRun.objects.get().status == "cancelled"
+    assert "Cancelled" in page.text
+    world.sign_in(emma).post(reverse("evaluation:resume", args=place))
+    assert EvalRun.objects.get().status == "queued"
+
+
+def test_emma_scores_a_finished_evaluation_again(
+    project: Project, emma: User, suite: Suite, candidate: Checkpoint, bill: Bill
+) -> None:
+    plan_on_page(emma, f"suite:{suite.pk}", candidate)
+    drive(EvalRun.objects.get())
+    asked = len(bill.asked)
+    url = reverse("evaluation:again", args=[project.slug, EvalRun.objects.get().pk])
+    world.sign_in(emma).post(url)
+    again = EvalRun.objects.order_by("-id")[0]
+    drive(again)
+    assert EvalRun.objects.count() == 2
+    assert len(bill.asked) == asked
+    Suite.objects.update(scoring=[])
+    refused = world.sign_in(emma).post(url)
+    assert refused.status_code == 422
+    assert "has no scorer yet" in refused.text
+
+
 def test_emma_plans_by_api_and_reads_the_scores(
-    project: Project, emma: User, version: DatasetVersion, tuned: Checkpoint
+    project: Project, emma: User, suite: Suite, candidate: Checkpoint
 ) -> None:
     client = world.sign_in(emma)
     url = reverse("api-evaluations", args=[project.slug])
-    body = {"dataset_version": version.number, "checkpoints": [tuned.name, str(tuned.pk)]}
+    body = {"suite": suite.pk, "checkpoints": [candidate.name, str(candidate.pk)], "engine": "transformers"}
     sent = client.post(url, body, content_type="application/json")
+    assert sent.status_code == 202, sent.text
     drive(EvalRun.objects.get())
-    scores = client.get(reverse("api-evaluation", args=[project.slug, sent.json()["id"]])).json()["scores"]
-    assert sent.status_code == 202
-    assert {score["checkpoint"] for score in scores} == {"tiny", "tuned-one"}
-    assert all(score["low"] <= score["value"] <= score["high"] for score in scores)
+    read = client.get(reverse("api-evaluation", args=[project.slug, sent.json()["id"]])).json()
+    scores = [score for score in read["scores"] if not score["slice"]]
+    assert read["targets"] == ["tiny", "tuned"]
+    assert {score["metric"] for score in scores} == {"exact", "chrf", "perplexity"}
+    assert read["verdict"]
 
 
-def test_an_unknown_checkpoint_is_refused_by_api_and_no_suite_is_left(
-    project: Project, emma: User, version: DatasetVersion
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"checkpoints": ["nobody"]}, "There is no checkpoint 'nobody' here. Known: tiny"),
+        ({"endpoints": ["nobody"]}, "There is no endpoint 'nobody' here. Known: none yet."),
+        ({"suite": None}, "Neither suite nor dataset_version was given"),
+        ({"engine": "abacus"}, "The engine given is 'abacus'; choose one of"),
+        ({"engine": "openai"}, "The engine given is 'openai'; choose one of"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_api(
+    project: Project, emma: User, suite: Suite, change: dict[str, Any], words: str
 ) -> None:
-    root_checkpoint()
-    body = {"dataset_version": version.number, "checkpoints": ["nobody"]}
+    body = {"suite": suite.pk, "checkpoints": [root_checkpoint().name], **change}
+    body = {name: value for name, value in body.items() if value is not None}
     reply = world.sign_in(emma).post(
         reverse("api-evaluations", args=[project.slug]), body, content_type="application/json"
     )
     assert reply.status_code == 422
-    assert "There is no checkpoint 'nobody' here. Known: tiny" in reply.json()["detail"]
-    assert Suite.objects.count() == 0
+    assert words in reply.json()["detail"]
+    assert not EvalRun.objects.exists()
 
 
-def test_emma_cancels_a_queued_evaluation(
-    project: Project, emma: User, version: DatasetVersion, tuned: Checkpoint
+def shell(*arguments: str) -> dict[str, Any]:
+    out = StringIO()
+    call_command("evaluate", *arguments, "--json", stdout=out)
+    found: dict[str, Any] = json.loads(out.getvalue().splitlines()[-1])
+    return found
+
+
+def test_an_evaluation_from_a_shell_prints_its_numbers(
+    project: Project, suite: Suite, candidate: Checkpoint
 ) -> None:
-    plan_on_page(project, emma, version, tuned)
-    page = world.sign_in(emma).post(
-        reverse("evaluation:cancel", args=[project.slug, EvalRun.objects.get().pk]), follow=True
+    found = shell(
+        "--suite", f"{project.slug}/{suite.name}", "--checkpoint", "tuned", "--engine", "fake", "--wait"
     )
-    assert EvalRun.objects.get().status == "cancelled"
-    assert "Cancelled" in page.text
+    assert found["status"] == "succeeded"
+    assert [line["target"] for line in found["scores"]] == ["tiny", "tuned"]
+    exact = found["scores"][1]["metrics"]["exact"]
+    assert exact["low"] <= exact["value"] <= exact["high"]
+    assert exact["n"] == 12
+    assert found["sentence"].endswith(".")
+
+
+def test_a_suite_that_is_not_there_is_refused_in_the_shell(project: Project, suite: Suite) -> None:
+    root_checkpoint()
+    with pytest.raises(
+        CommandError, match=r"There is no suite 'Nothing' in helpfulness\. Known: Questions\."
+    ):
+        shell("--suite", f"{project.slug}/Nothing", "--checkpoint", "tiny")

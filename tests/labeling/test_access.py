@@ -8,7 +8,6 @@ from django.test import Client
 from django.urls import URLPattern, reverse
 
 from evaluation import urls as evaluation_urls
-from evaluation.planning import create_suite, plan_evaluation
 from labeling import urls as labeling_urls
 from labeling.access import BY_ROLE, Can, open_from_shell, open_project, visible_projects
 from labeling.curation.freezes import start_freeze
@@ -19,6 +18,7 @@ from labeling.models import DatasetVersion, Membership, Project, User
 from labeling.projects import set_role
 from labeling.queue import claim_next
 from tests import world
+from tests.evaluation import addresses as in_evaluation
 from tests.training.runs import RESULT, judged_version, launched, root_checkpoint
 from training import urls as training_urls
 from training.chaining import Asked
@@ -32,11 +32,11 @@ from training.selecting import start_selection
 
 # Everyone's rights, written out once more: a change of the table in access.py has to be meant.
 MAY = {
-    "ada": {"annotate", "review", "view_results", "curate", "train", "manage"},
+    "ada": {"annotate", "review", "view_results", "curate", "train", "share", "manage"},
     "ben": {"annotate"},
     "cleo": {"annotate", "review", "view_results"},
-    "emma": {"annotate", "review", "view_results", "curate", "train"},
-    "leo": {"review", "view_results"},
+    "emma": {"annotate", "review", "view_results", "curate", "train", "share"},
+    "leo": {"review", "view_results", "share"},
 }
 # Address → what it takes to read it (GET) and to use it (POST).
 PAGES: dict[str, dict[str, str]] = {
@@ -116,10 +116,6 @@ PAGES: dict[str, dict[str, str]] = {
     "training:selection": {"get": "view_results"},
     "training:selection_cancel": {"post": "curate"},
     "training:selection_freeze": {"post": "curate"},
-    "evaluation:dashboard": {"get": "view_results"},
-    "evaluation:evaluations": {"get": "view_results", "post": "train"},
-    "evaluation:evaluation": {"get": "view_results"},
-    "evaluation:cancel": {"post": "train"},
 }
 API: dict[str, dict[str, str]] = {
     "api-imports": {"post": "curate"},
@@ -149,10 +145,14 @@ API: dict[str, dict[str, str]] = {
     "api-stage": {"post": "train"},
     "api-merge": {"get": "view_results", "post": "train", "delete": "train"},
     "api-weights": {"get": "view_results"},
-    "api-evaluations": {"get": "view_results", "post": "train"},
-    "api-evaluation": {"get": "view_results"},
+}
+PAGES |= {f"evaluation:{name}": methods for name, methods in in_evaluation.PAGES.items()}
+API |= {f"api-{name}": methods for name, methods in in_evaluation.API.items()}
+EVALUATION = {f"evaluation:{name}" for name in in_evaluation.PAGES} | {
+    f"api-{name}" for name in in_evaluation.API
 }
 OUTSIDE_PROJECTS = {
+    "evaluation:shared",
     "labeling:projects",
     "labeling:project_new",
     "labeling:invitation",
@@ -180,8 +180,6 @@ def addresses(project: Project) -> dict[str, str]:
     batch = world.import_file(project, world.json_lines(world.good_row(1)))
     save_guideline(project=project, text="Prefer what is true.", person=None)
     run = launched(project, version)
-    suite = create_suite(version=version)
-    evaluation = plan_evaluation(project=project, suite=suite, checkpoints=[root_checkpoint()], person=None)
     check = start_check(
         project=project,
         method="sft",
@@ -212,14 +210,16 @@ def addresses(project: Project) -> dict[str, str]:
         "api-judgments": ["csv"], "api-skip": [slot.pk], "api-later": [slot.pk], "api-beat": [slot.pk],
         "api-draft": [slot.pk], "training:run": [run.pk], "run_log": [run.pk], "run_log_file": [run.pk],
         "training:cancel": [run.pk], "training:resume": [run.pk], "api-run-resume": [run.pk],
-        "evaluation:evaluation": [evaluation.pk], "evaluation:cancel": [evaluation.pk],
-        "api-import": [batch.pk], "api-submit": [slot.pk], "api-run": [run.pk], "api-evaluation": [evaluation.pk],
+        "api-import": [batch.pk], "api-submit": [slot.pk], "api-run": [run.pk],
     }  # fmt: skip
-    names = [*PAGES, *API]
-    found = {
-        name: reverse(name, args=[project.slug, *numbers.get(name, numbers.get(name.rpartition(":")[2], []))])
-        for name in names
-    }
+    of_evaluation = in_evaluation.numbers(project, version)
+
+    def args(name: str) -> list[Any]:
+        short = name.rpartition(":")[2]
+        known = of_evaluation if name in EVALUATION else numbers
+        return known.get(name, known.get(short, []))
+
+    found = {name: reverse(name, args=[project.slug, *args(name)]) for name in [*PAGES, *API]}
     found["labeling:dataset_diff"] += f"?from={version.number}&to={version.number}"
     return found
 
@@ -236,7 +236,7 @@ def test_every_address_of_a_project_stands_in_the_tables() -> None:
 
 
 def test_the_roles_allow_what_is_written_here() -> None:
-    names = ("annotate", "review", "view_results", "curate", "train", "manage")
+    names = ("annotate", "review", "view_results", "curate", "train", "share", "manage")
     found = {
         who: {name for name in names if getattr(BY_ROLE[role], name)} for who, role in world.ROLES.items()
     }
@@ -304,7 +304,8 @@ def test_a_method_that_an_api_address_does_not_have_is_405_and_not_an_error(
 ) -> None:
     client = world.sign_in(ada)
     for name in API:
-        assert ask(client, "patch", addresses[name]).status_code == 405, name
+        wrong = "patch" if "patch" not in API[name] else "put"
+        assert ask(client, wrong, addresses[name]).status_code == 405, name
         assert ask(client, "options", addresses[name]).status_code == 200, name
 
 

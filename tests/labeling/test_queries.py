@@ -9,15 +9,16 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from evaluation.models import EvalRun
-from evaluation.planning import create_suite
+from evaluation.models import Suite
+from evaluation.planning import plan_evaluation
 from labeling.models import ImportBatch, Project, User
 from tests import world
+from tests.evaluation.planned import a_suite
 from tests.training.runs import root_checkpoint
 from training.models import TrainingRun
 
 PAYLOAD = re.compile(
-    r'"labeling_item"\."(messages|extra)"|"evaluation_case"\."(prompt|chosen|rejected)"|"labeling_response"'
+    r'"labeling_item"\."(messages|extra)"|"evaluation_case"\."(prompt|reference|rejected|contexts|checks)"|"evaluation_output"\."text"|"labeling_response"'
 )
 
 
@@ -56,13 +57,16 @@ def runs(project: Project, count: int) -> None:
 
 
 def evaluations(project: Project, count: int) -> None:
-    items(project, 30)
-    root, suite = root_checkpoint(), create_suite(version=world.frozen(project))
+    suite = Suite.objects.first() or a_suite(project)
     for n in range(count):
-        run = EvalRun.objects.create(
-            project=project, suite=suite, name=f"e{n}", engine="transformers", plan=[root.pk], folder="x"
+        plan_evaluation(
+            project=project, suite=suite, checkpoints=[root_checkpoint()], person=None, name=f"e{n}"
         )
-        run.checkpoints.set([root])
+
+
+def suites(project: Project, count: int) -> None:
+    for n in range(count):
+        a_suite(project, cases=2, name=f"Suite {Suite.objects.count()}.{n}")
 
 
 # What there is five or fifty of, and the lists that it stands in.
@@ -73,6 +77,7 @@ LISTS: dict[Callable[[Project, int], None], list[str]] = {
     projects: ["labeling:projects"],
     runs: ["training:runs", "api-runs"],
     evaluations: ["evaluation:evaluations", "api-evaluations"],
+    suites: ["evaluation:suites", "api-suites", "evaluation:leaderboard"],
 }
 READS_TEXTS = {"labeling:datasets": "its preview reads the texts of the rows that it promises"}
 

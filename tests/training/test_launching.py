@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
-from evaluation.planning import create_suite
+from evaluation.suites import suite_from_split
 from labeling.curation import exporting, rowfile
 from labeling.errors import Refused
 from labeling.models import Project, User
@@ -60,7 +60,7 @@ def test_a_version_without_training_rows_is_refused(project: Project) -> None:
 def test_a_version_whose_training_prompts_became_a_suite_is_refused(project: Project) -> None:
     first = judged_version(project)
     second = world.frozen(project, seed=7)
-    create_suite(version=second)
+    suite_from_split(version=second, split="test", person=None)
     with pytest.raises(Refused, match=r"training split are used for evaluation by now; freeze a new version"):
         launched(project, first)
     launched(project, world.frozen(project, seed=1))

@@ -8,7 +8,8 @@ import pytest
 from django.core.management import call_command
 from django.urls import reverse
 
-from evaluation.planning import create_suite, plan_evaluation
+from evaluation.planning import plan_evaluation
+from evaluation.suites import suite_from_split
 from labeling.errors import Refused
 from labeling.models import Project, User
 from tests import world
@@ -179,11 +180,11 @@ def test_an_adapter_on_an_adapter_stands_on_the_full_weights_below_both(
     third = adapter_below(second, "third")
     assert foundation(second) == foundation(third) == (merge.made.path, None)
     assert foundation(merge.made) == ("hub/tiny", None)
-    suite = create_suite(version=adapter.run.dataset_version)
-    with pytest.raises(
-        Refused, match="second is an adapter on weights that were trained here, and not on tiny"
-    ):
-        plan_evaluation(project=adapter.project, suite=suite, checkpoints=[second], person=None)
+    suite = suite_from_split(version=adapter.run.dataset_version, split="test", person=None)
+    run = plan_evaluation(project=adapter.project, suite=suite, checkpoints=[second], person=None)
+    base, asked = (target.facts for target in run.targets.all())
+    assert (base["base"], base["adapter"]) == ("hub/tiny", None)
+    assert (asked["base"], asked["adapter"]) == (merge.made.path, second.path)
 
 
 def test_what_was_measured_is_kept_and_a_folder_that_was_changed_is_told(

@@ -7,7 +7,7 @@ from evaluation.engines import ENGINES
 from evaluation.execution import drive
 from evaluation.models import EvalRun, Suite
 from evaluation.planning import plan_evaluation, plan_on_held_out
-from evaluation.reading import as_dict, difference_words, target_lines, verdict, worded
+from evaluation.reading import Reading, TargetLine, difference_words, target_lines, verdict, worded
 from labeling.access import open_from_shell
 from labeling.commands import VerbCommand, find_version
 from labeling.errors import Refused
@@ -91,3 +91,32 @@ class Command(VerbCommand):
             "engine": options["engine"],
             "split": options["split"],
         }
+
+
+def as_dict(line: TargetLine) -> dict[str, Any]:
+    """A line as JSON for commands and the API."""
+    return {
+        "target": line.name,
+        "checkpoint_id": line.target.checkpoint_id,
+        "baseline": line.is_baseline,
+        "metrics": {reading.metric.name: _reading(reading) for reading in line.readings},
+        **{name: line.facts.get(name) for name in ("tokens", "ms_p50", "ms_p95", "cost_per_1000")},
+    }
+
+
+def _reading(reading: Reading) -> dict[str, Any]:
+    own, delta = reading.own, reading.delta
+    return {
+        **(
+            reading.estimate.as_dict()
+            if reading.estimate
+            else {"value": None, "low": None, "high": None, "n": 0}
+        ),
+        "unscorable": own.unscorable if own else 0,
+        "errors": own.errors if own else 0,
+        "against_baseline": reading.difference.as_dict() if reading.difference else None,
+        "p": delta.p_value if delta else None,
+        "fixed": delta.fixed if delta else None,
+        "broken": delta.broken if delta else None,
+        "standing": reading.standing,
+    }

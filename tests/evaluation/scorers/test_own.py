@@ -3,6 +3,7 @@
 import os
 import re
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -206,8 +207,17 @@ def test_what_it_started_is_ended_with_it(write: Write) -> None:
     )
     pid = int(one().value or 0)
     assert pid > 0
-    state = Path(f"/proc/{pid}/stat")
-    assert not state.exists() or state.read_text().split(") ")[1][0] in "ZX"
+    patience = time.monotonic() + 10  # a signal takes a moment on a busy machine
+    while is_alive(pid) and time.monotonic() < patience:
+        pass
+    assert not is_alive(pid)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] not in "ZX"
+    except OSError:
+        return False
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,7 @@ class Local:
                 self._ask(target, rows, judge.rewards)
                 del judge
         for target, model, words in self._loaded():
+            self.run.event("loaded", checkpoint=target.id)
             wanted = self.ledger.left[target.id]
             scored = self._made([one for one in wanted if one.kind == "likelihood"], words.scored)
             choices = self._made([one for one in wanted if one.kind == "choose"], words.choice)

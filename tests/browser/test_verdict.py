@@ -1,0 +1,107 @@
+"""Leo opens a verdict, follows a number to the cases behind it, prints it on one page, and sends it to somebody."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import ROOT
+from tests.browser.verdicts import SLUG
+from tests.browser.visits import complaints_in_both_themes, let_in
+
+pytestmark = [pytest.mark.browser]
+PAGES = re.compile(rb"/Type\s*/Page[^s]")
+
+
+@pytest.fixture(scope="module")
+def verdict(site: str) -> str:
+    """The address of a finished evaluation."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.browser.verdicts"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    return f"{site}/p/{SLUG}/evaluations/{done.stdout.split()[-1]}/"
+
+
+@pytest.fixture
+def leo(page: Page, site: str) -> Page:
+    let_in(page.context, site, "leo")
+    return page
+
+
+def test_leo_reads_the_verdict_and_follows_a_slice_to_its_cases(leo: Page, verdict: str) -> None:
+    leo.goto(verdict)
+    expect(leo.get_by_role("heading", level=1)).to_contain_text("tuned is better than champion")
+    expect(leo.locator("#primary svg")).to_be_visible()
+    leo.locator("#slices-table > summary").click()
+    leo.locator("#slices-table").get_by_role("link", name="german").click()
+    expect(leo).to_have_url(re.compile(r"/cases/\?show=different&a=0&b=1&metric=exact&slice=german"))
+
+
+def test_leo_opens_a_case_that_got_worse(leo: Page, verdict: str) -> None:
+    leo.goto(verdict)
+    leo.get_by_role("region", name="Got worse").get_by_role("link").first.click()
+    expect(leo).to_have_url(re.compile(r"/cases/\d+/"))
+
+
+def test_leo_follows_a_mark_of_a_chart_to_its_cases(leo: Page, verdict: str) -> None:
+    leo.goto(verdict)
+    leo.locator("#primary svg path[aria-roledescription], #primary .mark-symbol path").last.click()
+    expect(leo).to_have_url(re.compile(r"/cases/\?show="))
+
+
+def test_another_candidate_is_chosen_without_a_new_page(leo: Page, verdict: str) -> None:
+    leo.goto(verdict)
+    expect(leo.locator("#slices svg")).to_be_visible()
+    leo.get_by_label("Candidate").select_option("other")
+    expect(leo.locator("#rails-title")).to_contain_text("other against champion")
+    expect(leo).to_have_url(re.compile(r"target=2"))
+    leo.get_by_label("Metric").select_option("perplexity")
+    expect(leo.locator("#primary svg")).to_contain_text("perplexity (less is better)")
+
+
+def test_the_verdict_prints_on_one_page(leo: Page, verdict: str) -> None:
+    leo.goto(verdict)
+    for chart in ("primary", "slices", "causes", "curve"):
+        expect(leo.locator(f"#{chart} svg")).to_be_visible()
+    assert len(PAGES.findall(leo.pdf(format="A4", prefer_css_page_size=True))) == 1
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_page_of_a_verdict_is_complained_about(
+    chromium: Browser, site: str, verdict: str, width: int
+) -> None:
+    context = chromium.new_context(reduced_motion="reduce", viewport={"width": width, "height": 844})
+    page = context.new_page()
+    let_in(context, site, "leo")
+    found = {}
+    for address in (verdict, f"{verdict}share/", f"{site}/p/{SLUG}/leaderboard/", f"{site}/p/{SLUG}/"):
+        page.goto(address)
+        if "share" not in address:
+            expect(page.locator(".chart svg").first).to_be_visible()
+        if wrong := complaints_in_both_themes(page, width):
+            found[address] = wrong
+    context.close()
+    assert found == {}
+
+
+def test_somebody_without_an_account_reads_what_leo_shares(
+    chromium: Browser, leo: Page, verdict: str
+) -> None:
+    leo.goto(f"{verdict}share/")
+    leo.get_by_role("button", name="Make a link").click()
+    address = leo.locator("#link").inner_text()
+    context = chromium.new_context(reduced_motion="reduce", viewport={"width": 1280, "height": 844})
+    guest = context.new_page()
+    guest.goto(address)
+    expect(guest.get_by_role("heading", level=1)).to_contain_text("tuned is better than champion")
+    expect(guest.locator("#primary svg")).to_be_visible()
+    wrong = complaints_in_both_themes(guest, 1280)
+    leo.get_by_role("button", name="Revoke").click()
+    expect(leo.get_by_text("The link is worthless now.")).to_be_visible()
+    answer = guest.goto(address)
+    context.close()
+    assert wrong == []
+    assert answer is not None
+    assert answer.status == 404
