@@ -7,15 +7,12 @@ import django
 
 
 def install(model: str) -> None:
-    from django.core.management import call_command
-
     from evaluation.planning import plan_evaluation
     from labeling.models import Project
     from labeling.projects import create_project
     from tests.evaluation.planned import a_suite
     from training.registry import register_base
 
-    call_command("migrate", verbosity=0)
     project: Project = create_project(name="Faults", owner=None, order_key="k")
     base = register_base(name="tiny", location=model)
     scoring = [

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from evaluation.models import CaseScore, EvalRun, Output, Score
 from evaluation.planning import plan_evaluation
 from labeling.lifecycle import Status
 from labeling.models import Project
+from tests import shared
 from tests.evaluation.planned import Bill, a_suite, counting, tuned
 from tests.tiny_model import ROOT, tiny_model
 
@@ -90,7 +92,10 @@ def cut_connection() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif("DATABASE_URL" in os.environ, reason="the processes have a database of their own")
 def test_killed_engines_and_workers_ask_nothing_twice_and_change_no_number(tmp_path: Path) -> None:
-    quiet, rough = (Installation(tmp_path / name) for name in ("quiet", "rough"))
+    quiet, rough = (
+        Installation(tmp_path / "quiet"),
+        Installation(tmp_path / "rough", PREFLOOP_RECIPE_PYTHON=""),
+    )
     assert quiet.worker().wait() == 0
     for victim in ("engine", "worker"):
         rough.kill(victim)
@@ -104,15 +109,17 @@ def test_killed_engines_and_workers_ask_nothing_twice_and_change_no_number(tmp_p
 class Installation:
     """A folder with a database, a suite and a base model; workers are processes that carry its one evaluation."""
 
-    def __init__(self, var: Path) -> None:
+    def __init__(self, var: Path, **settings: str) -> None:
         self.var = var
+        var.mkdir()
+        shutil.copyfile(shared.migrated(), var / "db.sqlite3")
         self.environment = os.environ | {
             "DJANGO_SETTINGS_MODULE": "config.settings.dev",
             "PREFLOOP_VAR": str(var),
             "PREFLOOP_VLLM": "",
-            "PREFLOOP_RECIPE_PYTHON": "",
             "PREFLOOP_HEARTBEAT_TIMEOUT_S": "1",
             "OMP_NUM_THREADS": "1",
+            **settings,
         }
         self.python("-m", "tests.evaluation.installing", str(tiny_model()))
 
