@@ -20,7 +20,7 @@ from labeling.models import DatasetVersion, Project
 from training.registry import find_checkpoint
 
 
-class VersionSerializer(serializers.ModelSerializer[JudgeVersion]):
+class JudgeVersionSerializer(serializers.ModelSerializer[JudgeVersion]):
     checkpoint = serializers.CharField(source="checkpoint.name", default=None, read_only=True)
     endpoint = serializers.CharField(source="endpoint.name", default=None, read_only=True)
 
@@ -32,7 +32,7 @@ class VersionSerializer(serializers.ModelSerializer[JudgeVersion]):
 class JudgeSerializer(serializers.ModelSerializer[Judge]):
     """`trusted` says of the newest version, with the default threshold, whether it may carry a decision."""
 
-    versions = VersionSerializer(many=True, read_only=True)
+    versions = JudgeVersionSerializer(many=True, read_only=True)
     trusted = serializers.SerializerMethodField()
     why = serializers.SerializerMethodField()
 
@@ -132,7 +132,7 @@ class JudgeVersions(ProjectView):
 
     capability = {"POST": "train"}
 
-    @extend_schema(request=NewVersionSerializer, responses={201: VersionSerializer})
+    @extend_schema(request=NewVersionSerializer, responses={201: JudgeVersionSerializer})
     def post(self, request: Request, slug: str, judge_id: int) -> Response:
         access = self.access()
         judge = get_object_or_404(Judge, project=access.project, pk=judge_id)
@@ -142,7 +142,7 @@ class JudgeVersions(ProjectView):
         version = save_version(
             judge=judge, draft=_draft(access.project, values), person=access.person, base=values["base"]
         )
-        return Response(VersionSerializer(version).data, status.HTTP_201_CREATED)
+        return Response(JudgeVersionSerializer(version).data, status.HTTP_201_CREATED)
 
 
 class CardSerializer(serializers.ModelSerializer[AgreementCard]):
@@ -160,7 +160,7 @@ class CardSerializer(serializers.ModelSerializer[AgreementCard]):
         ]
 
 
-class CheckSerializer(serializers.Serializer[Any]):
+class JudgeCheckSerializer(serializers.Serializer[Any]):
     version = serializers.IntegerField(help_text="The id of a judge's version.")
     dataset_version = serializers.IntegerField(help_text="Number of a version of pairs that people decided.")
     limit = serializers.IntegerField(required=False, default=500, help_text="Pairs at most.")
@@ -178,9 +178,9 @@ class AgreementCards(ProjectView, generics.ListAPIView[AgreementCard]):
         rows = AgreementCard.objects.filter(project__slug=self.kwargs["slug"])
         return rows.select_related("version__judge", "dataset_version")
 
-    @extend_schema(request=CheckSerializer, responses={202: CardSerializer})
+    @extend_schema(request=JudgeCheckSerializer, responses={202: CardSerializer})
     def post(self, request: Request, slug: str) -> Response:
-        form = CheckSerializer(data=request.data)
+        form = JudgeCheckSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         access, values = self.access(), form.validated_data
         versions = JudgeVersion.objects.select_related("judge__project", "endpoint")

@@ -21,7 +21,7 @@ from labeling.models import DatasetVersion
 MOST_CASES = 1000
 
 
-class VersionSerializer(serializers.ModelSerializer[SuiteVersion]):
+class SuiteVersionSerializer(serializers.ModelSerializer[SuiteVersion]):
     class Meta:
         model = SuiteVersion
         fields = ["number", "frozen_at", "content_hash", "cases", "sealed", "note", "created_at"]
@@ -41,7 +41,7 @@ class SuiteSerializer(serializers.ModelSerializer[Suite]):
         required=False, default="", help_text="Needed unless a dataset version is given."
     )
     scoring = serializers.ListField(child=serializers.DictField(), required=False)
-    versions = VersionSerializer(many=True, read_only=True)
+    versions = SuiteVersionSerializer(many=True, read_only=True)
 
     class Meta:
         model = Suite
@@ -155,16 +155,16 @@ class SuiteFreezes(ProjectView):
 
     capability = {"POST": "curate"}
 
-    @extend_schema(request=VersionSerializer, responses={200: VersionSerializer})
+    @extend_schema(request=SuiteVersionSerializer, responses={200: SuiteVersionSerializer})
     def post(self, request: Request, slug: str, suite_id: int) -> Response:
         access = self.access()
         suite = get_object_or_404(
             Suite.objects.select_related("project"), project=access.project, pk=suite_id
         )
-        form = VersionSerializer(data=request.data)
+        form = SuiteVersionSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         version = freeze_version(suite=suite, person=access.person, note=form.validated_data.get("note", ""))
-        return Response(VersionSerializer(version).data)
+        return Response(SuiteVersionSerializer(version).data)
 
 
 SUITES = "projects/<slug:slug>/suites/"

@@ -6,7 +6,7 @@ have Jaccard similarity 0.8 or more).
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -78,8 +78,11 @@ def asked_text(messages: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(message["content"] for message in messages if message["role"] != "system")
 
 
-def dirty_cases(run: EvalRun, checkpoints: Sequence[Checkpoint]) -> dict[int, dict[int, str]]:
-    """For each checkpoint the cases of the run that it may have met, with the first reason found. Texts are read."""
+def dirty_cases(
+    run: EvalRun, checkpoints: Sequence[Checkpoint], beat: Callable[[], object] = lambda: None
+) -> dict[int, dict[int, str]]:
+    """For each checkpoint the cases of the run that it may have met, with the first reason found. Texts are read;
+    `beat` is called now and then."""
     index = Index.of(Case.objects.in_split(run.version, run.split).iterator(chunk_size=BATCH))
     met: dict[int, dict[int, str]] = {}
     found: dict[int, dict[int, str]] = {}
@@ -87,14 +90,15 @@ def dirty_cases(run: EvalRun, checkpoints: Sequence[Checkpoint]) -> dict[int, di
         found[checkpoint.pk] = {}
         for version in trained_on(checkpoint):
             if version.pk not in met:
-                met[version.pk] = _of_version(index, rowfile.read(version.path, split="train"))
+                met[version.pk] = _of_version(index, rowfile.read(version.path, split="train"), beat)
             found[checkpoint.pk] = met[version.pk] | found[checkpoint.pk]
     return found
 
 
-def _of_version(index: Index, rows: Iterator[dict[str, Any]]) -> dict[int, str]:
+def _of_version(index: Index, rows: Iterator[dict[str, Any]], beat: Callable[[], object]) -> dict[int, str]:
     found: dict[int, str] = {}
     while some := list(islice(rows, BATCH)):
+        beat()
         for case, reason in index.met(some):
             found.setdefault(case, reason)
     return found

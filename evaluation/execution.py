@@ -64,7 +64,7 @@ def conclude(run: EvalRun, plan: Plan) -> None:
     have = CaseResult.objects.filter(run=run).count()
     if have != owed:
         raise Refused(f"{owed - have} of {owed} results are missing; start the evaluation again.")
-    scores, facts = compute_scores(plan), run_facts(plan)
+    scores, facts = compute_scores(plan, run.heartbeat), run_facts(plan, run.heartbeat)
     with transaction.atomic():
         if run.finish(Status.SUCCEEDED, progress=1.0, stage="", facts=facts):
             Score.objects.filter(run=run).delete()

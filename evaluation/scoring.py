@@ -1,6 +1,6 @@
 """A run's marks → its numbers, each with its interval, each target paired with the baseline."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from evaluation import statistics
@@ -13,32 +13,38 @@ from evaluation.targets import digest
 from labeling.estimates import Estimate
 
 MOST_SLICES = 40
+Beat = Callable[[], object]
 
 
-def compute_scores(plan: Plan) -> list[Score]:
-    """Every metric of every target, its difference from the baseline, and both on the slices for the primary metric."""
+def compute_scores(plan: Plan, beat: Beat = lambda: None) -> list[Score]:
+    """Every metric of every target, its difference from the baseline, and both on the slices for the primary metric.
+
+    `beat` is called now and then: with many cases this takes a while.
+    """
     metrics = metrics_of(plan.run)
     sheet = read_sheet(plan.run, metrics=metrics)
     scores: list[Score] = []
     for metric in metrics:
         deltas = []
         for target in plan.rows:
+            beat()
             cells = sheet.cells.get((target.index, metric.name), {})
             scores.append(_own(plan, target, metric, sheet.lines, cells))
             if not target.is_baseline:
                 deltas.append(_paired(plan, target, metric, sheet.lines, sheet))
         _adjust(deltas, statistics.holm)
         scores += deltas
-    return scores + _slices(plan, metrics[0], sheet)
+    return scores + _slices(plan, metrics[0], sheet, beat)
 
 
-def _slices(plan: Plan, metric: Metric, sheet: Sheet) -> list[Score]:
+def _slices(plan: Plan, metric: Metric, sheet: Sheet, beat: Beat) -> list[Score]:
     scores: list[Score] = []
     tags = sheet.tags()[:MOST_SLICES]
     within = {tag: [line for line in sheet.lines if tag in line.tags] for tag in tags}
     for target in plan.rows:
         deltas = []
         for tag, lines in within.items():
+            beat()
             cells = sheet.cells.get((target.index, metric.name), {})
             scores.append(_own(plan, target, metric, lines, cells, tag))
             if not target.is_baseline:
@@ -77,7 +83,7 @@ def _paired(
     plan: Plan, target: RunTarget, metric: Metric, lines: Sequence[Line], sheet: Sheet, tag: str = ""
 ) -> Score:
     first, second = sheet.scored(0, metric.name), sheet.scored(target.index, metric.name)
-    found = delta(metric, lines, first, second)
+    found = delta(metric, lines, first, second, quick=bool(tag))
     score = Score(
         run=plan.run,
         target=target,
@@ -100,10 +106,10 @@ def _fill(score: Score, estimate: Estimate | None) -> None:
         score.value, score.low, score.high, score.n = estimate.value, estimate.low, estimate.high, estimate.n
 
 
-def run_facts(plan: Plan) -> dict[str, Any]:
+def run_facts(plan: Plan, beat: Beat = lambda: None) -> dict[str, Any]:
     """What else is known of each target's answers, by its index: tokens, latency, cost, how many were cut short."""
     checkpoints = {target.index: target.checkpoint for target in plan.rows if target.checkpoint is not None}
-    dirty = dirty_cases(plan.run, list(checkpoints.values()))
+    dirty = dirty_cases(plan.run, list(checkpoints.values()), beat)
     facts = {str(target.index): _facts(plan, target) for target in plan.rows}
     for index, checkpoint in checkpoints.items():
         facts[str(index)]["dirty"] = {str(case): reason for case, reason in dirty[checkpoint.pk].items()}

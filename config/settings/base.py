@@ -168,7 +168,11 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Prefloop API",
     "DESCRIPTION": "The same verbs as the pages: import, next item, submit, dataset versions, runs, evaluations.",
     "VERSION": "1",
-    "ENUM_NAME_OVERRIDES": {"StageEnum": "training.models.Checkpoint.Stage"},
+    "ENUM_NAME_OVERRIDES": {
+        "StageEnum": "training.models.Checkpoint.Stage",
+        "CheckpointKindEnum": "training.models.Checkpoint.Kind",
+        "JudgeKindEnum": "evaluation.models.Judge.Kind",
+    },
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

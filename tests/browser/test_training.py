@@ -212,8 +212,12 @@ def test_emma_evaluates_the_base_and_leo_reads_the_numbers(page: Page, site: str
     page.goto(f"{site}/p/{world.SLUG}/evaluations/")
     if page.locator("details#start:not([open])").count():
         page.locator("#start > summary").click()
+    held_out = page.locator("[name=on] option", has_text=" test").first.get_attribute("value")
+    page.select_option("[name=on]", value=held_out)
     page.select_option("[name=checkpoints]", label="tiny")
+    page.locator("#start details > summary").click()
+    page.select_option("[name=engine]", value="transformers")
     page.locator("form:has([name=checkpoints]) button.primary").click()
 
-    expect(page.locator("#live")).to_contain_text("Succeeded", timeout=PATIENCE)
+    expect(page.locator("#live")).to_contain_text("preference: each target", timeout=PATIENCE)
     expect(page.locator("#live")).to_contain_text("tiny")
