@@ -7,20 +7,23 @@
 - four_adapters_vs_one: time of a whole vLLM evaluation of the base and four adapters against one, start included
 - dashboard_p95_ms, verdict_p95_ms, compare_p95_ms: pages of a project with 100 evaluations of 2,000 cases
 
-Sides take turns. The prompts are the demo's.
+Sides take turns. The prompts are bundled conversations, all different.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from datetime import datetime
 from multiprocessing import get_context
 from pathlib import Path
@@ -69,14 +72,18 @@ def script(python: Path, peer: str, settings: Row, folder: Path) -> Row:
     """What a peer's script prints."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "settings.json").write_text(json.dumps(settings))
-    with (folder / "log").open("w") as log:
-        done = subprocess.run(
+    out = folder / "out"
+    with (folder / "log").open("w") as log, out.open("w") as printed:
+        process = subprocess.Popen(
             [str(python), str(PEERS / peer), str(folder / "settings.json")],
-            stdout=subprocess.PIPE, stderr=log, text=True, check=False,
+            stdout=printed, stderr=log, start_new_session=True,
         )  # fmt: skip
-    if done.returncode:
-        raise SystemExit(f"{peer} ended with {done.returncode}: {(folder / 'log').read_text()[-2000:]}")
-    found: Row = json.loads(done.stdout.strip().splitlines()[-1])
+        code = process.wait()
+        with suppress(ProcessLookupError):  # what it started may outlive it
+            os.killpg(process.pid, signal.SIGKILL)
+    if code:
+        raise SystemExit(f"{peer} ended with {code}: {(folder / 'log').read_text()[-2000:]}")
+    found: Row = json.loads(out.read_text().strip().splitlines()[-1])
     return found
 
 
@@ -110,15 +117,17 @@ def seconds_of(events: list[Row]) -> float:
 
 
 def prompts(count: int) -> list[Row]:
-    """Instructions with two answers, of the demo's data."""
-    from evaluation.demo.data import BUNDLED, read
-
-    rows, found = read(BUNDLED), {}
-    for row in rows:
-        text = f"{row['instruction']}\n{row['input']}".strip()
-        found.setdefault(text, {"prompt": text, "answer": row["response1"], "other": row["response2"]})
-    kept = [row for row in found.values() if len(row["prompt"]) < 600]
-    return [kept[n % len(kept)] | {"n": n} for n in range(count)]
+    """Prompts with an answer, all different: what is asked twice is cached by some and not by others."""
+    found: dict[str, Row] = {}
+    for path in sorted((ROOT / "training" / "data").glob("*.jsonl.gz")):
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            for line in file:
+                row = json.loads(line)
+                if 0 < len(row.get("prompt", "")) < 600 and 40 < len(row["answer"]) < 800:
+                    found.setdefault(row["prompt"], {"prompt": row["prompt"], "answer": row["answer"]})
+    kept = list(found.values())
+    step = len(kept) // count
+    return [kept[n * step] | {"n": n} for n in range(count)]
 
 
 def complete(number: int, target: str, text: str, most: int) -> Row:
@@ -196,10 +205,10 @@ def against_bare_vllm(work: Path, nano: Path, *, quick: bool) -> Row:
     """Answers a second, ours / the bare script's."""
     python, place = vllm_python(), made(work, "middle", MIDDLE, nano)
     rows, most = prompts(48 if quick else 128), 64
-    ids, _, ends = rendered(place / "base", [row["prompt"] for row in rows])
+    ids, _, ends = rendered(place / "base", ["Say something.", *(row["prompt"] for row in rows)])
     settings = {
-        "model": str(place / "base"), "prompts": ids, "max_tokens": most, "max_model_len": 513,
-        "stop_token_ids": ends, "repeats": 1,
+        "model": str(place / "base"), "prompts": ids[1:], "warm": ids[0], "max_tokens": most,
+        "max_model_len": 513, "stop_token_ids": ends,
     }  # fmt: skip
     spec = {
         "engine": "vllm", "base": str(place / "base"), "max_length": 512, "concurrency": 128,
@@ -208,7 +217,7 @@ def against_bare_vllm(work: Path, nano: Path, *, quick: bool) -> Row:
     requests = [complete(row["n"], "base", row["prompt"], most) for row in rows]
     ours, theirs = [], []
     for turn in range(1 if quick else 3):
-        theirs += script(python, "bare_vllm.py", settings, work / f"bare-{turn}")["seconds"]
+        theirs.append(script(python, "bare_vllm.py", settings, work / f"bare-{turn}")["seconds"])
         events, _ = answered(work / f"served-{turn}", spec, requests)
         ours.append(seconds_of(events))
         print(f"vllm: ours {ours[-1]:.2f} s, bare {theirs[-1]:.2f} s", file=sys.stderr)

@@ -9,7 +9,7 @@ from evaluation.engines import ENGINES, Interrupted
 from evaluation.engines.protocol import Limits
 from evaluation.questions import Asked
 from evaluation.specs import LimitsSpec
-from evaluation.targets import Group, digest
+from evaluation.targets import Group
 from labeling.lifecycle import Lifecycle, Status
 from training.processes import Stop, beat
 
@@ -59,7 +59,7 @@ def asked_of(group: Group, identities: dict[str, str], limits: LimitsSpec) -> di
     """Those of a group by the engine's name for them, each under everything that can change its answers."""
     profile = dict(ENGINES[group.engine]().profile())
     return {
-        target.id: Asked(target.id, digest([identities[target.id], profile, limits.max_length]))
+        target.id: Asked.of(target.id, identities[target.id], profile, limits.max_length)
         for target in group.targets
     }
 

@@ -13,8 +13,8 @@ from typing import Any
 from django.db import transaction
 
 from evaluation.asking import Desk
-from evaluation.engines import Interrupted
-from evaluation.engines.protocol import Limits, Request
+from evaluation.carrying import desk_of, interruptible, part_of
+from evaluation.engines.protocol import Request
 from evaluation.marking import mark_all, questions_of
 from evaluation.models import Case, CaseResult, EvalRun, RunTarget, Score
 from evaluation.plans import Plan
@@ -24,7 +24,6 @@ from evaluation.scoring import compute_scores, run_facts
 from evaluation.targets import Group
 from labeling.errors import Refused
 from labeling.lifecycle import Status
-from training.processes import Stop, beat
 
 CHUNK = 200
 GENERATING, JUDGING, MARKING = "generating", "judging", "marking"
@@ -35,27 +34,14 @@ Owed = tuple[int, int, int]  # case, target, sample
 def drive(run: EvalRun) -> None:
     """Claim the run, have every target answer every case, score the answers, and end it."""
     if run.claim():
-        run.carry(lambda: _evaluate(run))
+        run.carry(lambda: interruptible(run, lambda: _evaluate(run)))
 
 
 def _evaluate(run: EvalRun) -> None:
     plan = Plan(run)
     plan.freeze_profiles()
-    try:
-        _Work(run, plan).carry()
-    except Interrupted as interrupted:
-        _give_back(run, str(interrupted))
-    except Stop:
-        _give_back(run, "")
-    else:
-        conclude(run, plan)
-
-
-def _give_back(run: EvalRun, fault: str) -> None:
-    if run.cancel_requested():
-        run.finish(Status.CANCELLED)
-    else:
-        run.requeue(fault=fault, at_once=False)
+    _Work(run, plan).carry()
+    conclude(run, plan)
 
 
 def conclude(run: EvalRun, plan: Plan) -> None:
@@ -80,14 +66,7 @@ class _Work:
     desk: Desk = field(init=False)
 
     def __post_init__(self) -> None:
-        limits = self.plan.spec.limits
-        self.desk = Desk(
-            project_id=self.run.project_id,
-            folder=self.run.path,
-            limits=Limits(limits.max_length, limits.batch_size, limits.concurrency),
-            watch=lambda done, total: None,
-            budget=limits.budget,
-        )
+        self.desk = desk_of(self.run, self.plan.spec.limits)
 
     def carry(self) -> None:
         for number, group in enumerate(self.plan.groups):
@@ -102,16 +81,10 @@ class _Work:
     def _enter(self, stage: str, number: int, count: int) -> Any:
         """Begin part `number` of `count` of a stage, and give what tells the run how far that part is."""
         low, high = SHARES[stage]
-        self.run.heartbeat(low + (high - low) * number / count, stage=stage)
-
-        def watch(done: int, total: int) -> None:
-            if done:
-                self.run.begin()
-            share = (number + done / max(total, 1)) / count
-            beat(self.run, low + (high - low) * min(share, 1.0))
-
-        self.desk.watch = watch
-        return watch
+        begins, step = low + (high - low) * number / count, (high - low) / count
+        self.run.heartbeat(begins, stage=stage)
+        self.desk.watch = part_of(self.run, begins, begins + step)
+        return self.desk.watch
 
     def _generate(self, group: Group, place: str) -> None:
         """One group's answers to every case, with the likelihoods that its scorers want, in one go."""

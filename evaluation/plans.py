@@ -10,7 +10,7 @@ from evaluation.models import EvalRun, RunTarget
 from evaluation.questions import Asked
 from evaluation.scorers import Ask, Facts, Given, Need, Scorer, asked, find_scorer, read_params
 from evaluation.specs import MetricSpec, RunSpec
-from evaluation.targets import Group, digest, groups, thawed
+from evaluation.targets import Group, groups, thawed
 
 COMPOSITE = "primary"
 ANSWERS = frozenset({Need.ANSWER, Need.BASELINE})
@@ -92,7 +92,7 @@ class Plan:
         for source, group in self.helpers.items():
             engines[source], identities[source] = group.engine, self.spec.judges[source]["identity"]
         return {
-            name: Asked(name, digest([identity, self._profile(engines[name]), self.spec.limits.max_length]))
+            name: Asked.of(name, identity, self._profile(engines[name]), self.spec.limits.max_length)
             for name, identity in identities.items()
         }
 

@@ -23,6 +23,11 @@ class Asked:
     id: str
     identity: str
 
+    @classmethod
+    def of(cls, id: str, identity: str, profile: Mapping[str, Any], max_length: int) -> "Asked":
+        """One of this identity, asked through an engine of this profile."""
+        return cls(id, digest([identity, profile, max_length]))
+
     def request(self, ask: Ask, sampling: Sampling | None = None) -> Request:
         """The request of a question, whose id is its key."""
         content = [

@@ -220,9 +220,10 @@ def test_a_run_that_was_cancelled_ends_as_cancelled(
     run = plan(suite, candidate)
     assert run.claim()
     run.request_cancel()
+    from evaluation.carrying import interruptible
     from evaluation.execution import _evaluate
 
-    run.carry(lambda: _evaluate(run))
+    run.carry(lambda: interruptible(run, lambda: _evaluate(run)))
     run.refresh_from_db()
     assert run.status == Status.CANCELLED
 
