@@ -46,8 +46,9 @@ def _judge(project: Any, person: Any, *, contrary: bool) -> None:
     from labeling.tasks import shown_order
     from labeling.values import PairwiseAnswer
 
+    first = project.items.order_by("pk").first().pk
     while (slot := claim_next(project=project, person=person)) is not None:
-        wanted = 1 if contrary and slot.item_id % 2 else 0
+        wanted = 1 if contrary and (slot.item_id - first) % 2 else 0
         verdict = ("first", "second")[shown_order(slot, slot.turn).index(wanted)]
         submit(
             project=project,
