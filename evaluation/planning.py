@@ -23,6 +23,7 @@ from training.specs import SpecRefused, parse
 
 NAME_LENGTH = 120
 MOST_TARGETS = 32
+REWARDED_BY = "transformers"  # the engine that reads reward models
 
 
 def plan_evaluation(
@@ -221,7 +222,7 @@ def _judges(project: Project, metrics: Sequence[MetricSpec]) -> dict[str, dict[s
             if checkpoint.line != Checkpoint.Line.REWARD:
                 raise Refused(f"{checkpoint.name} is not a reward model; choose one for {metric.name}.")
             key = f"reward:{metric.reward}"
-            found[key] = {**_frozen(checkpoint, key), "engine": "transformers", "words": checkpoint.name}
+            found[key] = {**_frozen(checkpoint, key), "engine": REWARDED_BY, "words": checkpoint.name}
     return found
 
 
