@@ -15,11 +15,10 @@ from django.core.cache import cache
 from evaluation.comparison import Side
 from evaluation.models import Case, EvalRun, Split
 from evaluation.scorers.base import Scale
-from evaluation.sheets import Cell, Line, Metric, metrics_of, read_lines, read_sheet
+from evaluation.sheets import KEPT_S, Cell, Line, Metric, lines_of, metrics_of, read_sheet
 from labeling.lifecycle import Status
 
 PER_PAGE = 50
-KEPT_S = 24 * 3600
 SHOWS = {
     "all": "All",
     "different": "Different",
@@ -203,17 +202,6 @@ def _by_line(first: Side, side: Side, metric: str, lines: Sequence[Line]) -> dic
         for line in lines_of(side.run)
         if line.uid in places and line.id in found
     }
-
-
-def lines_of(run: EvalRun) -> list[Line]:
-    """The cases of a run in order, kept between requests: its version is frozen."""
-    key = f"evaluation:lines:{run.folder}"
-    kept: list[tuple[Any, ...]] | None = cache.get(key)
-    if kept is not None:
-        return [Line(*each) for each in kept]
-    found = read_lines(run)
-    cache.set(key, [(each.id, each.uid, each.unit, each.weight, each.tags) for each in found], KEPT_S)
-    return found
 
 
 def marks_of(side: Side, name: str) -> dict[int, Mark]:

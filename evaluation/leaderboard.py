@@ -15,7 +15,7 @@ from django.core.cache import cache
 from evaluation.comparison import Side, why_not
 from evaluation.models import Case, CaseScore, EvalRun, RunTarget, Score, Split, SuiteVersion
 from evaluation.scorers.base import Scale
-from evaluation.sheets import Cell, Line, Metric, metrics_of, read_lines
+from evaluation.sheets import Cell, Line, Metric, lines_of, metrics_of
 from evaluation.targets import digest
 from labeling.estimates import Estimate
 from labeling.lifecycle import Status
@@ -250,7 +250,7 @@ def _columns(sides: Sequence[Side], metric: Metric) -> tuple[Any, Any, Any]:
     """Targets x cases: sums, sizes, and the number of each case's cluster. One query for all targets."""
     import numpy as np
 
-    lines: list[Line] = read_lines(sides[0].run)
+    lines: list[Line] = lines_of(sides[0].run)
     place = {line.uid: number for number, line in enumerate(lines)}
     uids = dict(Case.objects.filter(suite=sides[0].run.suite_id).order_by().values_list("pk", "uid"))
     row = {side.target.pk: number for number, side in enumerate(sides)}

@@ -8,12 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.core.cache import cache
 from django.db.models import Q
 
-from evaluation.models import Case, CaseResult, CaseScore, EvalRun
+from evaluation.models import Case, CaseScore, EvalRun
 from evaluation.plans import COMPOSITE
 from evaluation.scorers import Need, Scale, find_scorer
 
+KEPT_S = 24 * 3600
 BOUNDED = (Scale.BINARY, Scale.SHARE)
 
 
@@ -106,15 +108,21 @@ def _metric(spec: dict[str, Any]) -> Metric:
     )
 
 
-def read_lines(run: EvalRun) -> list[Line]:
-    """The run's cases in order."""
-    rows = Case.objects.in_split(run.version, run.split)
-    return [
+def lines_of(run: EvalRun) -> list[Line]:
+    """The run's cases in order, kept between requests: its version is frozen, and every run on it has the same."""
+    key = f"evaluation:lines:{run.version_id}:{run.version.content_hash}:{run.split}"
+    kept: list[tuple[Any, ...]] | None = cache.get(key)
+    if kept is not None:
+        return [Line(*each) for each in kept]
+    rows = Case.objects.in_split(run.version, run.split).values_list(
+        "pk", "uid", "cluster", "prompt_hash", "weight", "tags"
+    )
+    found = [
         Line(pk, uid, cluster or prompt, weight, tuple(map(str, tags)))
-        for pk, uid, cluster, prompt, weight, tags in rows.values_list(
-            "pk", "uid", "cluster", "prompt_hash", "weight", "tags"
-        )
+        for pk, uid, cluster, prompt, weight, tags in rows
     ]
+    cache.set(key, [(each.id, each.uid, each.unit, each.weight, each.tags) for each in found], KEPT_S)
+    return found
 
 
 def read_sheet(run: EvalRun, *, metrics: Iterable[Metric], targets: Iterable[int] | None = None) -> Sheet:
@@ -127,7 +135,7 @@ def read_sheet(run: EvalRun, *, metrics: Iterable[Metric], targets: Iterable[int
     chosen = Q(result__run=run, metric__in=wanted)
     if targets is not None:
         chosen &= Q(result__target__index__in=list(targets))
-    sheet = Sheet(read_lines(run))
+    sheet = Sheet(lines_of(run))
     rows = CaseScore.objects.filter(chosen).order_by()
     for target, case, metric, state, value, size, output, error in rows.values_list(
         "result__target__index", "result__case_id", "metric", "state", "value", "size",
@@ -158,8 +166,3 @@ def _count(
 def shared_cases(lines: Sequence[Line], *cells: dict[int, Cell]) -> list[Line]:
     """The cases for which all have a value, in order."""
     return [line for line in lines if all(line.id in some for some in cells)]
-
-
-def results_owed(run: EvalRun) -> int:
-    """How many results the run has, of however many targets and samples."""
-    return CaseResult.objects.filter(run=run).count()
