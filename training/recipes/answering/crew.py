@@ -77,4 +77,5 @@ class Crew(Generic[Row]):
             try:
                 self.done.put((row, self.work(row)))
             except Exception as error:
-                self.done.put((row, error))
+                self.done.put((row, error))  # first: what is cut short by the halt must be read after it
+                self.halt()  # here, and not where it is read: by then the others would have begun more rows
