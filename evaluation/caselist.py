@@ -10,13 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from django.core.cache import cache
-
 from evaluation.comparison import Side
 from evaluation.models import Case, EvalRun, Split
 from evaluation.scorers.base import Scale
-from evaluation.sheets import KEPT_S, Cell, Line, Metric, lines_of, metrics_of, read_sheet
-from labeling.lifecycle import Status
+from evaluation.sheets import Cell, Line, Metric, lines_of, metrics_of, read_sheet
 
 PER_PAGE = 50
 SHOWS = {
@@ -205,22 +202,15 @@ def _by_line(first: Side, side: Side, metric: str, lines: Sequence[Line]) -> dic
 
 
 def marks_of(side: Side, name: str) -> dict[int, Mark]:
-    """A side's marks in one metric by case, kept between requests once the run has succeeded."""
-    key = f"evaluation:marks:{side.run.folder}:{side.target.index}:{name.encode().hex()}"
-    kept: dict[int, tuple[Any, ...]] | None = cache.get(key)
-    if kept is not None:
-        return {case: Mark._make(mark) for case, mark in kept.items()}
+    """A side's marks in one metric by case."""
     metrics = [metric for metric in metrics_of(side.run) if metric.name == name]
     if not metrics:
         return {}
     sheet = read_sheet(side.run, metrics=metrics, targets={side.target.index})
     cells = sheet.cells.get((side.target.index, name), {})
-    found = {
+    return {
         case: Mark(_value(metrics[0], cell), cell.unscorable, cell.errors) for case, cell in cells.items()
     }
-    if side.run.status == Status.SUCCEEDED:
-        cache.set(key, {case: tuple(mark) for case, mark in found.items()}, KEPT_S)
-    return found
 
 
 def _value(metric: Metric, cell: Cell) -> float | None:

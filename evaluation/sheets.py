@@ -14,6 +14,7 @@ from django.db.models import Q
 from evaluation.models import Case, CaseScore, EvalRun
 from evaluation.plans import COMPOSITE
 from evaluation.scorers import Need, Scale, find_scorer
+from labeling.lifecycle import Status
 
 KEPT_S = 24 * 3600
 BOUNDED = (Scale.BINARY, Scale.SHARE)
@@ -67,12 +68,15 @@ class Cell:
         return self.value / self.scored
 
 
+Cells = dict[tuple[int, str], dict[int, Cell]]
+
+
 @dataclass
 class Sheet:
     """The cells of a run by (target's index, metric) and case. Cells without a scored sample count as missing."""
 
     lines: list[Line]
-    cells: dict[tuple[int, str], dict[int, Cell]] = field(default_factory=dict)
+    cells: Cells = field(default_factory=dict)
 
     def scored(self, target: int, metric: str) -> dict[int, Cell]:
         """The cells that have a value, by case."""
@@ -126,25 +130,54 @@ def lines_of(run: EvalRun) -> list[Line]:
 
 
 def read_sheet(run: EvalRun, *, metrics: Iterable[Metric], targets: Iterable[int] | None = None) -> Sheet:
-    """The numbers of some metrics, and of some targets by index.
+    """The numbers of some metrics, and of some targets by index: those of a finished run are kept between requests.
 
     A target that gave no answer has the worst value of a metric between 0 and 1: leaving such cases out would reward
     it. In other metrics they are missing, and counted.
     """
     wanted = {metric.name: metric for metric in metrics}
+    if targets is None or run.status != Status.SUCCEEDED:
+        return Sheet(lines_of(run), _read(run, wanted, targets))
+    keys = {(target, name): _key(run, target, name) for target in targets for name in wanted}
+    kept: dict[str, dict[int, tuple[Any, ...]]] = cache.get_many(keys.values())
+    sheet = Sheet(lines_of(run))
+    missing = [place for place, key in keys.items() if key not in kept]
+    if missing:
+        read = _read(run, {name: wanted[name] for _, name in missing}, {target for target, _ in missing})
+        sheet.cells = {place: read.get(place, {}) for place in missing}
+        columns = {
+            keys[place]: {case: _tuple(cell) for case, cell in cells.items()}
+            for place, cells in sheet.cells.items()
+        }
+        cache.set_many(columns, KEPT_S)
+    for place, key in keys.items():
+        if key in kept:
+            sheet.cells[place] = {case: Cell(*values) for case, values in kept[key].items()}
+    return sheet
+
+
+def _key(run: EvalRun, target: int, metric: str) -> str:
+    return f"evaluation:cells:{run.folder}:{target}:{metric.encode().hex()}"
+
+
+def _tuple(cell: Cell) -> tuple[Any, ...]:
+    return cell.value, cell.size, cell.scored, cell.unscorable, cell.errors
+
+
+def _read(run: EvalRun, wanted: dict[str, Metric], targets: Iterable[int] | None) -> Cells:
     chosen = Q(result__run=run, metric__in=wanted)
     if targets is not None:
         chosen &= Q(result__target__index__in=list(targets))
-    sheet = Sheet(lines_of(run))
+    cells: Cells = {}
     rows = CaseScore.objects.filter(chosen).order_by()
     for target, case, metric, state, value, size, output, error in rows.values_list(
         "result__target__index", "result__case_id", "metric", "state", "value", "size",
         "result__output_id", "result__error",
     ):  # fmt: skip
-        cell = sheet.cells.setdefault((target, metric), {}).setdefault(case, Cell())
+        cell = cells.setdefault((target, metric), {}).setdefault(case, Cell())
         failed = output is None and bool(error)
         _count(cell, wanted[metric], state, value, size, failed)
-    return sheet
+    return cells
 
 
 def _count(

@@ -1,6 +1,7 @@
 """What is made once for a whole run of the suite, however many test processes it has."""
 
 import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
@@ -40,8 +41,28 @@ def once(name: str, make: Callable[[Path], object]) -> Path:
 
 
 def migrated() -> Path:
-    """An SQLite file with every migration applied and no row of anybody; to be copied."""
-    return once("migrated.sqlite3", _migrate)
+    """An SQLite file with every migration applied and no row of anybody; to be copied.
+
+    It is kept between runs of the suite under a name that says what it was made of.
+    """
+    kept = Path(tempfile.gettempdir()) / f"prefloop-{os.getuid()}-migrated-{_made_of()}.sqlite3"
+
+    def take(path: Path) -> None:
+        if not kept.exists():
+            _migrate(path)
+            shutil.copyfile(path, making := kept.with_suffix(f".{os.getpid()}"))
+            making.rename(kept)
+        shutil.copyfile(kept, path)
+
+    return once("migrated.sqlite3", take)
+
+
+def _made_of() -> str:
+    """A hash of all migrations of ours, and of the versions of everybody else's."""
+    found = hashlib.sha256((ROOT / ".ci" / "constraints.txt").read_bytes())
+    for path in sorted(ROOT.glob("*/migrations/*.py")):
+        found.update(path.name.encode() + path.read_bytes())
+    return found.hexdigest()[:24]
 
 
 def _migrate(path: Path) -> None:

@@ -15,7 +15,6 @@ from labeling.estimates import Z95, Estimate
 
 PERMUTATIONS = 9_999
 ENUMERATE_UP_TO = 14  # clusters: 2**14 sign patterns are fewer than 9,999 draws are worth
-SIGNS_AT_ONCE = 4_000_000
 
 
 class McNemar(NamedTuple):
@@ -133,10 +132,16 @@ def _sign_flip_p(sums: Floats, seed: int) -> float:
     if groups <= ENUMERATE_UP_TO:
         patterns = (np.arange(2**groups)[:, None] >> np.arange(groups)) & 1
         return float(np.mean(np.abs((2 * patterns - 1) @ sums) >= reached))
-    generator = np.random.default_rng(seed)
-    step, extreme = max(1, SIGNS_AT_ONCE // groups), 0
-    for start in range(0, PERMUTATIONS, step):
-        size = (min(step, PERMUTATIONS - start), groups)
-        signs = 2.0 * generator.integers(0, 2, size=size, dtype=np.int8) - 1
-        extreme += int(np.count_nonzero(np.abs(signs @ sums) >= reached))
-    return (1 + extreme) / (PERMUTATIONS + 1)
+    return (1 + int(np.count_nonzero(np.abs(_drawn(sums, seed)) >= reached))) / (PERMUTATIONS + 1)
+
+
+def _drawn(sums: Floats, seed: int) -> Floats:
+    """PERMUTATIONS sums under random signs. Eight clusters share a random byte, which looks their sum up among the 256
+    that there are: several times as fast as a sign for each."""
+    padded = np.append(sums, np.zeros(-len(sums) % 8)).reshape(-1, 8)
+    signs = 2.0 * ((np.arange(256)[:, None] >> np.arange(8)) & 1) - 1
+    drawn = np.frombuffer(np.random.default_rng(seed).bytes(len(padded) * PERMUTATIONS), dtype=np.uint8)
+    totals = np.zeros(PERMUTATIONS)
+    for each, bytes_ in zip(padded @ signs.T, drawn.reshape(-1, PERMUTATIONS), strict=True):
+        totals += each[bytes_]
+    return totals

@@ -281,7 +281,7 @@ def test_few_clusters_are_permuted_exhaustively() -> None:
     assert paired_difference(a.tolist(), b.tolist()).p_value == pytest.approx(scipys.pvalue)
 
 
-def test_many_clusters_are_permuted_with_a_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_clusters_are_permuted_with_a_seed() -> None:
     rng = np.random.default_rng(5)
     a, b = rng.normal(size=60).tolist(), rng.normal(0.3, 1, 60).tolist()
     first = paired_difference(a, b)
@@ -289,8 +289,18 @@ def test_many_clusters_are_permuted_with_a_seed(monkeypatch: pytest.MonkeyPatch)
     assert paired_difference(a, b) == first
     assert paired_difference(a, b, seed=1).p_value == pytest.approx(first.p_value, abs=0.03)
     assert first.p_value == pytest.approx(stats.ttest_rel(a, b).pvalue, abs=0.02)
-    monkeypatch.setattr(paired, "SIGNS_AT_ONCE", 60_000)
-    assert paired_difference(a, b).p_value == pytest.approx(first.p_value, abs=0.02)
+
+
+def test_drawn_signs_are_each_as_often_plus_as_minus_and_independent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With sizes that are powers of two a sum tells every sign; with three clusters all patterns come equally often."""
+    monkeypatch.setattr(paired, "PERMUTATIONS", 80_000)
+    totals = paired._drawn(np.array([1.0, 2.0, 4.0]), 0)
+    found, counts = np.unique(totals, return_counts=True)
+    assert found.tolist() == [-7, -5, -3, -1, 1, 3, 5, 7]
+    assert stats.chisquare(counts).pvalue > 0.001
+    many = paired._drawn(2.0 ** np.arange(20), 1)  # over three bytes
+    signs = ((many[:, None] + 2**20 - 1).astype(int) // 2 >> np.arange(20)) & 1
+    assert np.abs(np.corrcoef(signs.T) - np.eye(20)).max() < 0.02
 
 
 def test_a_clustered_mean_covers_its_truth_and_a_naive_one_does_not() -> None:
