@@ -16,7 +16,6 @@ import argparse
 import gzip
 import json
 import os
-import shutil
 import signal
 import statistics
 import subprocess
@@ -32,6 +31,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.bases import write_base  # noqa: E402
 from benchmarks.training import make_base  # noqa: E402
 
 PEERS = ROOT / "benchmarks" / "peers"
@@ -144,26 +144,11 @@ def build(folder: str, shape: Row | None, nano: str, adapters: int) -> None:
     """Write base/, of random weights of a shape or the nano model, and adapters whose weights are not zero."""
     import torch
     from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+    from transformers import AutoModelForCausalLM
 
     torch.manual_seed(1)
-    place, tokenizer = Path(folder), AutoTokenizer.from_pretrained(nano)
-    if shape is None:
-        shutil.copytree(nano, place / "base")
-    else:
-        config = LlamaConfig(
-            **shape,
-            vocab_size=len(tokenizer),
-            num_attention_heads=shape["hidden_size"] // 64,
-            num_key_value_heads=max(1, shape["hidden_size"] // 256),
-            max_position_embeddings=1024,
-            pad_token_id=tokenizer.pad_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            bos_token_id=tokenizer.bos_token_id,
-            tie_word_embeddings=True,
-        )
-        LlamaForCausalLM(config).save_pretrained(place / "base")
-        tokenizer.save_pretrained(place / "base")
+    place = Path(folder)
+    write_base(place / "base", shape, nano)
     for number in range(adapters):
         model = AutoModelForCausalLM.from_pretrained(place / "base", dtype=torch.float32)
         adapted = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", r=8, target_modules="all-linear"))

@@ -33,6 +33,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.bases import write_base  # noqa: E402
 from benchmarks.ppo_gold import gold  # noqa: E402
 from benchmarks.training import THREADS, at, conversations, make_base, pairs, ratio, write  # noqa: E402
 
@@ -172,33 +173,19 @@ def build(folder: str, shape: Row | None, nano: str) -> None:
     """Write base/ (random weights of a shape, or the nano model), adapter/ (a reward model's) and whole/ (merged)."""
     import torch
     from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     torch.manual_seed(1)
-    place, tokenizer = Path(folder), AutoTokenizer.from_pretrained(nano)
-    if shape is None:
-        shutil.copytree(nano, place / "base")
-    else:
-        config = LlamaConfig(
-            **shape,
-            vocab_size=len(tokenizer),
-            num_attention_heads=shape["hidden_size"] // 64,
-            num_key_value_heads=max(1, shape["hidden_size"] // 256),
-            max_position_embeddings=1024,
-            pad_token_id=tokenizer.pad_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            bos_token_id=tokenizer.bos_token_id,
-            tie_word_embeddings=True,
-            initializer_range=0.02,
-        )
-        LlamaForCausalLM(config).save_pretrained(place / "base")
+    place = Path(folder)
+    write_base(place / "base", shape, nano)
+    tokenizer = AutoTokenizer.from_pretrained(nano)
     scoring = AutoModelForSequenceClassification.from_pretrained(
         place / "base", num_labels=1, dtype=torch.float32
     )
     adapted = get_peft_model(scoring, LoraConfig(task_type="SEQ_CLS", **LORA))
     adapted.save_pretrained(place / "adapter")
     adapted.merge_and_unload().save_pretrained(place / "whole")
-    for name in ("base", "adapter", "whole"):
+    for name in ("adapter", "whole"):
         tokenizer.save_pretrained(place / name)
 
 

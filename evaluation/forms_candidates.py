@@ -11,9 +11,7 @@ from evaluation.models import Endpoint, Suite
 from evaluation.outlook import Wanted
 from evaluation.prompts import ALL, MOST, UNJUDGED, WHICH
 from evaluation.specs import LimitsSpec, SamplingSpec
-from labeling.errors import Refused
-from labeling.forms import ACCEPTED, PlainForm
-from labeling.importing.batches import refuse_large
+from labeling.forms import ACCEPTED, PlainForm, UploadField
 from labeling.models import Project
 from training.models import Checkpoint
 from training.registry import visible_checkpoints
@@ -35,7 +33,7 @@ class GenerationForm(PlainForm):
     )
     source = forms.ChoiceField(choices=list(SOURCES.items()), initial=UNJUDGED, label="Prompts")
     suite = forms.ModelChoiceField(Suite.objects.none(), required=False, empty_label="No suite")
-    file = forms.FileField(
+    file = UploadField(
         required=False,
         widget=forms.ClearableFileInput(attrs={"accept": ACCEPTED}),
         help_text="Any format that items are imported from; answers in it are not used.",
@@ -102,15 +100,6 @@ class GenerationForm(PlainForm):
         except ValueError:
             given = self.cleaned_data["temperatures"]
             raise forms.ValidationError(f"“{given}” are no numbers; write such as 0.7, 1.0.") from None
-
-    def clean_file(self) -> Any:
-        file = self.cleaned_data["file"]
-        if file:
-            try:
-                refuse_large(file.size)
-            except Refused as refusal:
-                raise forms.ValidationError(refusal.sentence) from refusal
-        return file
 
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or {}

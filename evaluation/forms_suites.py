@@ -9,9 +9,8 @@ from django.http import QueryDict
 from evaluation.models import Case
 from evaluation.suites.content import Content, content_of
 from evaluation.suites.reading import read_case
-from labeling.errors import Refused, RowRefused
-from labeling.forms import ACCEPTED, PercentField, PlainForm
-from labeling.importing.batches import refuse_large
+from labeling.errors import RowRefused
+from labeling.forms import ACCEPTED, PercentField, PlainForm, UploadField
 from labeling.models import DatasetVersion, Project
 from labeling.models.datasets import SPLITS
 
@@ -23,18 +22,10 @@ DESCRIPTION = {"rows": 2}
 class CasesFileForm(forms.Form):
     """A file of cases."""
 
-    file = forms.FileField(
+    file = UploadField(
         widget=forms.ClearableFileInput(attrs={"accept": ACCEPTED}),
         help_text="JSON Lines, JSON, CSV, TSV (also .gz), Parquet or Arrow, with a column prompt or messages.",
     )
-
-    def clean_file(self) -> Any:
-        file = self.cleaned_data["file"]
-        try:
-            refuse_large(file.size)
-        except Refused as refusal:
-            raise forms.ValidationError(refusal.sentence) from refusal
-        return file
 
 
 class NewSuiteForm(forms.Form):

@@ -22,8 +22,9 @@ from labeling.curation.freezes import start_freeze
 from labeling.curation.recipe import read_recipe
 from labeling.errors import Refused, StaleLease
 from labeling.exporting_judgments import judgments_file
-from labeling.importing.batches import refuse_large, start_import
+from labeling.importing.batches import start_import
 from labeling.importing.mapping import FORMATS
+from labeling.importing.uploads import refuse_large
 from labeling.models import DatasetVersion, Freeze, ImportBatch
 from labeling.tokens import TokenAuthentication
 

@@ -10,8 +10,8 @@ from labeling.allocation import MOST_OVERLAP
 from labeling.annotating import SKIP_REASONS
 from labeling.attributes import MOST as MOST_ATTRIBUTES
 from labeling.errors import Refused
-from labeling.importing.batches import refuse_large
 from labeling.importing.mapping import FORMATS
+from labeling.importing.uploads import refuse_large
 from labeling.invitations import MOST_DAYS
 from labeling.models import Project, Rationale, Role, Task
 from labeling.projects import TEMPLATES
@@ -180,8 +180,20 @@ class GuidelineForm(forms.Form):
     base = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
 
 
+class UploadField(forms.FileField):
+    """A file of no more bytes than the settings allow."""
+
+    def clean(self, data: Any, initial: Any = None) -> Any:
+        file = super().clean(data, initial)
+        try:
+            refuse_large(file.size if file else 0)
+        except Refused as refusal:
+            raise forms.ValidationError(refusal.sentence) from refusal
+        return file
+
+
 class ImportForm(forms.Form):
-    file = forms.FileField(
+    file = UploadField(
         widget=forms.FileInput(attrs={"accept": ACCEPTED}),
         help_text="JSON Lines, a JSON array, CSV or TSV, each also as .gz; Parquet, Arrow; a folder that "
         "datasets saved, packed as .zip or .tar.gz.",
@@ -195,14 +207,6 @@ class ImportForm(forms.Form):
         label="Scrub personal data",
         help_text="E-mail addresses, phone and card numbers are replaced before anything is stored.",
     )
-
-    def clean_file(self) -> Any:
-        file = self.cleaned_data["file"]
-        try:
-            refuse_large(file.size)
-        except Refused as refusal:
-            raise forms.ValidationError(refusal.sentence) from refusal
-        return file
 
 
 class LeaseForm(forms.Form):

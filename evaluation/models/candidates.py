@@ -1,15 +1,12 @@
 """Generating responses to be judged by people."""
 
-from pathlib import Path
-
-from django.conf import settings
 from django.db import models
 
-from labeling.lifecycle import Lifecycle
+from evaluation.models.asking import AskingJob
 from labeling.models import Project
 
 
-class Generation(Lifecycle):
+class Generation(AskingJob):
     """Targets asked for answers to prompts, which become items of the project's queue.
 
     `spec` is evaluation.specs.GenerationSpec; the prompts stand in prompts.jsonl in the folder.
@@ -21,7 +18,6 @@ class Generation(Lifecycle):
     name = models.CharField(max_length=120)
     spec = models.JSONField()
     prompts = models.PositiveIntegerField()
-    folder = models.CharField(max_length=200)
     made = models.PositiveIntegerField(default=0)
     duplicate = models.PositiveIntegerField(default=0)
     dropped = models.PositiveIntegerField(default=0)
@@ -32,7 +28,3 @@ class Generation(Lifecycle):
 
     def __str__(self) -> str:
         return self.name
-
-    @property
-    def path(self) -> Path:
-        return Path(settings.PREFLOOP_VAR) / "evaluations" / self.folder

@@ -1,13 +1,11 @@
 """Judges: a rubric read by a model, its versions, and how far each agrees with people."""
 
-from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.db import models
 
+from evaluation.models.asking import AskingJob
 from evaluation.models.targets import Endpoint
-from labeling.lifecycle import Lifecycle
 from labeling.models import DatasetVersion, Project, User
 from labeling.models.appendonly import AppendOnly
 from training.models import Checkpoint
@@ -60,7 +58,7 @@ class JudgeVersion(AppendOnly):
         return f"{self.judge} v{self.number}"
 
 
-class AgreementCard(Lifecycle):
+class AgreementCard(AskingJob):
     """A judge's version held against people's judgments of a dataset version. `result` is evaluation.judging.Card."""
 
     job = "evaluation.jobs.check_judge"
@@ -71,7 +69,6 @@ class AgreementCard(Lifecycle):
         DatasetVersion, on_delete=models.PROTECT, related_name="agreement_cards"
     )
     limit = models.PositiveIntegerField(default=500)
-    folder = models.CharField(max_length=200)
     result = models.JSONField(null=True)
 
     class Meta:
@@ -79,10 +76,6 @@ class AgreementCard(Lifecycle):
 
     def __str__(self) -> str:
         return f"{self.version} against {self.dataset_version}"
-
-    @property
-    def path(self) -> Path:
-        return Path(settings.PREFLOOP_VAR) / "evaluations" / self.folder
 
     @property
     def alpha(self) -> dict[str, Any] | None:

@@ -1,21 +1,20 @@
 """Evaluation runs: the frozen plan, what engines gave, one row for each thing owed, and the numbers of them."""
 
-from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from evaluation.models.asking import AskingJob
 from evaluation.models.suites import Case, Split, Suite, SuiteVersion
 from evaluation.models.targets import RunTarget
 from labeling.estimates import Estimate
-from labeling.lifecycle import Lifecycle, Status
+from labeling.lifecycle import Status
 from labeling.models import Project
 from training.models import Checkpoint
 
 
-class EvalRun(Lifecycle):
+class EvalRun(AskingJob):
     """Targets scored on the cases of one split of a suite's version. `spec` is evaluation.specs.RunSpec; nothing of
     this row but its status changes after it was planned."""
 
@@ -30,7 +29,6 @@ class EvalRun(Lifecycle):
     engine = models.CharField(max_length=20)
     spec = models.JSONField()
     checkpoints = models.ManyToManyField(Checkpoint, related_name="evaluations")
-    folder = models.CharField(max_length=200)
     stage = models.CharField(max_length=20, blank=True, editable=False)
     facts = models.JSONField(default=dict, editable=False)
 
@@ -39,10 +37,6 @@ class EvalRun(Lifecycle):
 
     def __str__(self) -> str:
         return self.name
-
-    @property
-    def path(self) -> Path:
-        return Path(settings.PREFLOOP_VAR) / "evaluations" / self.folder
 
     @property
     def primary(self) -> str:

@@ -1,20 +1,17 @@
 """Files of cases: kept, read by a worker in chunks, every refused row with its line and reason."""
 
-import shutil
-import uuid
 from itertools import islice
 from pathlib import Path
 from typing import IO
 
-from django.conf import settings
 from django.db import transaction
 
 from evaluation.models import CaseImport, Suite
 from evaluation.suites.reading import Draft, read_cases
 from evaluation.suites.writing import put_cases
 from labeling.errors import ImportRefused, Refused, RowRefused
-from labeling.importing.folders import forget
 from labeling.importing.readers import Meter, read_rows
+from labeling.importing.uploads import forget, keep
 from labeling.lifecycle import Status
 from labeling.models import User
 from labeling.upkeep import refresh_statistics
@@ -30,20 +27,10 @@ class Interrupted(Exception):
 
 def start_import(*, suite: Suite, file: IO[bytes], filename: str, person: User | None) -> CaseImport:
     """Keep the file and queue its import. Raises Refused where the disk says no."""
-    name = Path(filename).name
-    target = _uploads() / f"{uuid.uuid4().hex}-{name[:100]}"
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("wb") as out:
-            shutil.copyfileobj(file, out, 1 << 20)
-    except OSError as error:
-        target.unlink(missing_ok=True)
-        raise Refused(
-            f"The file could not be stored ({error.strerror}); free some space on the server and send it again."
-        ) from error
+    name, target = keep(file, filename)
     with transaction.atomic():
         batch = CaseImport.objects.create(
-            project=suite.project, suite=suite, filename=name[:255], path=str(target), created_by=person
+            project=suite.project, suite=suite, filename=name, path=str(target), created_by=person
         )
         batch.enqueue()
     return batch
@@ -87,7 +74,7 @@ def _import(batch: CaseImport) -> None:
         return
     refresh_statistics()
     batch.finish(Status.SUCCEEDED, progress=1.0)
-    forget(Path(batch.path), uploads=_uploads())
+    forget(Path(batch.path))
 
 
 def _store(batch: CaseImport, chunk: list[Outcome], share: float | None) -> None:
@@ -113,7 +100,3 @@ def _store(batch: CaseImport, chunk: list[Outcome], share: float | None) -> None
 def _storable(sentence: str) -> str:
     """A reason may quote what no database takes: NUL and halves of surrogate pairs."""
     return sentence.replace("\0", "\\u0000").encode("utf-8", "backslashreplace").decode()
-
-
-def _uploads() -> Path:
-    return Path(settings.PREFLOOP_VAR).resolve() / "uploads"

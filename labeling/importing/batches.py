@@ -1,21 +1,18 @@
 """One file into one project: started from a page, the API or a command, run once by whoever claims it."""
 
-import shutil
-import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice, repeat
 from pathlib import Path
 from typing import IO, Any
 
-from django.conf import settings
 from django.db import transaction
 
 from labeling.errors import ImportRefused, Refused, RowRefused
-from labeling.importing.folders import forget
 from labeling.importing.mapping import FORMATS, to_drafts
 from labeling.importing.oasst import joined
 from labeling.importing.readers import Meter, Row, read_rows
+from labeling.importing.uploads import forget, keep
 from labeling.intake import ItemDraft, add_items
 from labeling.lifecycle import Status
 from labeling.models import ImportBatch, Project, RowError, User
@@ -27,16 +24,6 @@ LONGEST_PATH = 500
 SOURCE_LENGTH = 200
 
 Outcome = tuple[int, ItemDraft | RowRefused]
-
-
-def refuse_large(size: int) -> None:
-    """Refuse an upload, of a page or the API, of more bytes than the settings allow."""
-    limit = settings.PREFLOOP_MAX_UPLOAD_MB
-    if size > limit * 1_000_000:
-        raise Refused(
-            f"The file has {size / 1e6:,.0f} MB; up to {limit} MB can be uploaded here. "
-            "Use `manage.py import_items` on the server for larger ones."
-        )
 
 
 def start_import(
@@ -54,20 +41,10 @@ def start_import(
     `scrub` replaces e-mail addresses, phone and card numbers in all texts before they are stored.
     """
     _refuse_unknown(format)
-    name = Path(filename).name
-    target = _uploads() / f"{uuid.uuid4().hex}-{name[:100]}"
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("wb") as out:
-            shutil.copyfileobj(file, out, 1 << 20)
-    except OSError as error:
-        target.unlink(missing_ok=True)
-        raise Refused(
-            f"The file could not be stored ({error.strerror}); free some space on the server and send it again."
-        ) from error
+    name, target = keep(file, filename)
     return _queued(
         project=project,
-        filename=name[:255],
+        filename=name,
         path=str(target),
         format=format,
         licence=licence[:100],
@@ -106,10 +83,6 @@ def _refuse_unknown(format: str) -> None:
         raise Refused(f"The format given is {format!r}; choose one of {', '.join(FORMATS)}.")
 
 
-def _uploads() -> Path:
-    return Path(settings.PREFLOOP_VAR).resolve() / "uploads"
-
-
 def _queued(**values: Any) -> ImportBatch:
     with transaction.atomic():
         batch = ImportBatch.objects.create(**values)
@@ -144,7 +117,7 @@ def _import(batch: ImportBatch) -> None:
         return
     refresh_statistics()
     batch.finish(Status.SUCCEEDED, progress=1.0, **_counts(batch))
-    forget(Path(batch.path), uploads=_uploads())
+    forget(Path(batch.path))
 
 
 def _chunks(batch: ImportBatch, meter: Meter) -> Iterator[list[Outcome]]:

@@ -1,7 +1,6 @@
 """Folders that `datasets` saved, folders of data files, and archives of either → rows."""
 
 import json
-import shutil
 import stat
 import struct
 import tarfile
@@ -180,9 +179,3 @@ def _copy(source: IO[bytes], target: Path, room: int, name: str, limit: int) -> 
             f"{name} cannot be unpacked on the server ({error.strerror or error}); free some space."
         ) from error
     return room
-
-
-def forget(path: Path, *, uploads: Path) -> None:
-    """Remove an upload that is no longer needed; what lies elsewhere belongs to somebody and stays."""
-    if path.resolve().parent == uploads:
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

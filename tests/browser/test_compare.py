@@ -10,19 +10,9 @@ from playwright.sync_api import Page, expect
 from tests.browser import world
 from tests.browser.compared import CANDIDATE, CHAMPION
 from tests.browser.conftest import ROOT
-from tests.browser.visits import complaints, let_in, press
+from tests.browser.visits import let_in, press, seen_everywhere
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-SCREENS = (("light", 1280), ("dark", 390))
-
-
-def seen_everywhere(page: Page) -> None:
-    """No complaint on a desk in the light nor on a phone in the dark."""
-    for theme, width in SCREENS:
-        page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
-        page.set_viewport_size({"width": width, "height": 900})
-        assert complaints(page, width) == [], (theme, width)
-    page.set_viewport_size({"width": 1280, "height": 900})
 
 
 @pytest.fixture(scope="module")

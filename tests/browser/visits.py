@@ -14,6 +14,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from tests.browser import world
 
 AHEAD = re.compile(r"/rank/\d+/ahead/$")
+SCREENS = (("light", 1280), ("dark", 390))
 NARROW = 700  # pixels, below which pages have one column
 COLOURS_ONLY = {
     "resultTypes": ["violations"],
@@ -101,6 +102,15 @@ def answers(who: str, project: str) -> list[dict[str, Any]]:
             (who, project),
         ).fetchall()
     return [{**dict(row), "answer": json.loads(row["answer"])} for row in rows]
+
+
+def seen_everywhere(page: Page) -> None:
+    """No complaint on a desk in the light nor on a phone in the dark."""
+    for theme, width in SCREENS:
+        page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+        page.set_viewport_size({"width": width, "height": 900})
+        assert complaints(page, width) == [], (theme, width)
+    page.set_viewport_size({"width": 1280, "height": 900})
 
 
 def publish(project: str, number: int, text: str) -> None:
