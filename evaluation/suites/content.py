@@ -31,6 +31,7 @@ class Content:
     reference: str | None = None
     rejected: str | None = None
     contexts: list[str] = field(default_factory=list)
+    gold: list[str] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
     checks: list[dict[str, Any]] = field(default_factory=list)
     weight: float = 1.0
@@ -111,6 +112,7 @@ def checked(content: Content) -> Content:
     _within("tags", len(content.tags), MOST_TAGS)
     _within("checks", len(content.checks), MOST_CHECKS)
     _within("contexts", len(content.contexts), MOST_CONTEXTS)
+    _within("gold contexts", len(content.gold), MOST_CONTEXTS)
     for tag in content.tags:
         if len(tag) > LONGEST_TAG:
             raise RowRefused(f"the tag {tag[:30]!r} has {len(tag)} letters; up to {LONGEST_TAG} are allowed")

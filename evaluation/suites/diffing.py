@@ -15,6 +15,7 @@ WORDS = {
     "reference": "Reference",
     "rejected": "Rejected answer",
     "contexts": "Contexts",
+    "gold": "Gold contexts",
     "tags": "Tags",
     "checks": "Checks",
     "weight": "Weight",
@@ -112,9 +113,9 @@ def changes(before: Case, after: Case) -> list[Change]:
     """The fields in which two states differ."""
     one, two = before.content(), after.content()
     return [
-        Change(words, compare(_lines(one[name]), _lines(two[name])))
+        Change(words, compare(_lines(one.get(name)), _lines(two.get(name))))
         for name, words in WORDS.items()
-        if one[name] != two[name]
+        if one.get(name) != two.get(name)
     ]
 
 

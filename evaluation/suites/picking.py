@@ -1,19 +1,23 @@
 """Cases chosen while browsing: items of the labeling queue, cases of other suites, results that went wrong."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from django.db import transaction
 
 from evaluation.models import Case, CaseResult, Suite
-from evaluation.suites.content import content_of
+from evaluation.suites.content import content_of, refused
 from evaluation.suites.making import create_suite
 from evaluation.suites.reading import Draft, read_case
+from evaluation.suites.reviewed import fields_of
 from evaluation.suites.versions import living
 from evaluation.suites.writing import Put, chunks, put_cases
 from labeling.blind import hidden_items
-from labeling.errors import Refused
-from labeling.models import Item, Judgment, Project, Resolution, Response, User
+from labeling.curation.rows import prompt_text
+from labeling.errors import Refused, RowRefused
+from labeling.models import Item, Judgment, Project, Resolution, Response, Task, User
+from labeling.protection import protect
 from labeling.reviewlist import standing
 
 MOST = 5000
@@ -33,7 +37,9 @@ def add_picked(
 
     Items bring the answer that people preferred as the reference, where a majority or a settled answer says which, and
     where this person may read what others said: not while they may still be given the item to judge.
-    `results` are of runs: the case behind each is taken. Raises Refused for sealed cases: copied, they would be open.
+    Reviewed RAG answers bring their chunks, the correction and the errors as well, and are kept out of training at
+    once. `results` are of runs: the case behind each is taken. Raises Refused for sealed cases: copied, they would be
+    open.
     """
     count = len(items) + len(cases) + len(results)
     if not count:
@@ -46,6 +52,8 @@ def add_picked(
         there |= set(living(suite).filter(uid__in=some).values_list("uid", flat=True))
     fresh = [draft for uid, draft in drafts.items() if uid not in there]
     done = put_cases(suite=suite, drafts=fresh, person=person)
+    if items and suite.project.task == Task.RAG:
+        _keep_out_of_training(suite, items)
     return Put(done.new, 0, len(drafts) - done.new)
 
 
@@ -90,13 +98,35 @@ def _of_items(suite: Suite, keys: Sequence[int], tags: list[str], hidden: set[in
         Response.objects.filter(item__in=found).order_by("item", "position").values_list("item_id", "text")
     ):
         texts.setdefault(item_id, []).append(text)
-    preferred = _preferred([item.pk for item in found if item.pk not in hidden])
+    if suite.project.task == Task.RAG:
+        fields = fields_of(project=suite.project, items=list(found), texts=texts, hidden=hidden)
+    else:
+        fields = _compared([item.pk for item in found if item.pk not in hidden], texts)
     for item in found:
-        row = {"id": f"item-{item.pk}", "prompt": item.messages, "tags": tags}
-        sides, best = texts.get(item.pk, []), preferred.get(item.pk)
-        if best is not None and len(sides) == 2 and sides[0] != sides[1]:
-            row |= {"reference": sides[best], "rejected": sides[1 - best]}
-        yield read_case(row, source=f"item {item.pk}")
+        more = fields.get(item.pk, {})
+        row = {"id": f"item-{item.pk}", "prompt": item.messages, **more}
+        try:
+            yield read_case(row | {"tags": [*more.get("tags", ()), *tags]}, source=f"item {item.pk}")
+        except RowRefused as refusal:
+            raise refused(RowRefused(f"item {item.pk} cannot be a case: {refusal.sentence}")) from refusal
+
+
+def _keep_out_of_training(suite: Suite, keys: Sequence[int]) -> None:
+    """Before any run freezes the suite: what was learned from people's reviews is not to be trained on meanwhile."""
+    for some in chunks(keys):
+        rows = Item.objects.filter(pk__in=some, project=suite.project).values_list("prompt_hash", "messages")
+        prompts = {key: prompt_text(messages) for key, messages in rows}
+        protect(project=suite.project, prompts=prompts, reason=f"suite {suite.name}"[:200])
+
+
+def _compared(keys: Sequence[int], texts: Mapping[int, Sequence[str]]) -> dict[int, dict[str, Any]]:
+    """Reference and rejected, where people preferred one of two different responses."""
+    found = {}
+    for item, best in _preferred(keys).items():
+        sides = texts.get(item, ())
+        if len(sides) == 2 and sides[0] != sides[1]:
+            found[item] = {"reference": sides[best], "rejected": sides[1 - best]}
+    return found
 
 
 def _preferred(keys: Sequence[int]) -> dict[int, int]:

@@ -17,6 +17,7 @@ COLUMNS = {
     "reference": "the answer that is right, or that people chose (also: chosen, completion)",
     "rejected": "an answer that is worse than the reference",
     "contexts": "the documents that the answer may rest on: a text, or a list of texts",
+    "gold": "the documents that hold the answer, as they should have been found: a text, or a list of texts",
     "tags": "the slices that the case belongs to: a list, or words with commas between them",
     "weight": "how much the case counts; 1 where it is not given",
     "checks": "conditions of this case alone, as JSON",
@@ -111,19 +112,27 @@ def _text(value: Any, name: str) -> str | None:
 
 
 def _contexts(value: Any) -> list[str]:
+    return _documents(value, "contexts", "context")
+
+
+def _gold(value: Any) -> list[str]:
+    return _documents(value, "gold", "gold context")
+
+
+def _documents(value: Any, name: str, one: str) -> list[str]:
     parts = _object(value, list)
     if isinstance(parts, str):
         return [parts] if parts.strip() else []
     if not isinstance(parts, list):
-        raise RowRefused("contexts must be a text or a list of texts")
-    return [_context(part, number) for number, part in enumerate(parts, start=1)]
+        raise RowRefused(f"{name} must be a text or a list of texts")
+    return [_document(part, f"{one} {number}") for number, part in enumerate(parts, start=1)]
 
 
-def _context(part: Any, number: int) -> str:
+def _document(part: Any, name: str) -> str:
     if isinstance(part, Mapping):
         part = next((part[name] for name in BODIES if isinstance(part.get(name), str)), None)
     if not isinstance(part, str):
-        raise RowRefused(f"context {number} has no text; give a text, or an object with text")
+        raise RowRefused(f"{name} has no text; give a text, or an object with text")
     return part
 
 
@@ -183,6 +192,7 @@ def _object(value: Any, kind: type | tuple[type, ...]) -> Any:
 
 READERS = {
     "contexts": _contexts,
+    "gold": _gold,
     "tags": _tags,
     "checks": _checks,
     "weight": _weight,

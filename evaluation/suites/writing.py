@@ -17,7 +17,7 @@ from labeling.models import User
 CHUNK = 500
 STORED = [
     *("uid", "added", "position", "sealed", "preview", "prompt", "prompt_hash", "reference", "rejected"),
-    *("contexts", "tags", "checks", "weight", "cluster", "source", "note", "content_hash"),
+    *("contexts", "gold", "tags", "checks", "weight", "cluster", "source", "note", "content_hash"),
 ]
 T = TypeVar("T")
 

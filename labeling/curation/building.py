@@ -14,21 +14,15 @@ from django.db.models import Exists, OuterRef
 
 from labeling.compiled import among
 from labeling.curation import evaluation_material, pairing
-from labeling.curation.modelling import chances_by_item
+from labeling.curation.corrections import review_rows
+from labeling.curation.modelling import VERDICT, chances_by_item
+from labeling.curation.payload import Payload, Source
 from labeling.curation.recipe import Recipe
-from labeling.curation.rows import (
-    Decided,
-    Made,
-    identity,
-    key_of,
-    prompt_text,
-    read_sources,
-    rows_of,
-    texts_of,
-)
+from labeling.curation.reviews import decided
+from labeling.curation.rows import Decided, Made, identity, key_of, prompt_text, read_first, rows_of, texts_of
 from labeling.curation.splits import TRAIN, alike, split_of
 from labeling.curation.tokens import counter
-from labeling.curation.votes import CHUNK, Judged, Vote, Votes, prompts_of, refused
+from labeling.curation.votes import CHUNK, REVIEW, Judged, Vote, Votes, prompts_of, refused
 from labeling.models import Item, Judgment, Project
 
 NOBODY = (0, 0, 0, None, "", "", None, "", "")  # what a vote says of a judgment, for an item that needs none
@@ -40,7 +34,7 @@ class Build:
     """One pass over the judgments of the projects up to `newest`, or on these `items` only.
 
     `dropped` grows as rows are taken. Near-duplicates are grouped in the folder `scratch`; of `texts_seen` prompts
-    `most_alike` are in the largest group.
+    `most_alike` are in the largest group. Of `reviewed` items with reviews came `from_reviews` rows and reasons.
     """
 
     def __init__(
@@ -62,7 +56,9 @@ class Build:
         self._decisions: dict[tuple[object, ...], tuple[list[pairing.Decision], list[str]]] = {}
         self._material = evaluation_material.read(projects, recipe)
         self._count = counter(recipe.tokenizer)
+        self._payload = Payload(projects)
         self.texts_seen = self.most_alike = 0
+        self.reviewed = self.from_reviews = 0
         self._groups = self._alike(scratch)
 
     def prompts(self) -> Iterator[list[Made]]:
@@ -75,18 +71,26 @@ class Build:
             items = self._decided(votes)
         for chunk in items:
             self._beat()
-            sources = read_sources([item for prompt in chunk for item in prompt])
+            sources = self._payload.read((item.item_id, item.votes) for prompt in chunk for item in prompt)
             made = [
                 [
-                    self._placed(each, item.votes[0])
+                    self._placed(each, item.votes[0], sources[item.item_id])
                     for item in prompt
-                    for each in rows_of(item, sources[item.item_id], self._recipe)
+                    for each in self._rows(item, sources[item.item_id])
                 ]
                 for prompt in chunk
             ]
             for prompt_rows in self._by_text(made):
                 if prompt_rows:
                     yield self._of_prompt(prompt_rows)
+
+    def _rows(self, item: Decided, source: Source) -> Iterator[Made | str]:
+        if item.verdict is None:
+            return rows_of(item, source, self._recipe)
+        found = list(review_rows(item, item.verdict, source, self._recipe))
+        self.reviewed += 1
+        self.from_reviews += len(found)
+        return iter(found)
 
     def _decided(self, votes: Votes) -> Iterator[list[list[Decided]]]:
         model: Mapping[int, pairing.ByPair] = {}
@@ -102,6 +106,10 @@ class Build:
 
     def _decide(self, item: Judged, model: Mapping[int, pairing.ByPair]) -> Decided:
         chances = model.get(item.item_id)
+        if item.votes[0].kind == REVIEW:
+            shares = chances.get(VERDICT) if chances is not None else None
+            verdict = decided(item.votes, self._recipe, item.settled, shares)
+            return Decided(item.item_id, item.votes, [], verdict)
         said = (item.settled, *map(SAID, item.votes))
         outcome = self._decisions.get(said) if chances is None else None
         if outcome is None:
@@ -134,7 +142,7 @@ class Build:
                 chunk = []
         yield chunk
 
-    def _placed(self, made: Made | str, vote: Vote) -> Made | None:
+    def _placed(self, made: Made | str, vote: Vote, source: Source) -> Made | None:
         """The row with its item and its split, unless a rule on its own text drops it."""
         if isinstance(made, str):
             self.dropped[made] += 1
@@ -151,7 +159,7 @@ class Build:
             group = self._groups.get(vote.prompt_hash, vote.prompt_hash)
             self._last = vote.prompt_hash, split_of(group, self._recipe)
         row["split"], row["item"], row["prompt_hash"] = self._last[1], vote.item_hash, vote.prompt_hash
-        made.item_id = vote.item_id
+        made.item_id, made.asked = vote.item_id, source.asked
         return made
 
     def _by_text(self, chunk: list[list[Made | None]]) -> Iterator[list[Made]]:
@@ -181,7 +189,7 @@ class Build:
 
     def _lengths(self, rows: list[Made]) -> list[str | None]:
         low, high = self._recipe.min_tokens or 0, self._recipe.max_tokens
-        prompts = self._count([prompt_text(made.row.get("prompt", ())) for made in rows])
+        prompts = self._count([read_first(made.row) for made in rows])
         longest = self._count([max(texts_of(made.row), key=len, default="") for made in rows])
         return [
             "short" if one + two < low else "long" if high is not None and one + two > high else None

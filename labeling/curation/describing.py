@@ -36,7 +36,12 @@ def recipe_sentences(values: Mapping[str, Any]) -> list[str]:
 def _sentences(recipe: Any) -> Iterator[str]:
     yield f"{KINDS[recipe.kind]}."
     yield from _taking(recipe)
-    if recipe.kind != "prompts":
+    if recipe.kind == "retriever":
+        yield (
+            "Only reviews that blame the retriever are used. What most call relevant is to be found, and what most "
+            "call not relevant is a near miss."
+        )
+    elif recipe.kind != "prompts":
         yield from _deciding(recipe)
     yield from _measuring(recipe)
     yield from _splitting(recipe)

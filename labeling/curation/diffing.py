@@ -151,4 +151,5 @@ def _by_key(rows: list[Row]) -> dict[tuple[str, ...], Row]:
 
 def _label(row: Row) -> Any:
     """What was said of the texts."""
-    return row.get("chosen"), row.get("label"), row.get("margin"), row.get("soft_label")
+    said = ("chosen", "label", "margin", "soft_label", "positives")
+    return [row.get(name) for name in said]

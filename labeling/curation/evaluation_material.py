@@ -28,7 +28,7 @@ class Material:
         """For each row the rule that drops it, None where it may stay."""
         if not self._hashes:
             return [None] * len(rows)
-        prompts = [made.prompt_text for made in rows]
+        prompts = [made.asked_text for made in rows]
         near = iter([False] * len(rows))
         if self._known is not None and "minhash" in self._rules and rows:
             near = self._known.near(prompts)

@@ -158,9 +158,14 @@ def _forget_abandoned(folder: Path) -> None:
 
 def newer_judgments(version: DatasetVersion) -> int:
     """How many judgments its projects have received since the version was frozen."""
-    slugs = version.recipe.get("projects", [])
-    projects = [version.project_id, *Project.objects.filter(slug__in=slugs).values_list("pk", flat=True)]
-    return Judgment.objects.filter(project__in=projects, pk__gt=version.last_judgment_id).count()
+    return judgments_since(version.project_id, version.recipe, version.last_judgment_id)
+
+
+def judgments_since(project_id: int, recipe: Mapping[str, Any], newest: int) -> int:
+    """How many judgments the projects of a recipe have received after one, by its number."""
+    slugs = recipe.get("projects", [])
+    projects = [project_id, *Project.objects.filter(slug__in=slugs).values_list("pk", flat=True)]
+    return Judgment.objects.filter(project__in=projects, pk__gt=newest).count()
 
 
 class _Written:

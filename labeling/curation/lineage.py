@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from labeling.curation import rowfile
 from labeling.curation.rows import Row
+from labeling.curation.votes import REVIEW
 from labeling.errors import Refused
 from labeling.models import DatasetEntry, DatasetVersion, Guideline, Item, Judgment
 from labeling.values import LABEL_WORDS
@@ -61,6 +62,9 @@ def answer_words(judgment: Judgment) -> str:
     if judgment.kind == "ranking" and judgment.label[:1].isdigit():
         letters = "".join(chr(65 + int(c)) if c.isdigit() else f" {c} " for c in judgment.label)
         return f"from best to worst: {letters}"
+    if judgment.kind == REVIEW:
+        corrected = ", and corrected it" if (judgment.answer.get("corrected") or "").strip() else ""
+        return f"called the answer {judgment.label}{corrected}"
     return {
         "edit": "improved a response",
         "demonstration": "wrote the response",

@@ -23,8 +23,9 @@ LEFT_LOW, LEFT_HIGH = 0.45, 0.55
 PERSON_LIMIT = 0.5  # share of the judgments that one person gave
 ENOUGH = 30  # rows, pairs or judgments from which on a share says something
 
+ON_CHUNKS = ("secret", "pii", "empty")  # passages break off, and quote, as they like
 WORDS = {
-    "identical": "chosen and rejected are the same text",
+    "identical": "chosen and rejected, or a relevant and an irrelevant chunk, are the same text",
     "empty": "a response is empty",
     "truncated": "a response breaks off in the middle of a sentence or of code",
     "split": "the same prompt is in two splits",
@@ -178,11 +179,11 @@ class Lint:
         found = texts.hits([text for _, _, text in flat])
         found["template"] = {place for place in found["template"] if _unbalanced(flat[place][1])}
         found["empty"] = {place for place, (_, _, text) in enumerate(flat) if not text.strip()}
+        chunks = {place for place, (_, row, _) in enumerate(flat) if "query" in row}
         for name, places in found.items():
-            self._add(name, sorted({flat[place][0] for place in places}))
-        self._add(
-            "identical", [n for n, made in batch if made.row.get("chosen", 0) == made.row.get("rejected", 1)]
-        )
+            counted = places if name in ON_CHUNKS else places - chunks
+            self._add(name, sorted({flat[place][0] for place in counted}))
+        self._add("identical", [number for number, made in batch if _contradicts_itself(made.row)])
         if self._material is not None:
             train = [(number, made) for number, made in batch if made.row["split"] == TRAIN]
             reasons = self._material.reasons([made for _, made in train])
@@ -199,6 +200,12 @@ class Lint:
         low, high = wilson_bounds(most / total, total)
         estimate = Estimate(most / total, low, high, total)
         return Finding("person", blocks=low > PERSON_LIMIT, estimate=estimate.as_dict(), person=person)
+
+
+def _contradicts_itself(row: Row) -> bool:
+    if "query" in row:
+        return not set(row["positives"]).isdisjoint(row["negatives"])
+    return bool(row.get("chosen", 0) == row.get("rejected", 1))
 
 
 def _unbalanced(row: Row) -> bool:

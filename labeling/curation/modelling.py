@@ -5,9 +5,12 @@ from typing import cast
 
 from labeling.curation.pairing import ByPair
 from labeling.curation.recipe import Recipe
-from labeling.curation.votes import Votes
+from labeling.curation.votes import REVIEW, Votes
 from labeling.models import Project, User
 from labeling.values import BOTH_BAD, pairs_of
+
+VERDICT = (0, 0)  # in the place of a pair: what is said of the one answer that was reviewed
+Said = tuple[str, str, tuple[int, int], str, str, int]
 
 
 def chances_by_item(
@@ -20,22 +23,32 @@ def chances_by_item(
     """
     if recipe.aggregation != "dawid_skene":
         return {}
-    from labeling.reliability import dawid_skene
-
-    labels = []
+    compared: list[Said] = []
+    reviewed: list[Said] = []
     for chunk in Votes(projects, recipe, newest).chunks():
         beat()
         people = {vote.person_id for prompt in chunk for item in prompt for vote in item.votes}
         names = dict(User.objects.filter(pk__in=people).values_list("pk", "username"))
-        labels += [
-            (vote.item_hash, vote.project, pair, names[vote.person_id], label, vote.item_id)
+        votes = [
+            vote
             for prompt in chunk
             for item in prompt
             if item.dropped is None
             for vote in item.votes
-            if vote.kind == "pairwise" or (vote.kind == "ranking" and vote.label != BOTH_BAD)
-            for pair, label in _pairs(vote.label)
+            if vote.kind in ("pairwise", REVIEW) or (vote.kind == "ranking" and vote.label != BOTH_BAD)
         ]
+        for vote in votes:
+            said = reviewed if vote.kind == REVIEW else compared
+            parts = [(VERDICT, vote.label)] if vote.kind == REVIEW else _pairs(vote.label)
+            who = names[vote.person_id]
+            said += [(vote.item_hash, vote.project, pair, who, label, vote.item_id) for pair, label in parts]
+    return _fitted(compared) | _fitted(reviewed)
+
+
+def _fitted(labels: list[Said]) -> dict[int, dict[tuple[int, int], dict[str, float]]]:
+    """Item → pair → chance of each label, in an order that no database decides."""
+    from labeling.reliability import dawid_skene
+
     labels.sort()
     fitted = dawid_skene(((item, pair), name, label) for _, _, pair, name, label, item in labels)
     found: dict[int, dict[tuple[int, int], dict[str, float]]] = {}

@@ -28,7 +28,8 @@ SAMPLE = 300  # items of a sample, about
 MANY = 10  # prompts from which on it is said that most of them are alike
 ON_TEXTS = (
     *("empty", "identical", "short", "long", "protected", "ngram", "near_evaluation"),
-    *("no_strength", "no_best", "undecided"),
+    *("no_strength", "no_best", "undecided", "divided", "nobody", "outvoted", "retrieval", "generation"),
+    *("no_worse", "not_corrected", "called_good", "no_positive", "contradicted"),
 )
 CAPS = ("annotator_cap", "prompt_cap")
 
@@ -102,7 +103,10 @@ def preview(*, project: Project, recipe: Recipe, person: User | None = None, sam
     found.dropped = {key: count for key, count in sorted(build.dropped.items()) if count}
     if sample_of is None:
         return found
-    return _scaled(found, tallies.count(projects, recipe, items["first"], items["last"]), recipe)
+    counted = tallies.count(projects, recipe, items["first"], items["last"])
+    parts = build.from_reviews / max(build.reviewed, 1)  # rows and reasons that an item with reviews gives
+    counted[tallies.ROWS] += round(counted.pop(tallies.REVIEWED, 0) * parts)
+    return _scaled(found, counted, recipe)
 
 
 def _sample(projects: Sequence[Project], count: int) -> list[int] | None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from labeling.errors import RecipeRefused
 
-Kind = Literal["preference", "reward", "sft", "text", "unpaired", "prompts"]
+Kind = Literal["preference", "reward", "sft", "text", "unpaired", "prompts", "retriever"]
 State = Literal["submitted", "in_review", "accepted"]
 KINDS: dict[str, str] = {
     "preference": "Preference pairs (DPO, reward model)",
@@ -19,6 +19,7 @@ KINDS: dict[str, str] = {
     "text": "Plain text (autoregressive set-up)",
     "unpaired": "Single responses, good or bad (KTO)",
     "prompts": "Prompts only (PPO)",
+    "retriever": "Query with relevant and irrelevant chunks (retriever)",
 }
 PAIRED = ("preference", "reward")
 QUOTE = reprlib.Repr()
@@ -42,6 +43,16 @@ DROP_WORDS = {
     "no_best": "no response is better than all others",
     "undecided": "the response wins as often as it loses",
     "no_strength": "nobody said how much better the response is",
+    "divided": "as many reviewers blame the retriever as do not",
+    "nobody": "the reviews blame the known answer, and neither half of the system",
+    "outvoted": "the reviewer blames another half of the system than most",
+    "retrieval": "the retriever failed, which trains the retriever alone",
+    "generation": "the retriever did not fail, which trains the generator alone",
+    "no_worse": "the answer is good, and there is no worse one beside it",
+    "not_corrected": "the answer is bad, and nobody corrected it",
+    "called_good": "the answer was corrected, but most reviewers call it good",
+    "no_positive": "no chunk is marked as relevant",
+    "contradicted": "the same text is marked as relevant and as not relevant",
     "empty": "a text is empty",
     "identical": "chosen and rejected are the same text",
     "short": "the text is shorter than the recipe allows",

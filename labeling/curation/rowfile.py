@@ -21,6 +21,7 @@ def schema(kind: str) -> Any:
 
     prompt = ("prompt", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())])))
     votes = pa.struct([(name, pa.int32()) for name in ("chosen", "rejected", "tie", "both_bad")])
+    chunks = pa.list_(pa.string())
     pair = [prompt, ("chosen", pa.string()), ("rejected", pa.string())]
     sure = ("confidence", pa.float64())
     known = [("soft_label", pa.float64()), sure, ("votes", votes)]
@@ -31,6 +32,7 @@ def schema(kind: str) -> Any:
         "text": [("text", pa.string()), ("origin", pa.string()), sure],
         "unpaired": [prompt, ("completion", pa.string()), ("label", pa.bool_()), sure],
         "prompts": [prompt],
+        "retriever": [("query", pa.string()), ("positives", chunks), ("negatives", chunks), sure],
     }
     ends = [("item", pa.string()), ("prompt_hash", pa.string())]
     return pa.schema([("split", pa.string()), *of_kind[kind], *ends])

@@ -4,8 +4,9 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from labeling.curation.payload import Message
 from labeling.curation.recipe import PAIRED
-from labeling.curation.rows import Message, Row
+from labeling.curation.rows import Row
 
 STYLES = {
     "conversational": "Lists of messages; the trainer applies the model's chat template",
@@ -18,6 +19,7 @@ FROM = {  # shape → the kinds of version that can be given in it
     "text": ("text",),
     "unpaired": ("unpaired",),
     "prompts": ("prompts", "sft", "unpaired", *PAIRED),
+    "retriever": ("retriever",),
 }
 COLUMNS = {
     "preference": ("prompt", "chosen", "rejected"),
@@ -26,6 +28,7 @@ COLUMNS = {
     "text": ("text",),
     "unpaired": ("prompt", "completion", "label"),
     "prompts": ("prompt",),
+    "retriever": ("query", "positives", "negatives"),
 }
 TRAINERS = {
     "preference": "DPOTrainer, RewardTrainer",
@@ -34,6 +37,7 @@ TRAINERS = {
     "text": "SFTTrainer",
     "unpaired": "KTOTrainer",
     "prompts": "PPO",
+    "retriever": "Trainers of retrievers and rerankers",
 }
 
 
@@ -91,6 +95,7 @@ def arrow_schema(shape: str, style: str) -> Any:
     import pyarrow as pa
 
     messages = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
-    own = {"text": pa.string(), "margin": pa.float64(), "label": pa.bool_()}
+    own = {"text": pa.string(), "margin": pa.float64(), "label": pa.bool_(), "query": pa.string()}
+    own |= dict.fromkeys(("positives", "negatives"), pa.list_(pa.string()))
     texts = messages if style == "conversational" else pa.string()
     return pa.schema([(name, own.get(name, texts)) for name in COLUMNS[shape]])

@@ -11,6 +11,7 @@ from labeling.curation import evaluation_material, rowfile
 from labeling.curation.building import NOBODY
 from labeling.curation.exporting import verify
 from labeling.curation.freezing import Beat, RowSource, write_version
+from labeling.curation.payload import asked_of
 from labeling.curation.recipe import Recipe, read_recipe
 from labeling.curation.rows import Made, Row
 from labeling.curation.sources import source_projects
@@ -18,7 +19,7 @@ from labeling.curation.splits import TRAIN
 from labeling.curation.votes import Vote, read_votes
 from labeling.curation.withdrawing import stale_versions
 from labeling.errors import RecipeRefused
-from labeling.models import DatasetEntry, DatasetVersion, Item, Judgment, User
+from labeling.models import DatasetEntry, DatasetVersion, Judgment, User
 
 CHUNK = 1000  # rows whose judgments are in memory at a time
 Numbered = tuple[int, Row]
@@ -116,11 +117,8 @@ class FromVersion(RowSource):
             yield [_row(row, behind[number], votes, texts) for number, row in prompt]
 
     def _prompts_of(self, items: Collection[int]) -> dict[int, Any]:
-        """The prompts of rows that do not tell them apart."""
-        if self._version.kind != "text":
-            return {}
-        found = among(Item.objects.order_by(), "labeling_item.id", list(items))
-        return dict(found.values_list("pk", "messages"))
+        """What was asked, of all rows: those with chunks in their prompts do not tell it apart."""
+        return asked_of(list(items))
 
 
 def _row(

@@ -23,11 +23,11 @@ from django.db.models import (
 from labeling.compiled import among
 from labeling.curation.pairing import Decision, decisions
 from labeling.curation.recipe import PAIRED, Recipe, State
-from labeling.curation.votes import TAKEN, Vote, Votes, open_parts, refused, withdrawn
+from labeling.curation.votes import REVIEW, TAKEN, Vote, Votes, open_parts, refused, withdrawn
 from labeling.models import Assignment, Item, Judgment, Project, Purpose, Resolution, ReviewState
 from labeling.values import BOTH_BAD, TIE
 
-ROWS = "rows"
+ROWS, REVIEWED = "rows", "reviewed"
 NOTHING = Q()
 OWNER = F("project_id") + 0  # an expression, so that SQLite takes the index of votes and not one of projects
 SUBMITTED = "submitted"  # stands for every state where the recipe takes all of them
@@ -58,7 +58,8 @@ def count(projects: Sequence[Project], recipe: Recipe, first: int, last: int) ->
     """How much each rule on votes drops, and under ROWS how many rows are left before the rules on texts. `first` and
     `last` are the keys of the projects' items.
 
-    Ratings are not read for it: an item of them counts as one row.
+    Ratings and reviews are not read for it: an item of ratings counts as one row, and items with reviews are counted
+    under REVIEWED.
     Where the recipe asks for a model of the people, the counts are those of the majority.
     """
     found: Counter[str] = Counter()
@@ -202,6 +203,8 @@ def _outcomes(tally: Tally, recipe: Recipe) -> Counter[str]:
 
 
 def _decided(votes: list[Vote], settled: str | None, recipe: Recipe) -> Counter[str]:
+    if votes[0].kind == REVIEW:
+        return Counter({REVIEWED: 1})
     if any(vote.kind == "rating" for vote in votes):
         return Counter({ROWS: 1})
     decided = list(decisions(votes, recipe, settled))

@@ -31,9 +31,11 @@ from labeling.models import (
 CHUNK = 500  # items whose payload is in memory at a time
 COMPARING = ("pairwise", "ranking", "rating")
 WRITING = ("demonstration", "edit")
+REVIEW = "rag"  # of one answer and the chunks that it was made from
 TAKEN = {
-    **dict.fromkeys(PAIRED, (*COMPARING, "edit")),
-    **dict.fromkeys(("sft", "text", "unpaired"), (*COMPARING, *WRITING)),
+    **dict.fromkeys(PAIRED, (*COMPARING, "edit", REVIEW)),
+    **dict.fromkeys(("sft", "text", "unpaired"), (*COMPARING, *WRITING, REVIEW)),
+    "retriever": (REVIEW,),
 }
 SYNTHETIC = Cast("item__synthetic", models.IntegerField())  # SQLite's own value: the ORM would convert each
 COLUMNS = (

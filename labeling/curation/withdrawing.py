@@ -48,7 +48,7 @@ def withdraw(
 
 def affected_versions(withdrawal: Withdrawal) -> QuerySet[DatasetVersion]:
     """Every version with a row that rests on what was withdrawn, of whatever project."""
-    entries = DatasetEntry.objects.filter(_rests_on([withdrawal]))
+    entries = DatasetEntry.objects.filter(rests_on([withdrawal]))
     return DatasetVersion.objects.filter(pk__in=entries.values("version")).select_related("project")
 
 
@@ -59,11 +59,11 @@ def stale_versions(versions: Iterable[DatasetVersion]) -> set[int]:
     keys = [version.pk for version in versions]
     if not withdrawals or not keys:
         return set()
-    entries = DatasetEntry.objects.filter(_rests_on(withdrawals), version__in=keys).order_by()
+    entries = DatasetEntry.objects.filter(rests_on(withdrawals), version__in=keys).order_by()
     return set(entries.values_list("version_id", flat=True).distinct())
 
 
-def _rests_on(withdrawals: Sequence[Withdrawal]) -> Q:
+def rests_on(withdrawals: Sequence[Withdrawal]) -> Q:
     """Entries whose item, or whose person's judgment of that project, was withdrawn."""
     items = [each.item_id for each in withdrawals if each.item_id is not None]
     people: dict[int, list[int]] = {}

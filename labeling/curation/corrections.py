@@ -1,0 +1,102 @@
+"""Reviews of RAG answers → rows: for the generator what was corrected and what was called good or bad, for the
+retriever what it should have found. One review trains one of the two."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from labeling.curation.payload import Message, Source
+from labeling.curation.recipe import PAIRED, Recipe
+from labeling.curation.reviews import (
+    BAD,
+    GENERATOR,
+    GOOD,
+    IRRELEVANT,
+    RELEVANT,
+    RETRIEVER,
+    Verdict,
+    marks_of,
+    most_train,
+    trains,
+)
+from labeling.curation.rows import EDITED, Decided, Made, completion_row, labelled, pair_row, with_margin
+from labeling.curation.votes import Vote
+
+BLAMES = {RETRIEVER: "retrieval", GENERATOR: "generation"}  # why the other half's recipe leaves an item out
+
+
+def review_rows(item: Decided, verdict: Verdict, source: Source, recipe: Recipe) -> Iterator[Made | str]:
+    """The rows of a reviewed item without their split, or the reasons why a part of it gives none."""
+    half, reason = most_train(list(source.reviews.values()), source.stages)
+    wanted = RETRIEVER if recipe.kind == "retriever" else GENERATOR
+    if half != wanted:
+        yield reason or BLAMES[half]
+        return
+    votes = [vote for vote in item.votes if trains(source.reviews[vote.judgment_id], source.stages) == half]
+    yield from ["outvoted"] * (len(item.votes) - len(votes))
+    if half == RETRIEVER:
+        yield _retrieval(source, votes)
+        return
+    yield from _generation(verdict, source, votes, recipe)
+
+
+def _generation(verdict: Verdict, source: Source, votes: list[Vote], recipe: Recipe) -> Iterator[Made | str]:
+    """Each correction makes a row of its own, as edits do, unless most call the answer good; so does the answer where
+    it is decided whether it is good."""
+    answer = source.texts[0]
+    given = 0
+    for vote in votes:
+        corrected = source.reviews[vote.judgment_id].get("corrected") or ""
+        if not corrected.strip():
+            continue
+        given += 1
+        if corrected.strip() == answer.strip():
+            yield "identical"
+        elif verdict.label == GOOD:
+            yield "called_good"
+        else:
+            yield _corrected(source, corrected, answer, vote, recipe)
+    if recipe.kind == "unpaired":
+        good = verdict.label == GOOD
+        row = labelled(source, answer, verdict.confidence, good=good)
+        yield Made(row, votes) if verdict.label else verdict.reason
+    elif verdict.label == GOOD and recipe.kind not in PAIRED:
+        yield completion_row(source, answer, "good", verdict.confidence, recipe, votes)
+    elif not given:
+        yield {GOOD: "no_worse", BAD: "not_corrected"}.get(verdict.label, verdict.reason)
+
+
+def _corrected(source: Source, text: str, answer: str, vote: Vote, recipe: Recipe) -> Made | str:
+    if recipe.kind in PAIRED:
+        return with_margin(pair_row(source, text, answer, EDITED, 1.0, 1.0), recipe, None, [vote])
+    if recipe.kind == "unpaired":
+        return Made(labelled(source, text, 1.0, good=True), [vote])
+    return completion_row(source, text, "correction", 1.0, recipe, [vote])
+
+
+def _retrieval(source: Source, votes: list[Vote]) -> Made | str:
+    """The query with the chunks that most call relevant, and those that most call not: near misses, since the retriever
+    brought them. Partly relevant ones are neither."""
+    marks = marks_of([source.reviews[vote.judgment_id] for vote in votes], len(source.chunks))
+    known = [(text, mark) for text, mark in zip(source.chunks, marks, strict=True) if text.strip()]
+    positives = list(dict.fromkeys(text for text, mark in known if mark.value == RELEVANT))
+    negatives = list(dict.fromkeys(text for text, mark in known if mark.value == IRRELEVANT))
+    if not positives:
+        return "no_positive"
+    if set(positives) & set(negatives):
+        return "contradicted"
+    sure = min(mark.share for _, mark in known if mark.value in (RELEVANT, IRRELEVANT))
+    row = {
+        "query": query_of(source.asked),
+        "positives": positives,
+        "negatives": negatives,
+        "confidence": sure,
+    }
+    return Made(row, votes)
+
+
+def query_of(asked: Sequence[Mapping[str, Any] | Message]) -> str:
+    """What the retriever is asked: the question, or the whole conversation where the question alone may not be one."""
+    turns = [turn for turn in asked if turn["role"] != "system"] or list(asked)
+    if len(turns) == 1:
+        return str(turns[0]["content"])
+    return "\n\n".join(f"{turn['role']}: {turn['content']}" for turn in turns)

@@ -1,0 +1,88 @@
+"""What the reviews of one RAG answer decide: whether it is good, which half of the system it trains, and which of its
+chunks are relevant."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from labeling.curation.recipe import Recipe
+from labeling.curation.votes import Vote
+from labeling.rag.stages import stage_of
+
+GOOD, BAD = "good", "bad"
+RETRIEVER, GENERATOR, NEITHER = "retriever", "generator", ""
+RELEVANT, IRRELEVANT = 2, 0
+Review = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Good or bad, and the share of the reviews, or the probability, for it; the reason where neither is decided."""
+
+    label: str = ""
+    confidence: float = 0.0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What most of those said of a chunk who marked it, and how many of them; None where no value has a majority."""
+
+    value: int | None = None
+    share: float = 0.0
+
+
+def decided(
+    votes: Sequence[Vote], recipe: Recipe, settled: str | None, chances: Mapping[str, float] | None = None
+) -> Verdict:
+    """Whether the answer is good: by the settled answer where a reviewer gave one, else as the recipe says. `chances`
+    holds what a model of the people says. Bradley and Terry's model says nothing of one answer; the majority does."""
+    if settled is not None:
+        shares: Mapping[str, float] = {settled: 1.0}
+    elif recipe.aggregation == "adjudicated":
+        return Verdict(reason="not_settled")
+    elif chances is not None:
+        shares = chances
+    else:
+        counts = Counter(vote.label for vote in votes)
+        shares = {label: count / counts.total() for label, count in counts.items()}
+    label = max(sorted(shares), key=lambda each: shares[each])
+    if shares[label] <= 0.5:
+        return Verdict(reason="no_majority")
+    if shares[label] < recipe.min_agreement:
+        return Verdict(reason="agreement")
+    return Verdict(label, round(shares[label], 6))
+
+
+def trains(review: Review, stages: Mapping[str, str]) -> str:
+    """Which half of the system a review trains: never both. What blames the known answer alone trains neither."""
+    blamed = stage_of(review, stages)
+    if blamed is None:
+        return GENERATOR if review.get("verdict") == GOOD else NEITHER
+    return RETRIEVER if blamed == "retrieval" else GENERATOR
+
+
+def most_train(reviews: Sequence[Review], stages: Mapping[str, str]) -> tuple[str, str]:
+    """Which half most of the reviews train; "" and the reason where they are divided, or train none."""
+    counts = Counter(trains(review, stages) for review in reviews)
+    one, two = counts[RETRIEVER], counts[GENERATOR]
+    if one == two:
+        return NEITHER, "divided" if one else "nobody"
+    return (RETRIEVER if one > two else GENERATOR), ""
+
+
+def marks_of(reviews: Sequence[Review], chunks: int) -> list[Mark]:
+    """What the reviews say of each of so many chunks together."""
+    found = []
+    for place in range(chunks):
+        given = Counter(mark for review in reviews if (mark := _mark(review, place)) is not None)
+        best = given.most_common(1)
+        decided_by = best[0][1] * 2 > given.total() if best else False
+        found.append(Mark(best[0][0], round(best[0][1] / given.total(), 6)) if decided_by else Mark())
+    return found
+
+
+def _mark(review: Review, place: int) -> int | None:
+    marks = review.get("relevance") or []
+    return marks[place] if place < len(marks) else None
