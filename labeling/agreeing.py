@@ -11,39 +11,44 @@ from labeling.estimates import Estimate
 from labeling.judged import Judged, ranks_of
 from labeling.measures import PairLine, Statistic
 from labeling.models import Project, Task
+from labeling.rag.agreeing import span_statistics
+from labeling.rag.answers import BAD, GOOD
 from labeling.rankings import comparisons_of, pairwise_taus, tau_estimate, w_estimate
 from labeling.reliability import dawid_skene
 from labeling.values import TIE
+from labeling.wording import COMPARED
 
 MOST_COMPARED = 20
-MOST_FITTED = {Task.PAIRWISE: 20_000, Task.RANKING: 5_000}
+MOST_FITTED = {Task.PAIRWISE: 20_000, Task.RANKING: 5_000, Task.RAG: 20_000}
 BEYOND, SHARE = "beyond chance", "share"
-DECIDED = ("0", "1")
+DECIDED = ("0", "1", GOOD, BAD)
 SIGNED = {"0": -1, "1": 1, TIE: 0}
 Table = dict[Any, dict[Any, Any]]
 
 
 def statistics(project: Project, judged: Judged) -> list[Statistic]:
     """How far everybody agrees, as suits the task: for comparisons alpha and Fleiss' kappa, with strength also alpha
-    on the scale from A much better to B much better; for rankings tau-b and W; for ratings alpha by attribute."""
+    on the scale from A much better to B much better; for rankings tau-b and W; for ratings alpha by attribute;
+    for reviews alpha of the verdict, of relevance, and how far the same text is marked."""
     kinds: dict[str, Callable[[Project, Judged], Iterable[Statistic]]] = {
         Task.PAIRWISE: _pairwise,
         Task.RANKING: _ranking,
         Task.RATING: _rating,
+        Task.RAG: _review,
     }
     return list(kinds[project.task](project, judged)) if project.task in kinds and len(judged) else []
 
 
 def pair_lines(project: Project, judged: Judged, names: dict[int, str]) -> list[PairLine]:
     """The MOST_COMPARED people who judged most, two by two, those who agree least first; none for ratings."""
-    if project.task not in (Task.PAIRWISE, Task.RANKING):
+    if project.task not in COMPARED:
         return []
     people = {person for person, _ in Counter(judged.person).most_common(MOST_COMPARED)}
     values: dict[tuple[Any, Any], dict[str, Estimate | None]] = {}
     for key, a, b, estimate in _pair_values(project, judged, people):
         values.setdefault((min(a, b), max(a, b)), {})[key] = estimate
     lines = [PairLine(names[a], names[b], found) for (a, b), found in values.items() if any(found.values())]
-    first = "kappa" if project.task == Task.PAIRWISE else "tau"
+    first = "tau" if project.task == Task.RANKING else "kappa"
 
     def place(line: PairLine) -> float:
         estimate = line.values.get(first)
@@ -63,7 +68,7 @@ def reliability(project: Project, judged: Judged) -> dict[int, Estimate | None]:
         return {}
     shared = sorted((item for item, n in Counter(judged.item).items() if n > 1), reverse=True)
     newest = set(shared[: MOST_FITTED[Task(project.task)]])
-    if project.task == Task.PAIRWISE:
+    if project.task != Task.RANKING:
         rows = zip(judged.item, judged.person, judged.label, strict=True)
         decided = (row for row in rows if row[0] in newest and row[2] in DECIDED)
         fitted = dawid_skene(decided, clusters=judged.prompts)
@@ -75,7 +80,7 @@ def reliability(project: Project, judged: Judged) -> dict[int, Estimate | None]:
 
 def ceiling(project: Project, judged: Judged, consistent: Estimate | None) -> Estimate | None:
     """The most that anything can agree with one answer; None where repeats are too few or the task is no choice."""
-    if consistent is None or project.task != Task.PAIRWISE:
+    if consistent is None or project.task not in (Task.PAIRWISE, Task.RAG):
         return None
     return noise_ceiling(consistent, max(2, len(set(judged.label))))
 
@@ -92,6 +97,11 @@ def _pairwise(project: Project, judged: Judged) -> Iterable[Statistic]:
         raters = sizes.most_common(1)[0][0]
         fleiss = fleiss_estimate(labels, raters=raters, clusters=prompts)
         yield Statistic("fleiss", f"Fleiss' kappa of items with {raters} answers", BEYOND, fleiss)
+
+
+def _review(project: Project, judged: Judged) -> Iterable[Statistic]:
+    yield from _pairwise(project, judged)
+    yield from span_statistics(judged)
 
 
 def _ranking(project: Project, judged: Judged) -> Iterable[Statistic]:

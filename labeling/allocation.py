@@ -57,7 +57,7 @@ def set_overlap(*, project: Project, overlap: int, items: Chosen = None, every: 
         before = _lock(project)
         rows = _items(project, items)
         if items is None:
-            rows = rows if every else rows.filter(overlap=before.overlap)
+            rows = rows.exclude(overlap=0) if every else rows.filter(overlap=before.overlap)
             Project.objects.filter(pk=project.pk).update(overlap=overlap)
         priorities = _locked(rows.exclude(overlap=overlap))
         known = set(Gold.objects.filter(project=project).values_list("item_id", flat=True))
@@ -94,6 +94,19 @@ def set_priority(*, project: Project, items: QuerySet[Item] | Collection[Item], 
     return len(ids)
 
 
+def take_back(*, project: Project, items: QuerySet[Item] | Collection[Item]) -> int:
+    """Give these items to nobody any more, whatever overlap the project gets: their free slots go, and those who hold
+    one may finish it. What was said stays. Returns how many slots went; repeating it is harmless."""
+    withdrawn = 0
+    with transaction.atomic():
+        _lock(project)
+        priorities = _locked(_items(project, items))
+        for chunk in _chunks(list(priorities)):
+            Item.objects.filter(pk__in=chunk).update(overlap=0)
+            withdrawn += _level(project, dict.fromkeys(chunk, 0), priorities)[1]
+    return withdrawn
+
+
 def pause(*, project: Project) -> None:
     """Give out no more items. Those who hold one may finish it. Pausing twice is pausing once."""
     Project.objects.filter(pk=project.pk, paused_at=None).update(paused_at=timezone.now())
@@ -123,7 +136,7 @@ def remove_member(*, project: Project, person: User) -> int:
 
 def own_numbers(project: Project) -> int:
     """How many items have an overlap of their own, other than the project's."""
-    return Item.objects.filter(project=project).exclude(overlap=project.overlap).count()
+    return Item.objects.filter(project=project).exclude(overlap__in=(0, project.overlap)).count()
 
 
 def _lock(project: Project) -> Project:

@@ -27,6 +27,7 @@ from labeling.models import (
     User,
 )
 from labeling.queue import TakenMeanwhile, claim_at, claim_next, seat_of, turn_shown
+from labeling.rag.showing import as_stored, refuse_unfitting
 from labeling.tasks import VERDICTS, shown_order
 from labeling.values import Answer, EditAnswer
 
@@ -165,6 +166,7 @@ def _check(assignment: Assignment, person: User, answer: Answer, token: uuid.UUI
     if answer.kind != project.task:
         raise Refused(f"The answer is a {answer.kind}; this project asks for a {project.task}.")
     answer.check(responses=assignment.item.n_responses, attributes=project.attributes)
+    refuse_unfitting(assignment, answer)
     if isinstance(answer, EditAnswer) and _unchanged(assignment, person, answer, token):
         raise Refused(f"The text is still that of response {answer.number}; change it, or skip the item.")
     if project.rationale == "required" and not answer.rationale.strip():
@@ -244,7 +246,7 @@ def _values(assignment: Assignment, person: User, answer: Answer, sent: Sent, *,
         "label": answer.label(order),
         "strength": answer.graded,
         "display_order": order,
-        "answer": answer.model_dump(exclude_defaults=True),
+        "answer": as_stored(assignment, person, answer),
         "layout": sent.layout if sent.layout in LAYOUTS else "",
         "guideline_id": assignment.project.guideline_id,
         "active_ms": _believable(assignment, sent.active_ms),

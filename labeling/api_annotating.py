@@ -1,6 +1,6 @@
 """REST API of annotating: the next item, and what a person does with it. The same verbs as the page."""
 
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 from uuid import UUID
 
@@ -17,9 +17,12 @@ from labeling.api import ProjectView
 from labeling.errors import StaleLease
 from labeling.holding import slot_of
 from labeling.models import Assignment, Project, User
+from labeling.models import Task as Kind
 from labeling.queue import claim_next, heartbeat, postpone
+from labeling.rag.answers import MOST_CHUNKS, MOST_FAILURES, MOST_SPANS
+from labeling.reading import read_answer, read_draft
 from labeling.tasks import Task, show
-from labeling.values import LONGEST_TEXT, read_answer, read_draft
+from labeling.values import LONGEST_TEXT
 
 
 class ShownResponseSerializer(serializers.Serializer[Any]):
@@ -27,6 +30,26 @@ class ShownResponseSerializer(serializers.Serializer[Any]):
     verdict = serializers.CharField()
     text = serializers.CharField()
     same_as = serializers.ListField(child=serializers.IntegerField())
+
+
+class ShownChunkSerializer(serializers.Serializer[Any]):
+    position = serializers.IntegerField()
+    title = serializers.CharField()
+    text = serializers.CharField()
+
+
+class ShownCategorySerializer(serializers.Serializer[Any]):
+    key = serializers.CharField()
+    name = serializers.CharField()
+    words = serializers.CharField()
+    scope = serializers.CharField()
+    stage = serializers.CharField()
+
+
+class CandidateSerializer(serializers.Serializer[Any]):
+    start = serializers.IntegerField()
+    end = serializers.IntegerField()
+    source = serializers.CharField()  # type: ignore[assignment]
 
 
 class TaskSerializer(serializers.Serializer[Any]):
@@ -40,6 +63,13 @@ class TaskSerializer(serializers.Serializer[Any]):
     expires_at = serializers.DateTimeField()
     revises = serializers.IntegerField(allow_null=True)
     comment = serializers.CharField()
+    chunks = ShownChunkSerializer(many=True, required=False, help_text="Of a review: in retrieved order.")
+    categories = ShownCategorySerializer(
+        many=True, required=False, help_text="Of a review: errors to choose."
+    )
+    candidates = CandidateSerializer(
+        many=True, required=False, help_text="Of a second review: where to look."
+    )
 
 
 class LeaseSerializer(serializers.Serializer[Any]):
@@ -64,6 +94,15 @@ class AnswerSerializer(LeaseSerializer):
         required=False, max_length=2 * LONGEST_TEXT, trim_whitespace=False, allow_blank=True
     )
     rationale = serializers.CharField(required=False, max_length=20_000, allow_blank=True)
+    relevance = serializers.ListField(
+        required=False, child=serializers.IntegerField(allow_null=True), max_length=MOST_CHUNKS
+    )
+    spans = serializers.ListField(required=False, child=serializers.DictField(), max_length=MOST_SPANS)
+    failures = serializers.ListField(required=False, child=serializers.DictField(), max_length=MOST_FAILURES)
+    answers_question = serializers.IntegerField(required=False, min_value=0, max_value=2)
+    corrected = serializers.CharField(
+        required=False, max_length=2 * LONGEST_TEXT, trim_whitespace=False, allow_blank=True
+    )
     revises = serializers.IntegerField(required=False, min_value=1)
 
 
@@ -234,6 +273,15 @@ def _task(task: Task) -> dict[str, Any]:
         "expires_at": task.expires_at,
         "revises": task.revises,
         "comment": task.comment,
+        **(_review(task) if task.kind == Kind.RAG else {}),
+    }
+
+
+def _review(task: Task) -> dict[str, Any]:
+    return {
+        "chunks": [asdict(chunk) for chunk in task.chunks],
+        "categories": [asdict(category) for category in task.categories],
+        "candidates": [candidate.model_dump() for candidate in task.candidates],
     }
 
 

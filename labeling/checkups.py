@@ -8,7 +8,7 @@ from labeling.compiled import Select, param
 from labeling.models import Assignment, Gold, Project, Purpose, Seat, Task, User
 
 LOOKED_AT = 100
-COMPARABLE = (Task.PAIRWISE, Task.RANKING, Task.RATING)
+COMPARABLE = (Task.PAIRWISE, Task.RANKING, Task.RATING, Task.RAG)
 
 
 def due(*, project: Project, person: User, seat: Seat, ahead: int = 0) -> Assignment | None:

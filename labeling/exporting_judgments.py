@@ -24,7 +24,7 @@ from labeling.blind import hidden_items
 from labeling.curation.votes import current_judgments
 from labeling.errors import Refused
 from labeling.imported import PREFIX
-from labeling.models import Item, Project, Response, User
+from labeling.models import Chunk, Item, Project, Response, User
 
 FORMATS = ("jsonl", "csv")
 CHUNK, ROWS = 500, 2000
@@ -33,7 +33,7 @@ ITEM_COLUMNS = ("id", "content_hash", "source_ref", "licence", "synthetic")
 LEFT = ("item", "source_ref", "licence", "prompt")
 RIGHT = (
     *("person", "kind", "label", "strength", "ratings", "edited", "text", "rationale"),
-    *("created_at", "display_order", "active_ms"),
+    *("created_at", "display_order", "active_ms", "rag"),
 )
 LINE = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -52,6 +52,7 @@ class Judged:
     messages: list[dict[str, str]]
     extra: dict[str, Any]
     responses: list[dict[str, str]] = field(default_factory=list)
+    contexts: list[dict[str, Any]] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
 
 
@@ -63,8 +64,9 @@ def stream_judgments(
     Items that `person` may still be given to judge are left out: they are judged blind.
 
     `jsonl` has one item a line with its verdicts: label, ratings and edited are in terms of the stored responses.
+    A review of a RAG answer comes whole in `rag`, its contexts with the item.
     `csv` has one judgment a line; label counts the responses from 0, the columns from response_1. Memory does not grow
-    with the project, and each chunk of items costs two queries.
+    with the project, and each chunk of items costs two queries, or three where items have contexts.
     """
     if format not in FORMATS:
         raise Refused(f"The format given is {format!r}; choose one of {', '.join(FORMATS)}.")
@@ -109,9 +111,13 @@ def _chunks(project: Project, person: User | None) -> Iterator[list[Judged]]:
     columns = rows.values_list(*COLUMNS, _raw("answer"), _raw("display_order"))
     groups = itertools.groupby(columns.iterator(chunk_size=ROWS), key=operator.itemgetter(0))
     loaded = ((item, list(group)) for item, group in groups)
+    chunked = Chunk.objects.filter(item__project=project).exists()
     while chunk := dict(itertools.islice(loaded, CHUNK)):
         hidden = hidden_items(project=project, person=person, items=chunk)
-        yield _items({item: said for item, said in chunk.items() if item not in hidden})
+        items = _items({item: said for item, said in chunk.items() if item not in hidden})
+        if chunked:
+            _add_contexts(items)
+        yield list(items.values())
 
 
 def _raw(name: str) -> Cast:
@@ -119,7 +125,7 @@ def _raw(name: str) -> Cast:
     return Cast(name, TextField())
 
 
-def _items(judgments: dict[int, list[tuple[Any, ...]]]) -> list[Judged]:
+def _items(judgments: dict[int, list[tuple[Any, ...]]]) -> dict[int, Judged]:
     rows = Item.objects.filter(pk__in=list(judgments)).order_by()
     items = {}
     for row in rows.values_list(*ITEM_COLUMNS, _raw("messages"), _raw("extra")):
@@ -131,7 +137,14 @@ def _items(judgments: dict[int, list[tuple[Any, ...]]]) -> list[Judged]:
         items[item].responses.append({"text": text, "origin": origin} if origin else {"text": text})
     for item, said in judgments.items():
         items[item].verdicts = _named([_verdict(row) for row in said])
-    return [items[item] for item in judgments]
+    return {item: items[item] for item in judgments}
+
+
+def _add_contexts(items: dict[int, Judged]) -> None:
+    rows = Chunk.objects.filter(item__in=list(items)).order_by("item_id", "position")
+    for item, *given in rows.values_list("item_id", "text", "title", "ref", "score"):
+        named = zip(("text", "title", "ref", "score"), given, strict=True)
+        items[item].contexts.append({name: value for name, value in named if value not in ("", None)})
 
 
 def _verdict(row: tuple[Any, ...]) -> Verdict:
@@ -152,6 +165,8 @@ def _verdict(row: tuple[Any, ...]) -> Verdict:
     if "ratings" in answer:
         verdict["ratings"] = _stored_order(answer["ratings"], order)
     verdict |= {name: answer[name] for name in ("text", "rationale") if answer.get(name)}
+    if kind == "rag":
+        verdict["rag"] = answer
     return verdict
 
 
@@ -186,6 +201,8 @@ def _row(item: Judged) -> dict[str, Any]:
         "licence": item.licence,
         "verdicts": item.verdicts,
     }
+    if item.contexts:
+        row["contexts"] = item.contexts
     if item.synthetic:
         row["synthetic"] = True
     if item.extra:

@@ -15,7 +15,8 @@ from labeling.importing.uploads import refuse_large
 from labeling.invitations import MOST_DAYS
 from labeling.models import Project, Rationale, Role, Task
 from labeling.projects import TEMPLATES
-from labeling.values import KINDS
+from labeling.rag.posting import review_values
+from labeling.reading import KINDS
 
 ACCEPTED = ".jsonl,.ndjson,.json,.csv,.tsv,.gz,.parquet,.arrow,.zip,.tgz,.tar"
 
@@ -73,6 +74,12 @@ class RulesForm(PlainForm):
     task = forms.ChoiceField(choices=Task.choices, help_text="What people do with each item.")
     ask_strength = forms.BooleanField(
         required=False, label="Ask how much better", help_text="Slightly, clearly or much: one key more."
+    )
+    two_pass = forms.BooleanField(
+        required=False,
+        label="A second pass with candidates",
+        help_text="Whoever reviews second is shown spans that a first review or a comparison of words found; it takes "
+        "two people or more for each item.",
     )
     rationale = forms.ChoiceField(
         choices=Rationale.choices, label="A reason in words", help_text="Beside each answer."
@@ -138,6 +145,8 @@ class RulesForm(PlainForm):
             del self.fields["every_item"]
         if items and project.task != Task.PAIRWISE:
             del self.fields["ask_strength"]
+        if items and project.task != Task.RAG:
+            del self.fields["two_pass"]
 
     def rules(self) -> dict[str, Any]:
         """What the form says, as `set_rules` takes it."""
@@ -232,6 +241,8 @@ def answer_values(data: QueryDict, task: str) -> dict[str, Any]:
 
     Ratings come as `rating.KEY.NUMBER`; a value that is no whole number stays as it was sent, for the check to name it.
     """
+    if task == Task.RAG:
+        return review_values(data)
     values: dict[str, Any] = {name: data[name] for name in KINDS[task].model_fields if data.get(name)}
     if task == Task.RATING:
         rated: dict[str, dict[int, Any]] = {}

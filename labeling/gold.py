@@ -15,6 +15,7 @@ from labeling.blind import stand_aside
 from labeling.errors import Refused
 from labeling.estimates import Estimate
 from labeling.models import Assignment, Gold, Item, Project, Purpose, Resolution, User
+from labeling.rag.answers import BAD, GOOD
 from labeling.reviewlist import standing
 from labeling.values import BOTH_BAD, TIE, pairs_of
 from labeling.wording import read_label
@@ -109,7 +110,7 @@ def is_right(*, label: str, known: str) -> bool:
     the known one calls equal may stand in any order."""
     if label == known:
         return True
-    if BOTH_BAD in (label, known) or {label, known} & {TIE, "0", "1"}:
+    if BOTH_BAD in (label, known) or {label, known} & {TIE, "0", "1", GOOD, BAD}:
         return False
     said = {(a, b): winner for a, b, winner in pairs_of(label)}
     return all(said.get((a, b)) == winner for a, b, winner in pairs_of(known) if winner != TIE)

@@ -7,6 +7,7 @@ from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 
 from labeling.models import Assignment, Item, Judgment, Project, ReviewState, User
+from labeling.rag.adopting import adopt
 
 if TYPE_CHECKING:
     from labeling.intake import ItemDraft, VerdictDraft
@@ -25,6 +26,7 @@ def judgments(project: Project, pairs: "list[tuple[Item, ItemDraft]]") -> list[J
     given = [(item, draft, verdict) for item, draft in pairs for verdict in draft.verdicts]
     if not given:
         return []
+    adopt(project, [verdict.rag for _, _, verdict in given if verdict.rag is not None])
     now, people = timezone.now(), _people({verdict.person for _, _, verdict in given})
     slots = _slots(project, pairs, people)
     return [
@@ -35,7 +37,7 @@ def judgments(project: Project, pairs: "list[tuple[Item, ItemDraft]]") -> list[J
             person=people[verdict.person],
             client_key=uuid.uuid5(NAMESPACE, f"{project.pk}:{item.content_hash}:{verdict.person}"),
             kind=verdict.kind,
-            label=str(verdict.edited) if verdict.edited is not None else verdict.label,
+            label=_label(verdict),
             strength=verdict.strength,
             display_order=verdict.display_order or [],
             answer=_answer(verdict),
@@ -83,8 +85,16 @@ def _people(names: set[str]) -> dict[str, User]:
     return {name: found[username] for name, username in usernames.items()}
 
 
+def _label(verdict: "VerdictDraft") -> str:
+    if verdict.rag is not None:
+        return str(verdict.rag["verdict"])
+    return str(verdict.edited) if verdict.edited is not None else verdict.label
+
+
 def _answer(verdict: "VerdictDraft") -> dict[str, Any]:
     """The answer as it was given: in the order shown, where that is known."""
+    if verdict.rag is not None:
+        return verdict.rag
     order = verdict.display_order or []
     values = {
         "verdict": _shown_verdict(verdict),

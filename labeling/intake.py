@@ -13,7 +13,7 @@ from django.db.models import Max
 
 from labeling import imported
 from labeling.compiled import insert_many, instance
-from labeling.models import Assignment, ImportBatch, Item, Judgment, Project, Response
+from labeling.models import Assignment, Chunk, ImportBatch, Item, Judgment, Project, Response
 from labeling.models.items import PREVIEW_LENGTH
 
 Message = dict[str, str]
@@ -32,13 +32,24 @@ class ResponseDraft:
 
 
 @dataclass(frozen=True, slots=True)
+class ContextDraft:
+    """A passage that retrieval gave to the model, in retrieved order. `ref` is what the collection calls it."""
+
+    text: str
+    title: str = ""
+    ref: str = ""
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class VerdictDraft:
     """A judgment that comes with an imported item: who gave it, and what, in terms of the stored responses.
 
     `label` is "0" or "1" (position of the preferred response), "tie" or "both_bad" for pairwise; for a ranking the
     positions from best to worst, as in "2>0=1". `ratings` maps an attribute to one value per response. `edited` is the
     position of the response that `text` improves; without it `text` is a demonstration. `display_order`, `active_ms`
-    and `created_at` are how and when it was given, where the file says so.
+    and `created_at` are how and when it was given, where the file says so. `rag` holds the fields of a RagAnswer, for a
+    review of a RAG answer.
     """
 
     person: str
@@ -52,11 +63,13 @@ class VerdictDraft:
     display_order: list[int] | None = None
     active_ms: int | None = None
     created_at: datetime | None = None
+    rag: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ItemDraft:
-    """An item before it is stored: the prompt's messages ({role, content}) and the responses to judge."""
+    """An item before it is stored: the prompt's messages ({role, content}), the responses to judge and, for a review of
+    a RAG answer, the contexts that were retrieved."""
 
     messages: list[Message]
     responses: list[ResponseDraft]
@@ -65,14 +78,21 @@ class ItemDraft:
     synthetic: bool = False
     extra: dict[str, Any] = field(default_factory=dict)
     verdicts: list[VerdictDraft] = field(default_factory=list)
+    contexts: list[ContextDraft] = field(default_factory=list)
 
     @property
     def content_hash(self) -> str:
-        """The identity of an item: the first 128 bits, in hex, of a SHA-256 over prompt, responses and origins.
+        """The identity of an item: the first 128 bits, in hex, of a SHA-256 over prompt, responses and origins,
+        and contexts where there are any.
 
         128 bits make an accident impossible in practice, and halve the index into which every import writes at random.
         """
-        content = {"messages": self.messages, "responses": [[r.text, r.origin] for r in self.responses]}
+        content: dict[str, Any] = {
+            "messages": self.messages,
+            "responses": [[r.text, r.origin] for r in self.responses],
+        }
+        if self.contexts:
+            content["contexts"] = [[c.title, c.text, c.ref] for c in self.contexts]
         return digest(json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")))[:32]
 
     @property
@@ -161,15 +181,7 @@ def _store(
     )
     keys = _since(project, last)
     ordered = [(keys[key], draft) for key, draft in fresh.items()]
-    insert_many(
-        Response(),
-        ("item_id", "position", "text", "origin"),
-        (
-            (item, position, response.text, response.origin)
-            for item, draft in ordered
-            for position, response in enumerate(draft.responses)
-        ),
-    )
+    _store_texts(ordered)
     items = [instance(Item, ["id", "content_hash"], [keys[key], key]) for key in fresh]
     judged = imported.judgments(project, list(zip(items, fresh.values(), strict=True)))
     insert_many(
@@ -182,3 +194,23 @@ def _store(
         ),
     )
     Judgment.objects.bulk_create(judged)
+
+
+def _store_texts(ordered: list[tuple[int, ItemDraft]]) -> None:
+    """The responses and the contexts of these items, by their keys."""
+    insert_many(
+        Response(),
+        ("item_id", "position", "text", "origin"),
+        (
+            (item, position, response.text, response.origin)
+            for item, draft in ordered
+            for position, response in enumerate(draft.responses)
+        ),
+    )
+    contexts = [
+        (item, position, context.title, context.text, context.ref, context.score)
+        for item, draft in ordered
+        for position, context in enumerate(draft.contexts)
+    ]
+    if contexts:
+        insert_many(Chunk(), ("item_id", "position", "title", "text", "ref", "score"), contexts)

@@ -3,6 +3,7 @@
 from celery import shared_task
 
 from labeling import quality, upkeep
+from labeling.capturing import queueing
 from labeling.curation import freezes
 from labeling.importing import batches
 from labeling.lifecycle import for_row
@@ -27,6 +28,11 @@ def measure_quality(project_id: int) -> None:
 
 
 @shared_task
+def queue_captures(project_id: int) -> None:
+    for_row(Project.objects.all(), project_id, queueing.queue_captures)
+
+
+@shared_task
 def refresh_statistics() -> None:
     upkeep.refresh_statistics()
 
@@ -34,5 +40,6 @@ def refresh_statistics() -> None:
 @shared_task
 def sweep() -> None:
     release_expired()
-    ImportBatch.sweep()
-    Freeze.sweep()
+    queueing.sweep()
+    for kind in (ImportBatch, Freeze):
+        kind.sweep()

@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 A_WINS, B_WINS, EQUAL, BAD = range(4)
 MEANS = {"0": A_WINS, "1": B_WINS, "tie": EQUAL, BOTH_BAD: BAD}
 COMPARING = (Task.PAIRWISE, Task.RANKING, Task.RATING)
+REVIEWED = ("relevance", "spans", "answers_question", "unasked")
 Relation = tuple[int, int, int]
 
 
 @dataclass(slots=True)
 class Judged:
-    """One entry an answer, in the order of the items. `rated` maps an attribute to one value for each stored response.
+    """One entry an answer, in the order of the items. `rated` maps an attribute to one value for each stored response;
+    `reviewed` has the marks of a review of a RAG answer.
 
     `prompts` numbers the prompt of each item; `lengths` has the characters of its responses.
     """
@@ -38,6 +40,7 @@ class Judged:
     strength: list[int | None] = field(default_factory=list)
     order: list[tuple[int, ...]] = field(default_factory=list)
     rated: list[dict[str, list[int]]] = field(default_factory=list)
+    reviewed: list[dict[str, Any]] = field(default_factory=list)
     prompts: dict[Any, Any] = field(default_factory=dict)
     lengths: dict[int, list[int]] = field(default_factory=dict)
 
@@ -61,24 +64,26 @@ def read_judged(
     project: Project, *, items: Collection[int] | None = None, until: datetime | None = None
 ) -> Judged:
     """Read the current answers of a project, or those on these items, given before `until`; of texts the lengths only.
-    Other tasks than COMPARING have people and items only."""
+    Other tasks than COMPARING and reviews of RAG answers have people and items only."""
     found = Judged()
     rows = _rows(project, items)
     if until is not None:
         rows = rows.filter(created_at__lt=until)
     columns = ["item_id", "person_id", "label", "strength", "display_order"]
     columns += ["answer__ratings"] if project.task == Task.RATING else []
+    columns += [f"answer__{name}" for name in REVIEWED] if project.task == Task.RAG else []
     alike: dict[Any, Any] = {}
-    for item, person, label, strength, order, *ratings in rows.values_list(*columns).iterator(
-        chunk_size=2000
-    ):
+    for item, person, label, strength, order, *marks in rows.values_list(*columns).iterator(chunk_size=2000):
         found.item.append(item)
         found.person.append(person)
         found.label.append(alike.setdefault(label, label))
         found.strength.append(strength)
         shown = tuple(order)
         found.order.append(alike.setdefault(shown, shown))
-        found.rated.extend(stored_ratings(values or {}, shown) for values in ratings)
+        if project.task == Task.RAG:
+            found.reviewed.append(dict(zip(REVIEWED, marks, strict=True)))
+        else:
+            found.rated.extend(stored_ratings(values or {}, shown) for values in marks)
     if len(found):
         _read_items(found, project, set(found.item))
     return found
@@ -103,7 +108,7 @@ def _read_items(found: Judged, project: Project, items: set[int]) -> None:
     for key, prompt in prompts.iterator(chunk_size=2000):
         if key in items:
             found.prompts[key] = numbers.setdefault(prompt, len(numbers))
-    if project.task not in COMPARING:
+    if project.task not in (*COMPARING, Task.RAG):
         return
     rows = Response.objects.filter(item__gte=first, item__lte=last).order_by("item_id", "position")
     lengths = rows.annotate(length=Length("text")).values_list("item_id", "length")

@@ -11,6 +11,7 @@ import numpy as np
 from labeling.estimates import Estimate
 from labeling.judged import A_WINS, B_WINS, Judged, Relations, relations
 from labeling.models import Project, Task
+from labeling.rag.answers import GOOD
 from labeling.resampling import Codes, Floats, share_estimate
 
 
@@ -25,7 +26,11 @@ class Leanings:
 
 
 def leanings(project: Project, judged: Judged) -> Leanings:
-    """The leanings of every answer, in their order. For comparisons, rankings and ratings."""
+    """The leanings of every answer, in their order. For comparisons, rankings, ratings and reviews; a review of one
+    answer leans to no side."""
+    if project.task == Task.RAG:
+        nothing = np.full(len(judged), np.nan)
+        return Leanings(nothing, nothing, _alike(judged))
     pairs, count = relations(judged), len(judged)
     wins = np.where(pairs.said == A_WINS, 1.0, np.where(pairs.said == B_WINS, 0.0, np.nan))
     agrees = _near(judged) if project.task == Task.RATING else _same(pairs, count)
@@ -60,6 +65,14 @@ def _same(pairs: Relations, count: int) -> Floats:
     others = _count(pairs.unit) - 1
     several = others > 0
     return _mean(pairs.answer[several], alike[several] / others[several], count)
+
+
+def _alike(judged: Judged) -> Floats:
+    """The share of the others' verdicts on the item that are the same."""
+    items = np.array(judged.item, dtype=np.int64)
+    same = _count(items * 2 + np.array([label == GOOD for label in judged.label], dtype=np.int64)) - 1
+    others = _count(items) - 1
+    return np.where(others > 0, same / np.maximum(others, 1), np.nan)
 
 
 def _near(judged: Judged) -> Floats:

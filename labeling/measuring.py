@@ -18,6 +18,7 @@ from labeling.models import Project, Seat, Task, User
 from labeling.repeats import repeated_by_person
 from labeling.resampling import Codes, share_estimate
 from labeling.values import BOTH_BAD, TIE
+from labeling.wording import COMPARED
 
 
 def measure(project: Project) -> Measure:
@@ -36,7 +37,7 @@ def measure(project: Project) -> Measure:
     people = {person: PersonLine(person, names[person], n) for person, n in Counter(judged.person).items()}
     result.people = sorted(people.values(), key=lambda line: line.name)
     _count(project, judged, people)
-    if len(judged) and project.task in COMPARING:
+    if len(judged) and project.task in (*COMPARING, Task.RAG):
         _compare(project, judged, result, people)
         result.pairs = pair_lines(project, judged, names)
     return result
@@ -52,7 +53,8 @@ def _compare(project: Project, judged: Judged, result: Measure, people: dict[int
     lean = leanings(project, judged)
     repeats = repeated_by_person(project)
     result.statistics = statistics(project, judged)
-    result.statistics += _shares(lean, clusters, [value for values in repeats.values() for value in values])
+    again = [value for values in repeats.values() for value in values]
+    result.statistics += _shares(lean, clusters, again, sided=project.task != Task.RAG)
     result.ceiling = ceiling(project, judged, result.estimate("consistent"))
     person = np.array(judged.person, dtype=np.intp)
     columns = {"left_share": lean.left, "longer_share": lean.longer, "agrees": lean.agrees}
@@ -65,15 +67,16 @@ def _compare(project: Project, judged: Judged, result: Measure, people: dict[int
         line.consistent, line.repeats = alike_share(repeats.get(who, [])), len(repeats.get(who, []))
 
 
-def _shares(lean: Leanings, clusters: Codes, repeated: list[float]) -> list[Statistic]:
+def _shares(lean: Leanings, clusters: Codes, repeated: list[float], *, sided: bool) -> list[Statistic]:
+    """Shares of all answers; where one answer was shown alone, none of sides and lengths."""
     columns = [
         ("agrees", "Two answers to an item say the same", lean.agrees),
         ("left", "The response shown first wins", lean.left),
         ("longer", "The longer response wins", lean.longer),
     ]
     found = [Statistic(key, words, SHARE, share(values, clusters)) for key, words, values in columns]
-    again = "Somebody who sees an item again, swapped, says the same"
-    return [*found, Statistic("consistent", again, SHARE, alike_share(repeated))]
+    again = f"Somebody who sees an item again{', swapped,' if sided else ''} says the same"
+    return [*(found if sided else found[:1]), Statistic("consistent", again, SHARE, alike_share(repeated))]
 
 
 def _count(project: Project, judged: Judged, people: dict[int, PersonLine]) -> None:
@@ -92,7 +95,7 @@ def _count(project: Project, judged: Judged, people: dict[int, PersonLine]) -> N
 
 def _differing(project: Project, judged: Judged) -> int:
     """On how many items not everybody says the same; 0 where there is no one answer to differ on."""
-    if project.task not in (Task.PAIRWISE, Task.RANKING):
+    if project.task not in COMPARED:
         return 0
     said: dict[int, set[str]] = {}
     for item, label in zip(judged.item, judged.label, strict=True):

@@ -15,7 +15,7 @@ from labeling import quality
 from labeling.gold import known_results
 from labeling.judged import COMPARING, read_judged
 from labeling.measures import PersonLine
-from labeling.models import Judgment, Project, Purpose, Seat, User
+from labeling.models import Judgment, Project, Purpose, Seat, Task, User
 from labeling.repeats import repeated_by_person
 
 NEWEST = 2_000
@@ -56,7 +56,7 @@ def _line_of_the_day(project: Project, person: User, day: datetime) -> PersonLin
 
 def _line(project: Project, person: User, until: datetime) -> PersonLine:
     line = PersonLine(person.pk, person.username, 0)
-    if project.task in COMPARING:
+    if project.task in (*COMPARING, Task.RAG):
         _lean(project, person, line, until)
         _check(project, person, line, until)
     return line

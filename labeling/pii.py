@@ -101,6 +101,11 @@ def scrub(text: str) -> str:
     return _scrubbed(text, Counter())
 
 
+def scrub_into(text: str, counts: Counter[str]) -> str:
+    """The text scrubbed; `counts` grows by what was replaced, by kind."""
+    return _scrubbed(text, counts)
+
+
 def scrub_draft(draft: ItemDraft) -> ItemDraft:
     """The draft with every text scrubbed, and in `extra["scrubbed"]` how many of each kind were replaced."""
     counts: Counter[str] = Counter()
@@ -117,8 +122,14 @@ def scrub_draft(draft: ItemDraft) -> ItemDraft:
         messages=[{**message, "content": clean(message["content"])} for message in draft.messages],
         responses=[replace(response, text=clean(response.text)) for response in draft.responses],
         extra=clean(draft.extra),
+        contexts=[replace(c, text=clean(c.text), title=clean(c.title)) for c in draft.contexts],
         verdicts=[
-            replace(verdict, text=clean(verdict.text), rationale=clean(verdict.rationale))
+            replace(
+                verdict,
+                text=clean(verdict.text),
+                rationale=clean(verdict.rationale),
+                rag=verdict.rag and clean(_moved(verdict.rag, draft)),
+            )
             for verdict in draft.verdicts
         ],
     )
@@ -143,6 +154,34 @@ def pii_report(project: Project) -> PiiReport:
             for place, text in places:
                 report.add(item, place, find(text))
     return report
+
+
+def _moved(review: dict[str, Any], draft: ItemDraft) -> dict[str, Any]:
+    """A review with its spans where they are once the answer is scrubbed. A span that ends within what is replaced
+    takes all of it."""
+    findings = find(draft.responses[0].text) if draft.responses else []
+    spans = review.get("spans")
+    if not findings or not isinstance(spans, list):
+        return review
+
+    def place(at: Any, *, last: bool) -> Any:
+        if not isinstance(at, int):
+            return at
+        shift = 0
+        for finding in findings:
+            mark = len(MARKS[finding.kind])
+            if finding.end <= at:
+                shift += mark - (finding.end - finding.start)
+            elif finding.start < at:
+                return finding.start + shift + (mark if last else 0)
+        return at + shift
+
+    moved = [
+        {**span, "start": place(span.get("start"), last=False), "end": place(span.get("end"), last=True)}
+        for span in spans
+        if isinstance(span, dict)
+    ]
+    return {**review, "spans": moved}
 
 
 def _scrubbed(text: str, counts: Counter[str]) -> str:

@@ -16,6 +16,7 @@ from labeling.models import Task, User
 COMPARED = (Task.PAIRWISE,)
 RANKED = (Task.RANKING,)
 WRITTEN = (Task.DEMONSTRATION, Task.EDIT)
+REVIEWED = (Task.RAG,)
 NAMED = {
     "Enter": "⏎",
     "Space": "Space",
@@ -77,6 +78,27 @@ ACTIONS = (
     Action("back", "Take the last one back", "Backspace", RANKED),
     Action("write", "Go to the text", "e", WRITTEN),
     Action("preview", "Preview", "p", WRITTEN),
+    Action("good", "Good answer", "+", REVIEWED),
+    Action("faulty", "Bad answer", "b", REVIEWED),
+    Action("addressed", "Answers the question: yes; again for partly, no", "h", REVIEWED),
+    Action("next", "Select the next sentence", "n", REVIEWED),
+    Action("previous", "Select the sentence before", "p", REVIEWED),
+    Action("longer", "One word more at the end", ".", REVIEWED),
+    Action("shorter", "One word less at the end", ",", REVIEWED),
+    Action("later_start", "One word less at the beginning", ">", REVIEWED),
+    Action("earlier_start", "One word more at the beginning", "<", REVIEWED),
+    Action("mark", "Go to the next mark", "m", REVIEWED),
+    Action("candidate", "Go to the next candidate", "q", REVIEWED),
+    Action("remove", "Remove the mark, or dismiss the candidate", "Backspace", REVIEWED),
+    Action("note", "Write a note to the mark", "i", REVIEWED),
+    Action("chunks", "Go to the chunks; again to the next one", "c", REVIEWED),
+    Action("filter", "Filter the chunks", "f", REVIEWED),
+    Action("open", "Open or close the chunk", "o", REVIEWED),
+    Action("link", "Link the mark to this chunk, or take the link away", "t", REVIEWED),
+    Action("unlink", "No chunk supports the mark", "-", REVIEWED),
+    Action("answer", "Back to the answer", "a", REVIEWED),
+    Action("failures", "What is wrong with the whole answer", "d", REVIEWED),
+    Action("correct", "Correct the answer", "e", REVIEWED),
 )
 USUAL = {action.name: action.key for action in ACTIONS}
 

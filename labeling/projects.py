@@ -71,6 +71,13 @@ TEMPLATES = (
         "Completions, and pairs of edit and original",
         {"task": Task.EDIT},
     ),
+    Template(
+        "rag",
+        "Review RAG answers",
+        "Retrieved chunks beside the answer: what is relevant, which spans have no support, good or bad.",
+        "Pairs from corrections, labels for KTO, rows for retrievers",
+        {"task": Task.RAG},
+    ),
 )
 BY_KEY = {template.key: template for template in TEMPLATES}
 

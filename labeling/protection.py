@@ -1,6 +1,6 @@
 """Prompts that are used for evaluation. They may never be trained on; whoever evaluates registers them here."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from labeling.models import Project, ProtectedFingerprint
 
@@ -18,6 +18,11 @@ def protect(*, project: Project, prompts: Mapping[str, str], reason: str) -> int
         batch_size=500,
     )
     return len(fresh)
+
+
+def release(*, project: Project, hashes: Collection[str]) -> int:
+    """Let go of prompts that left evaluation to be trained on. Whoever calls makes sure that no case has them now."""
+    return ProtectedFingerprint.objects.filter(project=project, prompt_hash__in=list(hashes)).delete()[0]
 
 
 def protected_hashes(*, project: Project) -> set[str]:

@@ -10,6 +10,8 @@ from labeling.errors import Refused
 from labeling.forms import answer_values
 from labeling.models import Project
 from labeling.models import Task as Kind
+from labeling.rag.posting import review_so_far
+from labeling.rag.screening import ReviewScreen, review_screen
 from labeling.tasks import Task
 from labeling.values import Attribute, read_order
 
@@ -20,6 +22,7 @@ TITLES = {
     Kind.RATING: "Rate each response",
     Kind.DEMONSTRATION: "Write the best response",
     Kind.EDIT: "Improve a response",
+    Kind.RAG: "Is this answer good, and does it rest on the chunks?",
 }
 
 
@@ -67,6 +70,7 @@ class Screen:
     text: str = ""
     rationale: str = ""
     problem: str = ""
+    review: ReviewScreen | None = None
 
     @property
     def places(self) -> range:
@@ -103,6 +107,19 @@ def screen(*, task: Task, project: Project, start_from: int | None = None) -> Sc
         text=text,
         rationale=str(given.get("rationale", "")),
         problem=_problem(task.kind, len(task.responses)),
+        review=_review(task, given),
+    )
+
+
+def _review(task: Task, given: dict[str, Any]) -> ReviewScreen | None:
+    if task.kind != Kind.RAG:
+        return None
+    return review_screen(
+        text=task.responses[0].text if task.responses else "",
+        chunks=task.chunks,
+        categories=task.categories,
+        candidates=task.candidates,
+        given=given,
     )
 
 
@@ -125,6 +142,8 @@ def given_answer(data: QueryDict, kind: str) -> dict[str, Any]:
 
 def given_so_far(data: QueryDict, kind: str) -> dict[str, Any]:
     """The fields of an unfinished answer. Ratings keep their places: None stands for one that is not given yet."""
+    if kind == Kind.RAG:
+        return review_so_far(data)
     values = given_answer(data, kind)
     if kind == Kind.RATING:
         values["ratings"] = {}
@@ -188,6 +207,8 @@ def _problem(kind: str, responses: int) -> str:
     """Why this item cannot be answered, if it cannot."""
     if kind == Kind.PAIRWISE and responses != 2:
         return f"A comparison needs two responses, and this item has {responses}. Skip it as broken."
+    if kind == Kind.RAG and responses != 1:
+        return f"A review is of one answer, and this item has {responses}. Skip it as broken."
     if kind in (Kind.RANKING, Kind.RATING, Kind.EDIT) and not responses:
         return "This item came without a response. Skip it as broken."
     return ""

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +22,8 @@ from labeling.models import (
     Task,
     User,
 )
+from labeling.rag.reviewed import Reviewed, names_of, reviewed
+from labeling.rag.showing import ShownChunk, chunks_of
 from labeling.reviewing import HELD
 from labeling.reviewlist import differing
 from labeling.wording import label_words, letter, rated, took_words
@@ -72,6 +74,7 @@ class Side:
     steps: list[Step]
     does: tuple[str, ...]
     blocked: str
+    review: Reviewed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ class Sides:
     item: Item
     responses: list[Shown]
     hidden: bool
+    chunks: list[ShownChunk] = field(default_factory=list)
     sides: list[Side] = field(default_factory=list)
     checks: list[Side] = field(default_factory=list)
     settled: list[Resolution] = field(default_factory=list)
@@ -95,10 +99,12 @@ def sides_of(*, project: Project, item: Item, reader: User | None) -> Sides:
     hidden = bool(hidden_items(project=project, person=reader, items=[item.pk]))
     texts = Response.objects.filter(item=item).order_by("position")
     responses = [Shown(letter(r.position), r.text, "" if hidden else r.origin) for r in texts]
+    chunks = chunks_of(item) if project.task == Task.RAG else []
     if hidden:
-        return Sides(item, responses, hidden=True)
+        return Sides(item, responses, hidden=True, chunks=chunks)
     rows = Judgment.objects.filter(item=item).select_related("person", "guideline", "assignment")
-    found = _sides(project, rows.order_by("assignment", "revision"), reader)
+    text = responses[0].text if responses else ""
+    found = _sides(project, rows.order_by("assignment", "revision"), reader, text)
     work = sorted(
         (side for side in found if side.purpose == Purpose.WORK), key=lambda side: (side.words, side.person)
     )
@@ -108,6 +114,7 @@ def sides_of(*, project: Project, item: Item, reader: User | None) -> Sides:
         item,
         responses,
         hidden=False,
+        chunks=chunks,
         sides=work,
         checks=[side for side in found if side.purpose != Purpose.WORK],
         settled=settled,
@@ -118,7 +125,7 @@ def sides_of(*, project: Project, item: Item, reader: User | None) -> Sides:
     )
 
 
-def _sides(project: Project, rows: Iterable[Judgment], reader: User | None) -> list[Side]:
+def _sides(project: Project, rows: Iterable[Judgment], reader: User | None, text: str) -> list[Side]:
     by_slot: dict[int, list[Judgment]] = defaultdict(list)
     for judgment in rows:
         by_slot[judgment.assignment_id].append(judgment)
@@ -126,7 +133,12 @@ def _sides(project: Project, rows: Iterable[Judgment], reader: User | None) -> l
     reviews = Review.objects.filter(assignment__in=by_slot).select_related("reviewer").order_by("pk")
     for review in reviews:
         steps[review.assignment_id].append(review)
-    return [_side(project, given, steps[slot], reader) for slot, given in by_slot.items()]
+    sides = [_side(project, given, steps[slot], reader) for slot, given in by_slot.items()]
+    if project.task != Task.RAG:
+        return sides
+    names = names_of(project)
+    reviews_of = (reviewed(given[-1], text=text, names=names) for given in by_slot.values())
+    return [replace(side, review=review) for side, review in zip(sides, reviews_of, strict=True)]
 
 
 def _side(project: Project, given: list[Judgment], reviews: list[Review], reader: User | None) -> Side:
@@ -139,7 +151,7 @@ def _side(project: Project, given: list[Judgment], reviews: list[Review], reader
         judgment_id=last.pk,
         person=last.person.username,
         purpose=last.purpose,
-        tone=last.label if last.kind == Task.PAIRWISE else "",
+        tone=last.label if last.kind in (Task.PAIRWISE, Task.RAG) else "",
         words=label_words(last.kind, last.label, last.strength),
         rows=rated(answer, last.display_order, project.attributes),
         text=answer.get("text", ""),

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from labeling.models import Assignment, Draft, Response, Review, ReviewState, User
+from labeling.models import Task as Kind
+from labeling.rag.answers import Candidate
+from labeling.rag.showing import ShownCategory, ShownChunk, asked_of_people, review_parts
 from labeling.values import display_order
 
 VERDICTS = ("first", "second")
@@ -25,7 +28,8 @@ class Task:
     """All that an annotator's page or API call receives about an item.
 
     `revises` is the revision that an answer would replace, where this person answered before; `comment` what a
-    reviewer who sent it back asks for.
+    reviewer who sent it back asks for. Chunks, candidates and categories belong to reviews of RAG answers; candidates
+    are proposed only to whoever reviews second, where the project has two passes.
     """
 
     kind: str
@@ -38,6 +42,9 @@ class Task:
     expires_at: Any
     revises: int | None = None
     comment: str = ""
+    chunks: list[ShownChunk] = field(default_factory=list)
+    candidates: list[Candidate] = field(default_factory=list)
+    categories: list[ShownCategory] = field(default_factory=list)
 
 
 def show(*, assignment: Assignment, person: User) -> Task:
@@ -61,10 +68,11 @@ def show(*, assignment: Assignment, person: User) -> Task:
         client_key=uuid.uuid4(),
         messages=item.messages,
         responses=shown_responses(shown),
-        draft=draft,
+        draft=asked_of_people(draft) if project.task == Kind.RAG else draft,
         expires_at=assignment.expires_at,
         revises=revises,
         comment=comment,
+        **review_parts(assignment, person),
     )
 
 

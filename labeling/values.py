@@ -5,12 +5,11 @@ positions from 0. An answer is kept as it was given; its label says the same in 
 """
 
 import hmac
-import json
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal, TypedDict
+from typing import Annotated, ClassVar, Literal, TypedDict
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from labeling.errors import Refused
 
@@ -162,37 +161,6 @@ class EditAnswer(Answer):
             raise Refused("The improved response is empty; write it, or skip the item.")
         if self.number > responses:
             raise Refused(f"Response {self.number} was improved, but the item has {responses}.")
-
-
-KINDS: dict[str, type[Answer]] = {
-    kind.kind: kind for kind in (PairwiseAnswer, RankingAnswer, RatingAnswer, DemonstrationAnswer, EditAnswer)
-}
-ASKED = {
-    "pairwise": "choose first, second, tie or both_bad",
-    "ranking": "put every response in order",
-    "rating": "rate every response",
-    "demonstration": "write a response",
-    "edit": "improve a response",
-}
-
-
-def read_answer(values: dict[str, Any], *, task: str = "pairwise") -> Answer:
-    """Check an answer from a form or an API call. Raises Refused with a sentence."""
-    try:
-        return KINDS[task].model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(map(str, first["loc"])) or "answer"
-        given = "nothing" if first["type"] == "missing" or not first["input"] else repr(first["input"])[:100]
-        raise Refused(f"The {name} given is {given}; {ASKED[task]}, then submit again.") from error
-
-
-def read_draft(values: dict[str, Any], *, task: str) -> dict[str, Any]:
-    """The fields of an unfinished answer, as far as they go. Raises Refused where it is too long to be one."""
-    kept = {name: values[name] for name in KINDS[task].model_fields if values.get(name) not in (None, "", {})}
-    if len(json.dumps(kept)) > 2 * LONGEST_TEXT:
-        raise Refused(f"The draft is longer than {LONGEST_TEXT:,} characters; shorten it.")
-    return kept
 
 
 def read_order(text: str) -> list[list[int]]:

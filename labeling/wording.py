@@ -5,9 +5,10 @@ from typing import Any
 
 from labeling.errors import Refused
 from labeling.models import Project, Task
+from labeling.rag.answers import BAD, GOOD
 from labeling.values import BOTH_BAD, STRENGTHS, TIE, Attribute, read_order
 
-COMPARED = (Task.PAIRWISE, Task.RANKING)
+COMPARED = (Task.PAIRWISE, Task.RANKING, Task.RAG)
 WRITTEN = {Task.RATING: "rated", Task.DEMONSTRATION: "wrote a response"}
 
 
@@ -17,7 +18,9 @@ def letter(position: int) -> str:
 
 
 def label_words(kind: str, label: str, strength: int | None = None) -> str:
-    """What a label says: "A is clearly better", "Tie", "Both bad", "B > A = C", "improved A"."""
+    """What a label says: "A is clearly better", "Tie", "Both bad", "B > A = C", "improved A", "Good"."""
+    if kind == Task.RAG:
+        return label.capitalize()
     if label in (TIE, BOTH_BAD):
         bad = "Both bad" if kind == Task.PAIRWISE else "All bad"
         return "Tie" if label == TIE else bad
@@ -41,10 +44,14 @@ def took_words(active_ms: int | None) -> str:
 def read_label(*, project: Project, responses: int, text: str) -> str:
     """The label that a person wrote or chose for a known or settled answer, checked against the kind of task.
 
-    A comparison takes "0", "1", "tie" or "both_bad"; a ranking letters from best to worst, "B > A = C" (positions,
-    "1>0=2", will do), or "both_bad". Raises Refused with what is allowed.
+    A review takes "good" or "bad"; a comparison "0", "1", "tie" or "both_bad"; a ranking letters from
+    best to worst, "B > A = C" (positions, "1>0=2", will do), or "both_bad". Raises Refused with what is allowed.
     """
     given = text.strip()
+    if project.task == Task.RAG:
+        if given in (GOOD, BAD):
+            return given
+        raise Refused(f"The answer given is {text[:60]!r}; choose good or bad.")
     if project.task == Task.PAIRWISE:
         if given in ("0", "1", TIE, BOTH_BAD) and responses == 2:
             return given

@@ -9,6 +9,7 @@ from typing import IO, Any
 from django.db import transaction
 
 from labeling.errors import ImportRefused, Refused, RowRefused
+from labeling.importing import ragtruth
 from labeling.importing.mapping import FORMATS, to_drafts
 from labeling.importing.oasst import joined
 from labeling.importing.readers import Meter, Row, read_rows
@@ -142,6 +143,8 @@ def _drafts(batch: ImportBatch, meter: Meter) -> Iterator[Outcome]:
 
 def _rows(batch: ImportBatch, meter: Meter) -> Iterator[Row]:
     rows = read_rows(Path(batch.path), name=batch.filename, meter=meter)
+    if batch.format in ("auto", "ragtruth"):
+        rows = ragtruth.joined(rows)
     return joined(rows) if batch.format in ("auto", "oasst") else rows
 
 
@@ -177,7 +180,8 @@ def _together(outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
 
 
 def _repeats(first: ItemDraft, second: ItemDraft) -> bool:
-    return bool(second.verdicts) and first.responses == second.responses and first.messages == second.messages
+    same = first.responses == second.responses and first.contexts == second.contexts
+    return bool(second.verdicts) and same and first.messages == second.messages
 
 
 def _added(first: ItemDraft, second: ItemDraft) -> ItemDraft:

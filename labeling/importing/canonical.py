@@ -5,6 +5,7 @@ from typing import Any
 
 from labeling.errors import RowRefused
 from labeling.importing.fields import Row, field, licence, messages, optional
+from labeling.importing.reviews import contexts_of
 from labeling.intake import ItemDraft, ResponseDraft, VerdictDraft
 
 VERDICT_TEXTS = ("person", "kind", "label", "text", "rationale")
@@ -29,6 +30,7 @@ def item(row: Row) -> ItemDraft:
         source_ref=optional(row, "source", "source_ref"),
         licence=licence(row),
         synthetic=row.get("synthetic") is True,
+        contexts=contexts_of(row),
         extra=row["extra"] if isinstance(row.get("extra"), dict) else {},
         verdicts=[
             _verdict(verdict, len(responses), f"verdict {index}")
@@ -56,7 +58,17 @@ def _verdict(value: Any, responses: int, name: str) -> VerdictDraft:
         display_order=_order(value.get("display_order"), responses, name),
         active_ms=_number(value, "active_ms", name),
         created_at=_time(value.get("created_at"), name),
+        rag=_review(value, name),
     )
+
+
+def _review(value: Row, name: str) -> dict[str, Any] | None:
+    given = value.get("rag")
+    if given is None and value.get("kind") != "rag":
+        return None
+    if not isinstance(given, dict):
+        raise RowRefused(f"rag of {name} is a {type(given).__name__}; give an object with verdict")
+    return given
 
 
 def _order(value: Any, responses: int, name: str) -> list[int] | None:

@@ -7,10 +7,11 @@ from typing import Any
 
 from labeling.errors import Refused, RowRefused
 from labeling.importing.judgments import order_label
+from labeling.importing.reviews import checked_review, refuse_contexts, texts_in
 from labeling.intake import ItemDraft, VerdictDraft
 from labeling.values import BOTH_BAD, LONGEST_REASON, LONGEST_TEXT, STRENGTHS, TIE, read_order
 
-MIN_RESPONSES = {"pairwise": 2, "ranking": 2, "rating": 1, "demonstration": 0, "edit": 1}
+MIN_RESPONSES = {"pairwise": 2, "ranking": 2, "rating": 1, "demonstration": 0, "edit": 1, "rag": 1}
 MAX_RESPONSES = 50
 LONGEST_PERSON = 140
 AS_RANKING = {"0": "0>1", "1": "1>0", TIE: "0=1", BOTH_BAD: BOTH_BAD}
@@ -24,6 +25,7 @@ def finished(draft: ItemDraft, *, task: str) -> ItemDraft:
     are named in `extra["identical_responses"]` as groups of positions. Raises RowRefused with what is wrong.
     """
     _count(draft, task)
+    refuse_contexts(draft)
     _storable(draft)
     extra = {key: value for key, value in draft.extra.items() if key != "identical_responses"}
     if groups := identical(draft):
@@ -52,15 +54,17 @@ def _count(draft: ItemDraft, task: str) -> None:
     if task == "pairwise" and count != 2:
         more = "; a project that ranks takes more" if count > 2 else "; add the missing ones"
         raise RowRefused(f"{words}; a pairwise item has exactly 2{more}")
+    if task == "rag" and count > 1:
+        raise RowRefused(f"{words}; a review is of 1 answer: give each its own row")
     if count < least:
         raise RowRefused(f"{words}; an item of a {task} project needs {least} or more; add the missing ones")
     if count > MAX_RESPONSES:
         raise RowRefused(f"{words}; an item has up to {MAX_RESPONSES}; split the row")
 
 
-def _checked(verdict: VerdictDraft, responses: int) -> VerdictDraft:
+def _checked(verdict: VerdictDraft, draft: ItemDraft) -> VerdictDraft:
     """The verdict with its label in the one way of writing it. Raises RowRefused where it says nothing of the item."""
-    person = verdict.person
+    person, responses = verdict.person, len(draft.responses)
     if not person.strip() or len(person) > LONGEST_PERSON:
         raise RowRefused(
             f"a verdict is by {person[:40]!r}; name its person with 1 to {LONGEST_PERSON} letters"
@@ -76,6 +80,8 @@ def _checked(verdict: VerdictDraft, responses: int) -> VerdictDraft:
         raise RowRefused(
             f"{person}'s verdict is of the kind {verdict.kind!r}; use {', '.join(MIN_RESPONSES)}"
         )
+    if verdict.kind == "rag":
+        return checked_review(verdict, draft)
     if verdict.kind == "ranking":
         return replace(verdict, label=_order(verdict, responses))
     if problem := _problem(verdict, responses):
@@ -120,7 +126,7 @@ def _order(verdict: VerdictDraft, responses: int) -> str:
 
 def _sorted_out(draft: ItemDraft, task: str) -> tuple[list[VerdictDraft], list[VerdictDraft]]:
     """The verdicts that fit the task, one a person, and the others. Those of the task's own kind come first."""
-    checked = [_checked(verdict, len(draft.responses)) for verdict in draft.verdicts]
+    checked = [_checked(verdict, draft) for verdict in draft.verdicts]
     fitting: dict[str, VerdictDraft] = {}
     others = []
     for verdict in sorted(checked, key=lambda verdict: verdict.kind != task):
@@ -169,6 +175,7 @@ def _texts(draft: ItemDraft) -> Iterator[str]:
         yield response.text
         yield response.origin
     yield from _within(draft.extra)
+    yield from texts_in(draft)
     for verdict in draft.verdicts:
         yield from (verdict.person, verdict.kind, verdict.label, verdict.text, verdict.rationale)
         yield from verdict.ratings

@@ -4,7 +4,20 @@ from collections.abc import Callable
 from typing import Any
 
 from labeling.errors import RowRefused
-from labeling.importing import argilla, canonical, columns, label_studio, oasst, pandalm, transcripts, trl
+from labeling.importing import (
+    argilla,
+    canonical,
+    columns,
+    haluquestqa,
+    inspector,
+    label_studio,
+    oasst,
+    pandalm,
+    ragtruth,
+    refchecker,
+    transcripts,
+    trl,
+)
 from labeling.importing.checks import MIN_RESPONSES, finished
 from labeling.intake import ItemDraft
 from labeling.pii import scrub_draft
@@ -24,10 +37,15 @@ FORMATS = {
     "argilla": "Argilla records, version 1 and 2",
     "label-studio": "Label Studio tasks (JSON and JSON-MIN)",
     "oasst": "Open-Assistant message trees, or their messages one a row",
+    "inspector": "InspectorRAGet reports, such as MTRAG (tasks, documents, rated answers)",
+    "haluquestqa": "HaluQuestQA (two answers, error spans with reasons)",
+    "ragtruth": "RAGTruth responses with error spans, with or without their source_info",
+    "refchecker": "RefChecker answers with labelled claims",
 }
 ALLOWED = (
     "give prompt with responses, prompt with chosen and rejected, prompt with response_1 and response_2, "
-    "instruction with response1 and response2, or a row of Argilla, Label Studio or Open-Assistant"
+    "instruction with response1 and response2, or a row of Argilla, Label Studio, Open-Assistant, HaluQuestQA, "
+    "RAGTruth or RefChecker"
 )
 ONE: dict[str, Callable[[Row], ItemDraft]] = {
     "items": canonical.item,
@@ -38,6 +56,9 @@ ONE: dict[str, Callable[[Row], ItemDraft]] = {
     "columns": columns.table,
     "argilla": argilla.record,
     "label-studio": label_studio.task,
+    "inspector": inspector.review,
+    "ragtruth": ragtruth.review,
+    "refchecker": refchecker.review,
 }
 ANSWERED, UNANSWERED = ("completion", "messages", "conversations"), ("prompt", "text")
 
@@ -65,6 +86,9 @@ def to_drafts(
     name = recognise(row, task=task) if format == "auto" else format
     if name == "oasst":
         return _tree(row, task, scrub)
+    if name == "haluquestqa":
+        drafts = haluquestqa.reviews(row) if task == "rag" else [haluquestqa.pair(row)]
+        return [_finished(draft, task, scrub) for draft in drafts]
     return [_finished(ONE[name](row), task, scrub)]
 
 
@@ -107,6 +131,10 @@ def _hh(row: Row) -> bool:
 
 
 RULES: tuple[tuple[str, Callable[[Row], bool]], ...] = (
+    ("inspector", inspector.is_row),
+    ("haluquestqa", haluquestqa.is_row),
+    ("ragtruth", ragtruth.is_response),
+    ("refchecker", refchecker.is_row),
     ("oasst", oasst.is_tree),
     ("label-studio", label_studio.is_task),
     ("argilla", argilla.is_record),

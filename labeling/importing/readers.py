@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from labeling.errors import ImportRefused
-from labeling.importing import columnar, folders, jsonrows, tables
+from labeling.importing import columnar, folders, inspector, jsonrows, tables
 from labeling.importing.jsonrows import BLANK, DAMAGED, MARK, MAX_ROW_BYTES, Row
 
 __all__ = ["ALLOWED", "MAX_ROW_BYTES", "Row", "read_rows"]
@@ -103,11 +103,21 @@ def _text_rows(stream: IO[bytes], name: str) -> Iterator[Row]:
     if first == b"[":
         yield from jsonrows.array(stream)
     elif first == b"{":
-        yield from jsonrows.lines(stream)
+        yield from inspector.rows(stream, name) if _is_report(stream) else jsonrows.lines(stream)
     elif name.lower().removesuffix(".gz").endswith(JSON_NAMES):
         raise ImportRefused(f"{name} begins with {first!r}, which is not JSON; Prefloop reads {ALLOWED}.")
     else:
         yield from tables.rows(stream, name)
+
+
+def _is_report(stream: IO[bytes]) -> bool:
+    place = stream.tell()
+    try:
+        return inspector.is_report(stream.read(inspector.HEAD))
+    except DAMAGED:
+        return False
+    finally:
+        stream.seek(place)
 
 
 def _first_byte(stream: IO[bytes], name: str) -> bytes:

@@ -18,6 +18,7 @@ class Task(models.TextChoices):
     RATING = "rating", "Rate each response"
     DEMONSTRATION = "demonstration", "Write the best response"
     EDIT = "edit", "Improve a response"
+    RAG = "rag", "Review a RAG answer"
 
 
 class Rationale(models.TextChoices):
@@ -77,6 +78,10 @@ class Project(models.Model):
     )
     repeat_after = models.PositiveIntegerField(
         default=50, validators=[MinValueValidator(1)], help_text="Items between the two times, at least."
+    )
+    two_pass = models.BooleanField(
+        default=False,
+        help_text="Whoever reviews a RAG answer second is shown spans that may be errors.",
     )
     guideline = models.ForeignKey(
         "labeling.Guideline", null=True, on_delete=models.PROTECT, related_name="+", editable=False

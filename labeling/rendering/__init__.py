@@ -8,13 +8,17 @@ sends anything; links leave only for http, https and mailto, in a window of thei
 import hashlib
 import logging
 import re
+from collections.abc import Callable
 from html import escape
 
 from django.utils.safestring import SafeString, mark_safe
 
 from labeling.rendering.caching import Cache
-from labeling.rendering.markdown import TooMuch, to_html
-from labeling.rendering.sanitising import sanitised
+from labeling.rendering.limits import TooMuch
+from labeling.rendering.markdown import to_html
+from labeling.rendering.marking import to_marked_html, written
+from labeling.rendering.placing import Unplaced
+from labeling.rendering.sanitising import sanitised, sanitised_with_places
 
 MAX_CHARS = 250_000
 CACHE_BYTES = 16 * 2**20
@@ -28,30 +32,56 @@ _UNWRITABLE = re.compile("[\x00\ud800-\udfff]")  # what HTML and UTF-8 have no w
 def render(text: str) -> SafeString:
     """A `<div class="prose">` that shows `text`; the same text gives the same element, from memory while it lasts.
 
-    A text beyond MAX_CHARS, or one built to be slow (`markdown.TooMuch`), comes as `<div class="prose prose-plain">`
+    A text beyond MAX_CHARS, or one built to be slow (`limits.TooMuch`), comes as `<div class="prose prose-plain">`
     with its source, escaped and complete. Never raises.
     """
-    key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return _kept(b"", text, _shown)
+
+
+def render_to_mark(text: str) -> SafeString:
+    """The same for a text whose spans are marked: each piece says where it stands in `text` (see `marking`)."""
+    return _kept(b"to mark", text, _shown_to_mark)
+
+
+def render_written(text: str) -> SafeString:
+    """`text` as it is written, in pieces that say where they stand in it."""
+    return mark_safe(written(_UNWRITABLE.sub("\ufffd", text)))  # noqa: S308 - `written` escapes
+
+
+def _kept(kind: bytes, text: str, show: Callable[[str], str]) -> SafeString:
+    key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16, person=kind).digest()
     shown = cache.get(key)
     if shown is None:
-        # Safe: sanitised or escaped in the line above each return of _shown.
-        shown = mark_safe(_shown(_UNWRITABLE.sub("\ufffd", text)))  # noqa: S308
+        # Safe: sanitised or escaped in the line above each return of what shows.
+        shown = mark_safe(show(_UNWRITABLE.sub("\ufffd", text)))  # noqa: S308
         cache.put(key, shown)
     return shown
 
 
 def _shown(text: str) -> str:
     if len(text) > MAX_CHARS:
-        return _plain(text)
+        return _plain(escape(text))
     try:
         return f'<div class="prose">{sanitised(to_html(text))}</div>'
     except TooMuch:
-        return _plain(text)
+        return _plain(escape(text))
     except Exception:
         # One odd text must not keep a person from the rest of the queue.
         logger.exception("A text could not be rendered and is shown as it is.")
-        return _plain(text)
+        return _plain(escape(text))
 
 
-def _plain(text: str) -> str:
-    return f'<div class="prose prose-plain" dir="auto">{escape(text)}</div>'
+def _shown_to_mark(text: str) -> str:
+    if len(text) > MAX_CHARS:
+        return _plain(written(text))
+    try:
+        return f'<div class="prose">{sanitised_with_places(to_marked_html(text))}</div>'
+    except (TooMuch, Unplaced):
+        return _plain(written(text))
+    except Exception:
+        logger.exception("A text could not be rendered for marking and is shown as it is.")
+        return _plain(written(text))
+
+
+def _plain(shown: str) -> str:
+    return f'<div class="prose prose-plain" dir="auto">{shown}</div>'

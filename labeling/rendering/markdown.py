@@ -18,16 +18,17 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
 from labeling.rendering.code import Clock, highlighted
-from labeling.rendering.formulas import MAX_TEX, mathml
+from labeling.rendering.delimiters import block_math, inline_math
+from labeling.rendering.formulas import mathml
+from labeling.rendering.limits import MAX_NESTING, MAX_TOKENS, MAX_WORK, TooMuch, work
 
-MAX_WORK = 100_000
-MAX_TOKENS = 150_000
-MAX_NESTING = 40
 MARKDOWN_CLASSES = frozenset(
     {
         "prose-table",
         "prose-image",
         "prose-address",
+        "prose-info",
+        "prose-written",
         "tex-block",
         "tex-source",
         "to-left",
@@ -41,32 +42,21 @@ WIDE_FORMULA = 30
 _SCROLLED = ' role="group" tabindex="0"'
 _TAGS = re.compile(r"<[^>]*>")
 _ADDRESS = re.compile(r"(?:https?://|mailto:)\S", re.IGNORECASE)
-_MATH_LINES = 100
-_CLOSERS = {"$$": "$$", r"\[": r"\]", r"\(": r"\)"}
-_OPENS_BLOCK = re.compile(r"\$\$|\\\[|\\begin\{((?:align|equation|gather|multline)\*?)\}")
-_DOLLARS = re.compile(r"\$((?:[^$\\]|\\.)+)\$(?![0-9A-Z_])", re.DOTALL)
-_AMOUNT = re.compile(r"[\d.,]+\s+[A-Za-z]{2,}")
-# \[1\] and \[a link\](x) are brackets that someone escaped.
-_IN_BRACKETS = re.compile(r"\s.*\s|.*[\\^_=+<>{}].*", re.DOTALL)
 
 
-class TooMuch(Exception):
-    """A text that would take longer than its length deserves, or nests deeper than anyone reads."""
-
-
-class _Inline(ParserInline):
+class Inline(ParserInline):
     """Counts what it looks at: brackets that never close are looked at from every bracket before them."""
 
     def skipToken(self, state: StateInline) -> None:  # noqa: N802
-        _work(state.env, 1)
+        work(state.env, 1)
         super().skipToken(state)
 
 
-class _Blocks(ParserBlock):
+class Blocks(ParserBlock):
     """Counts containers too, which may be empty and many."""
 
     def tokenize(self, state: StateBlock, startLine: int, endLine: int) -> None:  # noqa: N803
-        _work(state.env, 2)
+        work(state.env, 2)
         if state.level > MAX_NESTING:
             raise TooMuch
         super().tokenize(state, startLine, endLine)
@@ -82,100 +72,19 @@ def to_html(text: str) -> str:
     return str(_parser.render(text, {"work": MAX_WORK, "clock": Clock()}))
 
 
-def _work(env: EnvType, units: int) -> None:
-    env["work"] -= units
-    if env["work"] < 0:
-        raise TooMuch
-
-
 def _count_inline(state: StateInline, silent: bool) -> bool:
-    _work(state.env, 1)
+    work(state.env, 1)
     return False
 
 
 def _count_block(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    _work(state.env, 2)
+    work(state.env, 2)
     return False
 
 
 def _count_tokens(state: StateCore) -> None:
     if len(state.tokens) > MAX_TOKENS:
         raise TooMuch
-
-
-def _inline_math(state: StateInline, silent: bool) -> bool:
-    """$..$, $$..$$, \\(..\\) and \\[..\\] within a paragraph; an amount of money is none."""
-    opener = state.src[state.pos : state.pos + 2]
-    found = _delimited(state, opener) if opener in _CLOSERS else _dollars(state)
-    if found is None:
-        return False
-    tex, end = found
-    if not silent:
-        token = state.push("math_inline", "", 0)
-        token.content, token.markup = tex, state.src[state.pos : end]
-        token.meta = {"display": opener in ("$$", r"\[")}
-    state.pos = end
-    return True
-
-
-def _delimited(state: StateInline, opener: str) -> tuple[str, int] | None:
-    start = state.pos + 2
-    end = state.src.find(_CLOSERS[opener], start, start + MAX_TEX + 2)
-    tex = state.src[start:end]
-    if end < 0 or not tex.strip():
-        return None
-    if opener == r"\[" and (not _IN_BRACKETS.fullmatch(tex) or state.src[end + 2 : end + 3] == "("):
-        return None
-    return tex, end + 2
-
-
-def _dollars(state: StateInline) -> tuple[str, int] | None:
-    found = _DOLLARS.match(state.src, state.pos, state.pos + MAX_TEX + 2)
-    if found is None:
-        return None
-    tex = found[1]
-    touches_space = tex[0].isspace() or tex[-1].isspace()
-    return None if touches_space or _AMOUNT.match(tex) else (tex, found.end())
-
-
-def _block_math(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """Lines from $$, \\[ or \\begin{align} to its end, which may be the same line; no blank line in between."""
-    if state.is_code_block(start):
-        return False
-    opener = _OPENS_BLOCK.match(_line(state, start))
-    if opener is None:
-        return False
-    closer = rf"\end{{{opener[1]}}}" if opener[1] else _CLOSERS[opener[0]]
-    found = _block_lines(state, start, min(end, start + _MATH_LINES), opener[0], closer)
-    if found is None:
-        return False
-    source, last = found
-    tex = source if opener[1] else source[2:].replace(closer, "", 1)
-    if opener[0] == r"\[" and not _IN_BRACKETS.fullmatch(tex):
-        return False
-    if not silent:
-        token = state.push("math_block", "", 0)
-        token.content, token.markup, token.map = tex, source, [start, last + 1]
-        state.line = last + 1
-    return True
-
-
-def _block_lines(state: StateBlock, start: int, end: int, opener: str, closer: str) -> tuple[str, int] | None:
-    lines: list[str] = []
-    for number in range(start, end):
-        _work(state.env, 1)
-        line = _line(state, number).rstrip()
-        if not line or state.sCount[number] < state.blkIndent:
-            return None
-        lines.append(line)
-        at = line.find(closer, len(opener) if number == start else 0)
-        if at >= 0:
-            return ("\n".join(lines), number) if line[at + len(closer) :] in ("", ".", ",", ";") else None
-    return None
-
-
-def _line(state: StateBlock, number: int) -> str:
-    return state.src[state.bMarks[number] + state.tShift[number] : state.eMarks[number]]
 
 
 def _shape(state: StateCore) -> None:
@@ -226,14 +135,14 @@ def _code(code: str, language: str, env: EnvType) -> str:
     return f'<pre dir="ltr"><code>{highlighted(code, language, env["clock"])}</code></pre>\n'
 
 
-def _on_its_own(tag: str, formula: str) -> str:
+def on_its_own(tag: str, formula: str) -> str:
     """A formula as a line, which the keyboard can scroll where it may be wider than a telephone."""
     widest = max(len(_TAGS.sub("", row)) for row in formula.split("</mtr>"))
     scrolled = f' aria-label="Formula"{_SCROLLED}' if widest > WIDE_FORMULA else ""
     return f'<{tag} class="tex-block"{scrolled}>{formula}</{tag}>'
 
 
-class _Renderer(RendererHTML):
+class Renderer(RendererHTML):
     """What differs from plain HTML; each method is named for the token that it draws."""
 
     def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
@@ -264,29 +173,32 @@ class _Renderer(RendererHTML):
         drawn = mathml(tokens[idx].content, display=display)
         if drawn is None:
             return f'<code class="tex-source" dir="ltr">{escape(tokens[idx].markup)}</code>'
-        return _on_its_own("span", drawn) if display else drawn
+        return on_its_own("span", drawn) if display else drawn
 
     def math_block(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         drawn = mathml(tokens[idx].content, display=True)
         if drawn is None:
             return f'<pre dir="ltr"><code class="tex-source">{escape(tokens[idx].markup)}</code></pre>\n'
-        return _on_its_own("div", drawn) + "\n"
+        return on_its_own("div", drawn) + "\n"
 
 
-def _made() -> MarkdownIt:
-    parser = _Markdown(renderer_cls=_Renderer)
-    parser.inline, parser.block = _Inline(), _Blocks()
+def made(
+    renderer: type[RendererHTML], *, inline: ParserInline | None = None, blocks: ParserBlock | None = None
+) -> MarkdownIt:
+    """A parser of our Markdown that draws with `renderer`."""
+    parser = _Markdown(renderer_cls=renderer)
+    parser.inline, parser.block = inline or Inline(), blocks or Blocks()
     parser.configure("commonmark", {"html": False, "breaks": True, "maxNesting": MAX_NESTING + 10})
     parser.enable(["table", "strikethrough"])
     parser.inline.ruler.before("text", "count", _count_inline)
-    parser.inline.ruler.before("escape", "math_inline", _inline_math)
+    parser.inline.ruler.before("escape", "math_inline", inline_math)
     parser.block.ruler.before("table", "count", _count_block)
     parser.block.ruler.before(
-        "fence", "math_block", _block_math, {"alt": ["paragraph", "reference", "blockquote", "list"]}
+        "fence", "math_block", block_math, {"alt": ["paragraph", "reference", "blockquote", "list"]}
     )
     parser.core.ruler.after("block", "count", _count_tokens)
     parser.core.ruler.after("inline", "shape", _shape)
     return parser
 
 
-_parser = _made()
+_parser = made(Renderer)

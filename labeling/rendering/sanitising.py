@@ -42,18 +42,26 @@ CLASSES = MARKDOWN_CLASSES | CODE_CLASSES | TEX_CLASSES
 SCHEMES = frozenset({"http", "https", "mailto"})
 REL = "noopener noreferrer nofollow"
 
-_cleaner = nh3.Cleaner(
-    tags=set(TAGS),
-    attributes=ATTRIBUTES,
-    tag_attribute_values=CHOICES,
-    allowed_classes={
-        tag: set(CLASSES) for tag in ("div", "span", "code", "th", "td", "mrow", "mtd", "mtext")
-    },
-    url_schemes=set(SCHEMES),
-    url_relative="deny",
-    link_rel=REL,
-    set_tag_attribute_values={"a": {"target": "_blank"}},
-)
+# Where a piece of a text that is to be marked stands in it (`marking`): numbers that only our own script reads.
+PLACES = {"span": {"data-at", "data-to"}, "div": {"data-at", "data-to"}}
+
+
+def _cleaner(attributes: dict[str, set[str]]) -> nh3.Cleaner:
+    return nh3.Cleaner(
+        tags=set(TAGS),
+        attributes=attributes,
+        tag_attribute_values=CHOICES,
+        allowed_classes={
+            tag: set(CLASSES) for tag in ("div", "span", "code", "th", "td", "mrow", "mtd", "mtext")
+        },
+        url_schemes=set(SCHEMES),
+        url_relative="deny",
+        link_rel=REL,
+        set_tag_attribute_values={"a": {"target": "_blank"}},
+    )
+
+
+_plain, _placed = _cleaner(ATTRIBUTES), _cleaner(ATTRIBUTES | PLACES)
 
 
 def sanitised(html: str) -> str:
@@ -61,4 +69,9 @@ def sanitised(html: str) -> str:
 
     Sanitising twice changes nothing more.
     """
-    return _cleaner.clean(html)
+    return _plain.clean(html)
+
+
+def sanitised_with_places(html: str) -> str:
+    """The same, with PLACES as well."""
+    return _placed.clean(html)

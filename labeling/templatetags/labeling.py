@@ -1,10 +1,14 @@
 """Filters used by two or more pages."""
 
+from typing import Any
+
 from django import template
 from django.utils.safestring import SafeString
 
 from labeling.estimates import Estimate
-from labeling.rendering import render
+from labeling.rag import screening
+from labeling.rendering import render, render_to_mark, render_written
+from labeling.rendering.drawing import Mark, draw
 
 register = template.Library()
 NOT_ENOUGH = "not enough data"
@@ -41,3 +45,30 @@ def estimate_num(value: Estimate | None) -> str:
 def rendered(text: str) -> SafeString:
     """Text that people judge as safe HTML: Markdown, code and formulas. Its colours are in css/prose.css."""
     return render(text)
+
+
+@register.filter
+def to_mark(text: str) -> SafeString:
+    """The same for a text whose spans are marked: each piece says where it stands in `text`."""
+    return render_to_mark(text)
+
+
+@register.filter
+def written(text: str) -> SafeString:
+    """Text as it is written, in pieces that say where they stand in it."""
+    return render_written(text)
+
+
+@register.filter
+def drawn(review: Any) -> SafeString:
+    """The answer of a review (`rag.reviewed.Reviewed`) with its spans drawn in it."""
+    sorts = {True: "error", False: "supported"}
+    return draw(
+        review.text, [Mark(span.start, span.end, span.number, sorts[span.is_error]) for span in review.spans]
+    )
+
+
+@register.filter
+def readable(text: str) -> str:
+    """A retrieved chunk, whose many empty lines are shown as one."""
+    return screening.readable(text)

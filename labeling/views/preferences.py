@@ -60,6 +60,7 @@ def _groups(chosen: dict[str, str]) -> list[dict[str, object]]:
         ("pairwise", "ranking"): "Comparing and ranking",
         ("ranking",): "Ranking",
         ("demonstration", "edit"): "Writing and improving",
+        ("rag",): "Reviewing a RAG answer",
     }
     return [
         {

@@ -1,6 +1,7 @@
 """A project as an annotator sees it: the annotating page with an item that nobody holds, and nothing is stored."""
 
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from labeling.models import Task as Kind
 from labeling.pages import page
 from labeling.preferences import key_words, keys_of
 from labeling.progress import Progress
+from labeling.rag.showing import ShownChunk, chunks_of, shown_categories
 from labeling.screen import screen
 from labeling.tasks import Task, shown_responses
 from labeling.values import LONGEST_TEXT, STRENGTHS, display_order
@@ -24,6 +26,10 @@ ANSWERS = (
     "branches.\n\n- Turn the pot every few days.\n- Keep it away from cold glass in winter.",
     "Basil likes sun and water.",
     "Water it three times a day and cut it down to the soil each month.",
+)
+PASSAGES = (
+    ("Herbs indoors", "Basil wants six hours of sun a day. Turn the pot, or it leans to the window."),
+    ("Watering", "Water basil when the top of the soil is dry. Standing water rots its roots."),
 )
 NOTHING = Progress(done=0, today=0, left=1, more_left=False, active_today_ms=0, per_hour=None, cap=None)
 
@@ -45,12 +51,19 @@ def _task_of(project: Project, item: Item) -> Task:
     order = display_order(
         key=project.order_key, item_hash=item.content_hash, turn=0, responses=item.n_responses
     )
-    return _task(project, item.messages, [texts[position] for position in order if position < len(texts)])
+    task = _task(project, item.messages, [texts[position] for position in order if position < len(texts)])
+    if project.task != Kind.RAG:
+        return task
+    return replace(task, chunks=chunks_of(item), categories=shown_categories(project))
 
 
 def _sample(project: Project) -> Task:
-    counts = {Kind.RANKING: 3, Kind.EDIT: 1, Kind.DEMONSTRATION: 0}
-    return _task(project, PROMPT, list(ANSWERS[: counts.get(Kind(project.task), 2)]))
+    counts = {Kind.RANKING: 3, Kind.EDIT: 1, Kind.DEMONSTRATION: 0, Kind.RAG: 1}
+    task = _task(project, PROMPT, list(ANSWERS[: counts.get(Kind(project.task), 2)]))
+    if project.task != Kind.RAG:
+        return task
+    chunks = [ShownChunk(position, title, text) for position, (title, text) in enumerate(PASSAGES)]
+    return replace(task, chunks=chunks, categories=shown_categories(project))
 
 
 def _task(project: Project, messages: list[dict[str, str]], texts: list[str]) -> Task:

@@ -8,6 +8,7 @@ from labeling import quality as measures
 from labeling.access import Access, guarded
 from labeling.charts import interval_chart
 from labeling.estimates import Estimate
+from labeling.judged import COMPARING
 from labeling.measures import Measure, PersonLine
 from labeling.models import Gold, Project, Task
 from labeling.own_quality import own_quality
@@ -17,11 +18,12 @@ from labeling.wording import COMPARED, took_words
 
 PAIRS_SHOWN = 50
 SORTS = ("judgments", "agrees", "reliability", "known", "consistent")
-HEADLINES = {Task.PAIRWISE: "alpha", Task.RANKING: "tau"}
+HEADLINES = {Task.PAIRWISE: "alpha", Task.RANKING: "tau", Task.RAG: "alpha"}
 ALIKE = {
     Task.PAIRWISE: "same answer",
     Task.RANKING: "share of pairs of responses in the same order",
     Task.RATING: "share of ratings within one step",
+    Task.RAG: "same verdict",
 }
 
 
@@ -89,6 +91,7 @@ def _common(project: Project, found: measures.Latest) -> dict[str, Any]:
         "headline": headline,
         "headline_words": "Kendall's tau-b" if project.task == Task.RANKING else "Krippendorff's alpha",
         "compared": project.task in COMPARED,
+        "sided": project.task in COMPARING,
         "writes": project.task in (Task.DEMONSTRATION, Task.EDIT),
         "alike_words": ALIKE.get(Task(project.task), ""),
     }
@@ -148,6 +151,7 @@ def _own_rows(line: PersonLine, others: dict[str, float], project: Project) -> l
     return [
         {"words": words, "means": means, "estimate": getattr(line, key), "others": others.get(key)}
         for key, words, means in columns
+        if project.task in COMPARING or key not in ("left_share", "longer_share")
     ]
 
 

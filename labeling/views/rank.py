@@ -19,9 +19,10 @@ from labeling.pages import page
 from labeling.preferences import ACTIONS, key_words, keys_of, last_read, mark_read
 from labeling.progress import own_progress
 from labeling.queue import claim_next, heartbeat, postpone, why_nothing
+from labeling.reading import read_answer, read_draft
 from labeling.screen import duration, given_answer, given_so_far, screen
 from labeling.tasks import show
-from labeling.values import LONGEST_TEXT, STRENGTHS, read_answer, read_draft
+from labeling.values import LONGEST_TEXT, STRENGTHS
 
 GONE = "Your time for this item had run out; somebody else may have it now."
 INCOMPLETE = "The form was incomplete; choose again and submit."

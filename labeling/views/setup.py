@@ -74,7 +74,9 @@ def _said(change: Change) -> str:
 def _context(access: Access, form: RulesForm, rows: Any, items: int, refusal: str) -> dict[str, Any]:
     project = access.project
     task = [
-        name for name in ("name", "description", "task", "rationale", "ask_strength") if name in form.fields
+        name
+        for name in ("name", "description", "task", "rationale", "ask_strength", "two_pass")
+        if name in form.fields
     ]
     pace = [name for name in PACE if name in form.fields]
     return {
@@ -86,6 +88,7 @@ def _context(access: Access, form: RulesForm, rows: Any, items: int, refusal: st
         ],
         "rows": rows,
         "rates": project.task == Task.RATING,
+        "categorised": project.task == Task.RAG,
         "presets": [(key, words) for key, (words, _) in PRESETS.items()],
         "refusal": refusal,
         "items": items,

@@ -32,8 +32,8 @@ function arrow(event, kind) {
   if (event.key === "ArrowUp") return step(kind, -1);
   if (event.key === "ArrowDown") return step(kind, 1);
   if (event.target.matches?.("input[type=radio]")) return false; // the browser moves the choice
-  if (event.key === "ArrowLeft") return kind.move?.(-1) ?? false;
-  return kind.move?.(1) ?? false;
+  if (event.key === "ArrowLeft") return kind.move?.(-1, event) ?? false;
+  return kind.move?.(1, event) ?? false;
 }
 
 function reason(names) {

@@ -1,10 +1,9 @@
 // Writing a response, or improving one: the text, its preview, and what changed.
-import { countWords, wordDiff } from "./rank-diff.js";
+import { showDifference } from "./rank-changes.js";
 import { keyWords, keysOf } from "./rank-keymap.js";
 import { exactText, page, task, tell } from "./rank-page.js";
 import { ask } from "./rank-send.js";
 
-const LONG = 1_500; // characters of unchanged text that are shown whole
 const kept = new WeakMap(); // a task → the texts begun, by response
 const part = (id) => task().querySelector(`#${id}`);
 const text = () => part("text");
@@ -39,29 +38,12 @@ function showPreview(on) {
   return true;
 }
 
-// The unchanged text between two changes, shortened where it is long: the response itself stands beside.
-function shorten(words) {
-  if (words.length <= LONG) return [words];
-  const gap = document.createElement("span");
-  gap.className = "gap";
-  gap.textContent = `… ${(words.length - 400).toLocaleString("en-US")} characters as they were …`;
-  return [words.slice(0, 200), gap, words.slice(-200)];
-}
-
 function showChanges() {
   timer = 0;
   const number = picked();
   if (!part("changes") || !number) return;
   part("changes").hidden = false;
-  const diff = wordDiff(original(number), text().value);
-  part("changes-text").replaceChildren(...diff.flatMap((run) => {
-    if (run.kind === "same") return shorten(run.text);
-    const changed = document.createElement(run.kind);
-    changed.textContent = run.text;
-    return changed;
-  }));
-  const [more, less] = [countWords(diff, "ins"), countWords(diff, "del")];
-  part("changes-line").textContent = more || less ? `${more} added, ${less} removed, against response ${number}` : `Nothing changed yet against response ${number}`;
+  showDifference(part("changes-text"), part("changes-line"), original(number), text().value, `response ${number}`);
 }
 
 // Each response keeps what was begun from it; going to another loses nothing.

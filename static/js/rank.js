@@ -7,11 +7,12 @@ import { ranking } from "./rank-order.js";
 import { answer, kindOf, skip, task, tell } from "./rank-page.js";
 import { pairwise } from "./rank-pairwise.js";
 import { goOn, isWaiting, leave, startQueue, undo } from "./rank-queue.js";
+import { review } from "./rank-rag.js";
 import { rating } from "./rank-rating.js";
 import { dressView, layout, startView, views } from "./rank-view.js";
 import { demonstration, edit } from "./rank-write.js";
 
-const KINDS = { pairwise, ranking, rating, demonstration, edit };
+const KINDS = { pairwise, ranking, rating, demonstration, edit, rag: review };
 const NONE = { acts: {}, missing: () => "" };
 const PAUSE = 400; // a second press so soon after the next item came was meant for the one before
 const seen = { at: -Infinity, touched: false };

@@ -145,7 +145,7 @@ def test_plain_texts_are_compared_by_their_prompt() -> None:
     prompt = [{"role": "user", "content": "what is the capital of France"}]
     row = {"split": "train", "text": f"{prompt[0]['content']}\n\nParis, on the Seine.", "prompt_hash": "1"}
     material = Material({"0"}, ["What is the capital of France?"], Recipe())
-    assert material.reasons([Made(row, [], prompt=prompt)]) == ["near_evaluation"]
+    assert material.reasons([Made(row, [], asked=prompt)]) == ["near_evaluation"]
 
 
 def test_the_check_forgets_rows_that_it_has_searched() -> None:

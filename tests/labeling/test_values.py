@@ -8,8 +8,9 @@ from labeling.annotating import save_draft
 from labeling.errors import Refused
 from labeling.models import Draft, Judgment, Project, User
 from labeling.queue import claim_next
+from labeling.reading import read_answer, read_draft
 from labeling.tasks import show, shown_order
-from labeling.values import LONGEST_TEXT, Attribute, RankingAnswer, read_answer, read_draft
+from labeling.values import LONGEST_TEXT, Attribute, RankingAnswer
 from tests import world
 
 pytestmark = pytest.mark.data_layer

@@ -1,0 +1,165 @@
+"""A review of a RAG answer as its page shows it, with the answer as far as it was given."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from labeling.rag.answers import ADDRESSED, RELEVANCES, SEVERITIES, Candidate
+from labeling.rag.showing import ShownCategory, ShownChunk
+
+WHOLE, PAGE = 8_000, 200_000  # characters of a chunk, and of all chunks, that a page carries from the start
+OPENING = 280
+_EMPTY_LINES = re.compile(r"\n(?:[^\S\n]*\n){2,}")
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRow:
+    """A chunk with its number on the page, the name of its field, and its mark so far. What is not `whole` is fetched
+    when it is opened."""
+
+    position: int
+    title: str
+    text: str
+    grade: int | None
+    whole: bool = True
+
+    @property
+    def number(self) -> int:
+        return self.position + 1
+
+    @property
+    def name(self) -> str:
+        return f"relevance.{self.position}"
+
+    @property
+    def readable(self) -> str:
+        return readable(self.text)
+
+    @property
+    def opening(self) -> str:
+        """How it begins, in one line."""
+        return " ".join(self.text[:OPENING].split())
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A category, and for those of the whole answer whether it was chosen, how severe, and why."""
+
+    key: str
+    name: str
+    words: str
+    stage: str
+    chosen: bool = False
+    severity: int | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewScreen:
+    """`text` is the answer as it is stored: all offsets are of it. `spans` are as given so far."""
+
+    text: str
+    chunks: list[ChunkRow]
+    span_choices: list[Choice]
+    answer_choices: list[Choice]
+    candidates: list[Candidate]
+    spans: list[dict[str, Any]] = field(default_factory=list)
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    verdict: str = ""
+    answers_question: int | None = None
+    corrected: str = ""
+
+    @property
+    def spans_json(self) -> str:
+        return json.dumps(self.spans)
+
+    @property
+    def failures_json(self) -> str:
+        return json.dumps(self.failures)
+
+    @property
+    def stages_json(self) -> str:
+        """Key → stage of the categories of spans: what lowers groundedness is said by its stage."""
+        return json.dumps({choice.key: choice.stage for choice in self.span_choices})
+
+    @property
+    def candidates_json(self) -> str:
+        return json.dumps([candidate.model_dump() for candidate in self.candidates])
+
+    @property
+    def grades(self) -> list[tuple[int, str]]:
+        return list(RELEVANCES.items())
+
+    @property
+    def severities(self) -> list[tuple[int, str]]:
+        return list(SEVERITIES.items())
+
+    @property
+    def addressed(self) -> list[tuple[int, str]]:
+        return list(ADDRESSED.items())
+
+
+def readable(text: str) -> str:
+    """A chunk as people read it: cut out of a page, it may begin with, or hold, dozens of empty lines; one is shown."""
+    return _EMPTY_LINES.sub("\n\n", text).strip("\r\n")
+
+
+def review_screen(
+    *,
+    text: str,
+    chunks: list[ShownChunk],
+    categories: list[ShownCategory],
+    candidates: list[Candidate],
+    given: Mapping[str, Any],
+) -> ReviewScreen:
+    """The page's review; what of `given` makes no sense is left out, so that a page never fails on a draft."""
+    marks = given.get("relevance") or []
+    failures = _objects(given.get("failures"))
+    by_key = {failure.get("category"): failure for failure in failures}
+    return ReviewScreen(
+        text=text,
+        chunks=list(_rows(chunks, marks)),
+        span_choices=[_choice(category, {}) for category in categories if category.scope == "span"],
+        answer_choices=[_choice(category, by_key) for category in categories if category.scope == "answer"],
+        candidates=candidates,
+        spans=[span for span in _objects(given.get("spans")) if _is_within(span, len(text))],
+        failures=failures,
+        verdict=str(given.get("verdict") or ""),
+        answers_question=_grade(given.get("answers_question")),
+        corrected=str(given.get("corrected") or ""),
+    )
+
+
+def _rows(chunks: list[ShownChunk], marks: list[Any]) -> Iterator[ChunkRow]:
+    room = PAGE
+    for chunk in chunks:
+        grade = _grade(marks[chunk.position]) if chunk.position < len(marks) else None
+        whole = len(chunk.text) <= min(WHOLE, room)
+        room -= len(chunk.text) if whole else 0
+        yield ChunkRow(chunk.position, chunk.title, chunk.text, grade, whole)
+
+
+def _choice(category: ShownCategory, chosen: Mapping[Any, Mapping[str, Any]]) -> Choice:
+    found = chosen.get(category.key)
+    if found is None:
+        return Choice(category.key, category.name, category.words, category.stage)
+    severity = _grade(found.get("severity"))
+    note = str(found.get("note") or "")
+    return Choice(category.key, category.name, category.words, category.stage, True, severity, note)
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _is_within(span: Mapping[str, Any], length: int) -> bool:
+    start, end = span.get("start"), span.get("end")
+    return isinstance(start, int) and isinstance(end, int) and 0 <= start < end <= length
+
+
+def _grade(value: Any) -> int | None:
+    """A mark of 0 to 3, however it was sent."""
+    text = str(value)
+    return int(text) if text in ("0", "1", "2", "3") else None

@@ -1,0 +1,57 @@
+"""The RAG triad of one review: are the chunks about the question, does the answer rest on them, does it answer?
+
+Derived where it can be: context relevance from the marks of the chunks, groundedness from the spans. Only whether the
+question is answered is asked.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+UNGROUNDED = "grounding"
+
+
+@dataclass(frozen=True, slots=True)
+class Triad:
+    """Shares from 0 to 1; None where nothing was said."""
+
+    context_relevance: float | None
+    groundedness: float | None
+    answer_relevance: float | None
+
+
+def triad(answer: Mapping[str, Any], length: int, stages: Mapping[str, str] | None = None) -> Triad:
+    """The triad of a stored answer about a text of `length` characters.
+
+    - context relevance: mean of the marked chunks, where relevant counts 1, partly 1/2 and not 0;
+    - groundedness: share of the text's characters that no unsupported span holds. A span is unsupported where it has
+      an error category, or no category and no chunk. With `stages` (key → stage) errors of other stages than grounding
+      do not count: a sentence in a wrong format may be true. Text without a mark counts as grounded, so a hasty
+      reviewer makes it too high; nothing where the text is empty or spans were not asked;
+    - answer relevance: yes 1, partly 1/2, no 0.
+    """
+    marks = [mark for mark in answer.get("relevance") or [] if mark is not None]
+    addressed = answer.get("answers_question")
+    return Triad(
+        context_relevance=sum(marks) / (2 * len(marks)) if marks else None,
+        groundedness=_groundedness(answer, length, stages),
+        answer_relevance=None if addressed is None else addressed / 2,
+    )
+
+
+def _groundedness(answer: Mapping[str, Any], length: int, stages: Mapping[str, str] | None) -> float | None:
+    if length <= 0 or "spans" in (answer.get("unasked") or []):
+        return None
+    bad = [False] * length
+    for span in answer.get("spans") or []:
+        if _is_unsupported(span, stages):
+            start, end = max(0, span["start"]), min(length, span["end"])
+            bad[start:end] = [True] * max(0, end - start)
+    return 1 - sum(bad) / length
+
+
+def _is_unsupported(span: Mapping[str, Any], stages: Mapping[str, str] | None) -> bool:
+    category = span.get("category") or ""
+    if not category:
+        return not span.get("chunks")
+    return stages is None or stages.get(category, UNGROUNDED) == UNGROUNDED

@@ -1,0 +1,67 @@
+// Reading a failure by keyboard: choose categories, find one, write a note, keep it. An entry module.
+import { actsOnEnter, bindKeys } from "./keyboard.js";
+
+const form = document.querySelector("form[data-read]");
+const find = form.querySelector("[data-find]");
+const rows = () => [...form.querySelectorAll(".errors-choices li")];
+const boxOf = (row) => row.querySelector("input");
+
+function toggle(place) {
+  const row = rows()[place - 1];
+  if (!row) return false;
+  boxOf(row).checked = !boxOf(row).checked;
+  return true;
+}
+
+function focus(element) {
+  element?.focus();
+  return Boolean(element);
+}
+
+function turn(rel) {
+  const link = document.querySelector(`main a[rel=${rel}][data-key]`);
+  link?.click();
+  return link !== null;
+}
+
+const digits = Object.fromEntries([1, 2, 3, 4, 5, 6, 7, 8, 9].map((place) => [String(place), () => toggle(place)]));
+
+bindKeys({
+  ...digits,
+  f: () => focus(find),
+  t: () => focus(form.querySelector("#note")),
+  c: () => {
+    const drawer = document.querySelector("#new-category");
+    drawer.open = true;
+    return focus(drawer.querySelector("input[type=text]"));
+  },
+  h: () => turn("prev"),
+  l: () => turn("next"),
+  Enter: (event) => {
+    if (actsOnEnter(event.target)) return false;
+    form.requestSubmit();
+    return true;
+  },
+});
+
+find.addEventListener("input", () => {
+  const wanted = find.value.trim().toLowerCase();
+  for (const row of rows()) row.hidden = Boolean(wanted) && !row.textContent.toLowerCase().includes(wanted);
+});
+
+// Enter in the search chooses the first that fits; Ctrl+Enter keeps from anywhere, Esc leaves a field.
+form.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    event.preventDefault();
+    form.requestSubmit();
+  } else if (event.key === "Enter" && event.target === find) {
+    event.preventDefault();
+    const row = rows().find((each) => !each.hidden);
+    if (row) boxOf(row).checked = !boxOf(row).checked;
+    find.value = "";
+    find.dispatchEvent(new Event("input"));
+    find.blur();
+  } else if (event.key === "Escape" && event.target.matches("input, textarea")) {
+    event.target.blur();
+  }
+});
