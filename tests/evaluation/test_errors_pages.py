@@ -1,0 +1,212 @@
+"""Leo's pages of errors: empty, reading, the table, one kind, what to fix next; the same by API and command."""
+
+import csv
+import io
+import json
+import re
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.core.management import call_command
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from evaluation.errors.failures import start_analysis
+from evaluation.errors.reading import next_failure, record
+from evaluation.models import Analysis, CategoryPlan, ErrorRead, EvalRun, Split
+from labeling.models import ErrorCategory, Item, Project, User
+from labeling.rag.taxonomy import categories_of
+from tests import world
+from tests.evaluation.finished import always, finished, passing, suite_of
+
+pytestmark = pytest.mark.django_db
+PAYLOAD = re.compile(r'"evaluation_case"\."(prompt|reference|contexts|gold)"|"evaluation_output"\."text"')
+
+
+def evaluation(project: Project, cases: int = 60, **options: Any) -> EvalRun:
+    return finished(project, {"base": passing(0.8), "step": passing(0.4, 1)}, cases=cases, **options)
+
+
+def analysed(run: EvalRun) -> Analysis:
+    return start_analysis(run=run, target=run.targets.get(index=1), person=None)
+
+
+def url(project: Project, name: str, *numbers: Any) -> str:
+    return reverse(f"evaluation:{name}", args=[project.slug, *numbers])
+
+
+def read_some(analysis: Analysis, who: User, *tags: list[str]) -> None:
+    for categories in tags:
+        read = next_failure(analysis=analysis, person=who)
+        assert read is not None
+        record(read=read, categories=categories, person=who)
+
+
+def test_without_an_evaluation_the_page_says_what_comes_first(project: Project, leo: User) -> None:
+    page = world.sign_in(leo).get(url(project, "analyses"))
+    assert "Nothing evaluated yet" in page.text
+
+
+def test_leo_goes_from_the_verdict_to_the_first_failure(project: Project, leo: User) -> None:
+    run, client = evaluation(project), world.sign_in(leo)
+    verdict = client.get(url(project, "evaluation", run.pk))
+    assert "Nobody has read the failures of step yet" in verdict.text
+    page = client.post(url(project, "analyses"), {"side": f"{run.pk}.1", "metric": "exact"}, follow=True)
+    assert "Errors of step" in page.text
+    assert "Nothing read yet" in page.text
+    assert client.get(url(project, "analyses")).text.count("Support, weekly") >= 1
+    reading = client.get(url(project, "error_next", Analysis.objects.get().pk), follow=True)
+    for words in (
+        "How do I return order",
+        "step says: open order",
+        "Open Orders, choose order",
+        "Over-refusal",
+    ):
+        assert words in reading.text
+
+
+def test_keeping_one_leads_to_the_next_and_a_second_time_changes_it(project: Project, leo: User) -> None:
+    analysis, client = analysed(evaluation(project)), world.sign_in(leo)
+    client.get(url(project, "error_next", analysis.pk))
+    first = url(project, "error_read", analysis.pk, 0)
+    sent = client.post(first, {"category": ["incomplete", "wrong_format"], "note": "Half of it."})
+    assert client.get(sent.url).url == url(project, "error_read", analysis.pk, 1)
+    client.post(first, {"category": ["incomplete"], "note": ""})
+    read = ErrorRead.objects.get(place=0)
+    assert (read.categories, read.note, read.changes.count()) == (["incomplete"], "", 2)
+    assert "What was said of it before (1)" in client.get(first).text
+    wrong = client.post(first, {"category": ["nonsense"]})
+    assert wrong.status_code == 422
+    assert "choose one that is offered" in wrong.text
+
+
+def test_a_new_kind_is_made_on_the_spot(project: Project, leo: User) -> None:
+    analysis, client = analysed(evaluation(project)), world.sign_in(leo)
+    client.get(url(project, "error_next", analysis.pk))
+    made = url(project, "error_category_new", analysis.pk) + "?place=0"
+    page = client.post(made, {"name": "Wrong <b>unit</b>", "stage": "instruction"}, follow=True)
+    assert "Wrong &lt;b&gt;unit&lt;/b&gt; is a category now" in page.text
+    assert ErrorCategory.objects.filter(
+        project=project, stage="instruction", name__startswith="Wrong"
+    ).exists()
+    again = client.post(made, {"name": "Wrong <b>unit</b>", "stage": "other"}, follow=True)
+    assert "There is already a category" in again.text
+
+
+def test_the_table_shows_ceilings_and_the_verdict_what_to_fix_next(project: Project, leo: User) -> None:
+    run = evaluation(project)
+    analysis, client = analysed(run), world.sign_in(leo)
+    read_some(analysis, leo, *[["over_refusal"]] * 3)
+    assert "not enough data" in client.get(url(project, "analysis", analysis.pk)).text
+    assert "too few to say what they cost" in client.get(url(project, "evaluation", run.pk)).text
+    read_some(analysis, leo, *[["incomplete"]] * 6, ["mislabelled_gold"])
+    page = client.get(url(project, "analysis", analysis.pk))
+    for words in ("Wrong known answers", "can reach", "Read on until 20 in a row", "By slice", "Sole cause"):
+        assert words in page.text
+    assert page.text.count('class="chart"') == 2
+    verdict = client.get(url(project, "evaluation", run.pk))
+    assert re.search(r"Incomplete: up to \d+\.\d \[\d+\.\d, \d+\.\d\] points", verdict.text)
+    assert "Wrong known answer" not in verdict.text
+
+
+def test_a_kind_has_a_plan_and_a_queue(project: Project, leo: User, emma: User) -> None:
+    analysis = analysed(evaluation(project))
+    read_some(analysis, leo, *[["incomplete"]] * 6)
+    own = url(project, "error_category", analysis.pk, "incomplete")
+    client = world.sign_in(leo)
+    client.post(own, {"effort": "2.5", "owner": emma.pk, "status": "working", "note": "Longer answers."})
+    assert CategoryPlan.objects.get().effort == 2.5
+    assert client.post(own, {"effort": "-1", "status": "open"}).status_code == 422
+    sent = world.sign_in(emma).post(url(project, "error_send", analysis.pk, "incomplete"), follow=True)
+    assert "6 new items to label" in sent.text
+    assert Item.objects.filter(project=project, source_kind="analysis").count() == 6
+    assert "0 of 1 judged" in client.get(own).text
+
+
+def test_sealed_cases_are_refused_with_the_usual_sentence(project: Project, ada: User) -> None:
+    run = evaluation(project, split=Split.SEALED)
+    client = world.sign_in(ada)
+    page = client.post(url(project, "analyses"), {"side": f"{run.pk}.1", "metric": ""})
+    assert page.status_code == 422
+    assert "Sealed cases stay unread" in page.text
+    assert "What to fix next" not in client.get(url(project, "evaluation", run.pk)).text
+
+
+def test_the_pages_read_no_texts_and_ask_no_more_for_more_failures(project: Project, leo: User) -> None:
+    few, many = (
+        analysed(evaluation(project)),
+        analysed(evaluation(project, version=suite_of(project, 400, name="Larger"))),
+    )
+    client = world.sign_in(leo)
+    categories_of(project)  # made on first use
+    counts = []
+    for analysis, times in ((few, 6), (many, 60)):
+        ErrorRead.objects.bulk_create(
+            ErrorRead(
+                analysis=analysis, place=place, case_id=case, reader=leo, claimed_at=timezone.now(),
+                read_at=timezone.now(), categories=["incomplete" if place % 2 else "over_refusal"],
+            )
+            for place, case in enumerate(analysis.order[: 2 * times])
+        )  # fmt: skip
+        for name in ("analysis", "analyses"):
+            cache.clear()
+            numbers = [analysis.pk] if name == "analysis" else []
+            with CaptureQueriesContext(
+                connection,
+            ) as seen:
+                assert client.get(url(project, name, *numbers)).status_code == 200
+            counts.append(len(seen))
+            assert not [query["sql"] for query in seen if PAYLOAD.search(query["sql"])]
+            assert name != "analyses" or not any('"order"' in query["sql"] for query in seen)
+    assert counts[:2] == counts[2:]
+
+
+def test_the_table_is_given_as_csv_json_and_by_command(project: Project, leo: User) -> None:
+    analysis, client = analysed(evaluation(project)), world.sign_in(leo)
+    read_some(analysis, leo, *[["incomplete"]] * 6)
+    ErrorCategory.objects.filter(key="incomplete").update(name="=1+1")
+    (line,) = csv.DictReader(io.StringIO(client.get(url(project, "analysis_file", analysis.pk, "csv")).text))
+    assert (line["category"], line["name"], line["read"]) == ("incomplete", "'=1+1", "6")
+    found = client.get(url(project, "analysis_file", analysis.pk, "json")).json()
+    assert found["categories"][0]["ceiling"]["value"] == pytest.approx(float(line["ceiling"]))
+    assert client.get(url(project, "analysis_file", analysis.pk, "pdf")).status_code == 404
+    out = io.StringIO()
+    call_command("error_table", str(analysis.pk), json=True, stdout=out)
+    assert json.loads(out.getvalue().splitlines()[-1]) == found
+
+
+def test_leo_does_it_all_by_api(project: Project, leo: User) -> None:
+    run, client = evaluation(project), _api(leo)
+    at = f"/api/v1/projects/{project.slug}/analyses/"
+    made = client.post(at, {"target": f"{run.pk}.1", "seed": 3}, content_type="application/json").json()
+    for _ in range(5):
+        taken = client.post(f"{at}{made['id']}/reads/", {}, content_type="application/json").json()
+        said = {"place": taken["place"], "categories": ["incomplete"], "note": "n"}
+        kept = client.post(f"{at}{made['id']}/reads/", said, content_type="application/json").json()
+        assert kept["categories"] == ["incomplete"]
+    assert client.get(at).json()["results"][0]["read"] == 5
+    table = client.get(f"{at}{made['id']}/").json()
+    assert (table["seed"], table["categories"][0]["read"]) == (3, 5)
+    wrong = client.post(
+        f"{at}{made['id']}/reads/", {"place": 0, "categories": ["x"]}, content_type="application/json"
+    )
+    assert wrong.status_code == 422
+
+
+def _api(who: User) -> Client:
+    return world.sign_in(who)
+
+
+def test_long_texts_and_html_are_shown_whole_and_harmless(project: Project, leo: User) -> None:
+    run = finished(project, {"base": always(0.0)}, cases=5, metrics=["exact"])
+    run.version.suite.cases.update(contexts=["<script>alert(1)</script>" + "x" * 50_000], gold=["g" * 1000])
+    analysis = start_analysis(run=run, target=run.targets.get(), person=leo)
+    client = world.sign_in(leo)
+    page = client.get(url(project, "error_next", analysis.pk), follow=True)
+    assert "<script>alert(1)" not in page.text
+    assert "x" * 50_000 in page.text
+    assert "1 gold context" in page.text
