@@ -1,0 +1,209 @@
+"""How many siblings of a fix that failed pass at a checkpoint, and whether that is more than chance brings.
+
+Numbers of finished runs never change, nor do the cases of a fix: they are computed once and kept in Django's cache.
+SciPy is imported where something has to be computed, so that pages load without it.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from django.core.cache import cache
+
+from evaluation.measured import given, measured, sampled
+from evaluation.models import EvalRun, Fix, RunTarget
+from evaluation.rounds.drawing_cases import metric_of
+from evaluation.rounds.tagging import read_as_others
+from evaluation.sheets import Cell, Line, Metric, lines_of, read_sheet
+from evaluation.verdicts_cases import fails
+from labeling.estimates import Estimate
+
+if TYPE_CHECKING:
+    from evaluation.statistics import PairedComparison
+
+KEPT_S = 7 * 24 * 3600
+FORM = 1  # of what is cached: raise it with every change to this module's numbers
+ALPHA = 0.025  # one-sided, as the end of a 95 % interval that it goes with
+MOST_CLOSE = 0.5
+FEW_CONTROLS = 20
+FEWEST = 5  # cases of a group, below which nothing is said: evaluation.statistics.MIN_CASES
+NOT_BEGUN, LABELED, TRAINED = "not begun", "labeled", "trained"
+CLOSED, PARTLY, NOT_CLOSED, WORSE, OPEN = "closed", "partly closed", "not closed", "worse", "not enough data"
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """What a checkpoint did to the siblings of a fix.
+
+    `closed` is the share of siblings failing at the baseline that pass; `chance` the share of other failing cases that
+    do, `excess` the first less the second, `p` one-sided that there is none, Holm's over the checkpoints of the fix.
+    `change` is the paired difference on all siblings, with those that `broken` though they passed; `rise` that of the
+    metric on all cases. `met` siblings were left out, as the checkpoint may have met them in training, and `changed`
+    ones are not in the run as they were. `reason` says why there are no numbers.
+    """
+
+    closed: Estimate | None = None
+    chance: Estimate | None = None
+    excess: Estimate | None = None
+    p: float | None = None
+    change: Estimate | None = None
+    change_p: float | None = None
+    rise: Estimate | None = None
+    failing: int = 0
+    fixed: int = 0
+    broken: int = 0
+    controls: int = 0
+    met: int = 0
+    changed: int = 0
+    reason: str = ""
+
+    @property
+    def standing(self) -> str:
+        """closed: more than chance brings, and surely more than half; partly closed: more than chance brings."""
+        if self.reason or self.excess is None or self.p is None:
+            is_worse = self.change is not None and self._is_worse
+            return WORSE if is_worse else OPEN
+        if self._is_worse:
+            return WORSE
+        if self.p >= ALPHA or self.excess.low <= 0:
+            return NOT_CLOSED
+        return CLOSED if self.closed is not None and self.closed.low > MOST_CLOSE else PARTLY
+
+    @property
+    def _is_worse(self) -> bool:
+        settled = self.change_p is None or self.change_p < 2 * ALPHA
+        return self.change is not None and self.change.high < 0 and settled
+
+    @property
+    def words(self) -> str:
+        """Why the standing is what it is, in a sentence."""
+        if self.reason:
+            return self.reason
+        if self.closed is None:
+            return "no sibling failed before."
+        said = f"{self.fixed} of {self.failing} siblings that failed before pass now"
+        if self.broken:
+            said += f", and {self.broken} that passed fail"
+        if self.failing < FEWEST:
+            return f"{said}; that is too few to tell."
+        if self.chance is None or self.excess is None:
+            return f"{said}; {self.controls} other failing cases are too few to know what chance brings."
+        return f"{said}; of {self.controls} failing cases of other kinds {self.chance.value * 100:.0f} % do."
+
+
+def closings_of(
+    fix: Fix, runs: Sequence[tuple[EvalRun, RunTarget]], siblings: Collection[int], taught: Collection[str]
+) -> list[Closing]:
+    """The closing of each of these, p corrected over them: of many checkpoints one closes something by chance."""
+    found = [_kept(fix, run, target, siblings, taught) for run, target in runs]
+    tested = [each.p for each in found if each.p is not None]
+    if len(tested) < 2:
+        return found
+    corrected = iter(_holm(tested))
+    return [each if each.p is None else replace(each, p=next(corrected)) for each in found]
+
+
+def _holm(values: Sequence[float]) -> list[float]:
+    """Holm's corrected p values, as evaluation.statistics.holm gives them, without SciPy."""
+    order = sorted(range(len(values)), key=values.__getitem__)
+    found, highest = [0.0] * len(values), 0.0
+    for place, key in enumerate(order):
+        highest = max(highest, min(1.0, values[key] * (len(values) - place)))
+        found[key] = highest
+    return found
+
+
+def _kept(
+    fix: Fix, run: EvalRun, target: RunTarget, siblings: Collection[int], taught: Collection[str]
+) -> Closing:
+    key = f"evaluation:closing:{FORM}:{fix.pk}:{run.folder}:{target.index}"
+    found: Closing | None = cache.get(key)
+    if found is None:
+        found = closing(fix, run, target, siblings, taught)
+        cache.set(key, found, KEPT_S)
+    return found
+
+
+def closing(
+    fix: Fix, run: EvalRun, target: RunTarget, siblings: Collection[int], taught: Collection[str]
+) -> Closing:
+    """The numbers of one checkpoint, from the rows of its run. `taught` are the clusters of the lessons."""
+    metric = metric_of(fix.run, fix.metric)
+    before = _baseline(fix, run)
+    if _way(run, metric.name) != _way(before.run, metric.name):
+        return Closing(
+            reason=f"{run.name} measured {metric.name} in another way than {before.run.name} did; evaluate again."
+        )
+    dirty = run.facts.get("targets", {}).get(str(target.index), {}).get("dirty", {})
+    lines = [line for line in lines_of(run) if str(line.id) not in dirty]
+    one, two = _cells(before.run, before, metric), _cells(run, target, metric)
+    both = [line for line in lines if line.id in one and line.id in two]
+    own = [line for line in both if line.id in siblings]
+    was = {line.id for line in both if fails(metric, one[line.id])}
+    failing = [line for line in own if line.id in was]
+    others = _controls(fix, both, was, siblings, taught)
+
+    from evaluation.numbers import delta
+    from evaluation.statistics import closing_excess, paired_difference
+
+    passes = {line.id: float(not fails(metric, two[line.id])) for line in both}
+    excess = closing_excess(
+        [passes[line.id] for line in failing], [passes[line.id] for line in others],
+        [line.unit for line in failing], [line.unit for line in others],
+    )  # fmt: skip
+    change: PairedComparison = paired_difference(
+        [float(line.id not in was) for line in own],
+        [passes[line.id] for line in own],
+        [line.unit for line in own],
+    )
+    return Closing(
+        closed=excess.treated if len(failing) else None,
+        chance=excess.control,
+        excess=excess.difference,
+        p=excess.p_value,
+        change=change.difference,
+        change_p=change.p_value if change.mid_p is None else change.mid_p,
+        rise=_turned(metric, delta(metric, both, one, two).estimate),
+        failing=len(failing),
+        fixed=sum(passes[line.id] == 1 for line in failing),
+        broken=change.broken,
+        controls=len(others),
+        met=sum(int(case) in siblings for case in dirty),
+        changed=len(set(siblings) - {line.id for line in lines} - {int(case) for case in dirty}),
+    )
+
+
+def _way(run: EvalRun, metric: str) -> tuple[Any, ...]:
+    """How a metric came about in a run: what two runs must have alike to be set side by side."""
+    return measured(run).get(metric), sampled(run), given(run)
+
+
+def _baseline(fix: Fix, run: EvalRun) -> RunTarget:
+    """Whom the checkpoint is measured by: the fix's target as this run asked it, else as the fix's own run did."""
+    again = RunTarget.objects.filter(run=run, identity=fix.target.identity).order_by("index").first()
+    found = again or fix.target
+    found.run = run if again else fix.run
+    return found
+
+
+def _cells(run: EvalRun, target: RunTarget, metric: Metric) -> dict[int, Cell]:
+    return read_sheet(run, metrics=[metric], targets={target.index}).scored(target.index, metric.name)
+
+
+def _controls(
+    fix: Fix, lines: Sequence[Line], was: set[int], siblings: Collection[int], taught: Collection[str]
+) -> list[Line]:
+    """Failing cases of other kinds, of no cluster that the fix touches: those that were read and tagged as something
+    else where they are enough, else all."""
+    touched = {line.unit for line in lines if line.id in siblings} | set(taught)
+    others = [line for line in lines if line.id in was and line.unit not in touched]
+    read = read_as_others(fix)
+    known = [line for line in others if line.uid in read]
+    return known if len(known) >= FEW_CONTROLS else others
+
+
+def _turned(metric: Metric, found: Estimate | None) -> Estimate | None:
+    """A difference turned so that above 0 is better."""
+    if found is None or metric.higher_is_better:
+        return found
+    return Estimate(-found.value, -found.high, -found.low, found.n)

@@ -1,0 +1,119 @@
+"""What became of fixes: found by lineage, from items to judgments, versions, checkpoints and evaluations.
+
+As many queries for many fixes as for one; no text is read.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from django.db.models import Count, Exists, F, OuterRef
+
+from evaluation.models import EvalRun, Fix, FixItem, RunTarget
+from evaluation.rounds.drawing_cases import count_cases
+from labeling.lifecycle import Status
+from labeling.models import DatasetVersion, Judgment, Purpose
+from training.lineage import checkpoints_of
+from training.models import Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """A dataset version that holds judgments of the fix's items: how many items and rows of it."""
+
+    version: DatasetVersion
+    items: int
+    rows: int
+
+
+@dataclass(slots=True)
+class Trace:
+    """The steps of a fix as they are now. `measured` has the newest evaluation of each checkpoint on the suite."""
+
+    fix: Fix
+    siblings: int = 0
+    lessons: int = 0
+    items: int = 0
+    judged: int = 0
+    used: list[Used] = field(default_factory=list)
+    checkpoints: list[Checkpoint] = field(default_factory=list)
+    measured: list[tuple[EvalRun, RunTarget]] = field(default_factory=list)
+
+    @property
+    def unmeasured(self) -> list[Checkpoint]:
+        """The checkpoints that no evaluation on the suite has scored yet."""
+        known = {target.checkpoint_id for _, target in self.measured}
+        return [checkpoint for checkpoint in self.checkpoints if checkpoint.pk not in known]
+
+
+def traces_of(fixes: Sequence[Fix]) -> list[Trace]:
+    """The steps of these fixes, in their order."""
+    found = {fix.pk: Trace(fix) for fix in fixes}
+    counts = count_cases(fixes)
+    for key, trace in found.items():
+        trace.siblings, trace.lessons = counts[key]["sibling"], counts[key]["lesson"]
+    for key, items, judged in _labeled(fixes):
+        found[key].items, found[key].judged = items, judged
+    for key, used in _versions(fixes).items():
+        found[key].used = used
+    trained = checkpoints_of({each.version.pk for trace in found.values() for each in trace.used})
+    for trace in found.values():
+        reached = {c.pk: c for each in trace.used for c in trained[each.version.pk]}
+        trace.checkpoints = [
+            reached[key] for key in sorted(reached) if reached[key].line == Checkpoint.Line.POLICY
+        ]
+    _add_measured(list(found.values()))
+    return list(found.values())
+
+
+def trace_of(fix: Fix) -> Trace:
+    return traces_of([fix])[0]
+
+
+def _labeled(fixes: Sequence[Fix]) -> list[tuple[int, int, int]]:
+    """(fix, its items, those of them that somebody has judged)."""
+    said = Judgment.objects.filter(item=OuterRef("item"), purpose=Purpose.WORK)
+    rows = FixItem.objects.filter(fix__in=fixes).order_by()
+    every = dict(rows.values_list("fix_id").annotate(n=Count("pk")))
+    judged = dict(rows.filter(Exists(said)).values_list("fix_id").annotate(n=Count("pk")))
+    return [(key, count, judged.get(key, 0)) for key, count in every.items()]
+
+
+def _versions(fixes: Sequence[Fix]) -> dict[int, list[Used]]:
+    """The versions frozen since that hold a judgment of an item of a fix, the newest first."""
+    rows = (
+        Judgment.objects.filter(
+            item__fix_items__fix__in=fixes,
+            dataset_entries__version__created_at__gte=F("item__fix_items__fix__created_at"),
+        )
+        .order_by()
+        .values_list("item__fix_items__fix", "dataset_entries__version")
+        .annotate(items=Count("item", distinct=True), rows=Count("dataset_entries__row", distinct=True))
+    )
+    counted = list(rows)
+    versions = DatasetVersion.objects.select_related("project").defer("recipe", "lint", "choice")
+    known = versions.in_bulk({version for _, version, _, _ in counted})
+    found: dict[int, list[Used]] = defaultdict(list)
+    for fix, version, items, row_count in sorted(counted, key=lambda row: -row[1]):
+        found[fix].append(Used(known[version], items, row_count))
+    return found
+
+
+def _add_measured(traces: Sequence[Trace]) -> None:
+    """The newest evaluation of each checkpoint on the fix's suite and split, the newest checkpoint first."""
+    wanted = {checkpoint.pk for trace in traces for checkpoint in trace.checkpoints}
+    rows = RunTarget.objects.filter(
+        checkpoint__in=wanted,
+        run__suite__in={trace.fix.run.suite_id for trace in traces},
+        run__status=Status.SUCCEEDED,
+        run__arm=None,
+    ).select_related("run__version__suite", "checkpoint")
+    newest: dict[tuple[int, str, int], RunTarget] = {}
+    for target in rows.defer("run__facts").order_by("run_id", "index"):
+        newest[target.run.suite_id, target.run.split, target.checkpoint_id or 0] = target
+    for trace in traces:
+        run = trace.fix.run
+        places = [
+            newest.get((run.suite_id, run.split, checkpoint.pk)) for checkpoint in reversed(trace.checkpoints)
+        ]
+        trace.measured = [(target.run, target) for target in places if target is not None]

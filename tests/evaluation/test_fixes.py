@@ -1,0 +1,397 @@
+"""Emma opens a fix for a kind of error; the ledger says whether it closed on cases that nobody trained on."""
+
+import json
+import random
+from collections.abc import Callable
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.urls import reverse
+from django.utils import timezone
+
+from evaluation.models import Analysis, Case, ErrorRead, EvalRun, Fix, FixCase
+from evaluation.rounds.opening import take_in
+from evaluation.suites import living
+from labeling.errors import Refused
+from labeling.intake import ItemDraft, ResponseDraft, prompt_hash
+from labeling.models import Item, Project, Task, User
+from labeling.protection import protect, protected_hashes
+from labeling.queue import claim_next
+from labeling.rag.answers import RagAnswer
+from tests import world
+from tests.evaluation.finished import always, finished, passing, suite_of
+from tests.evaluation.fixing import (
+    KEY,
+    base_marks,
+    category_of,
+    closed_by,
+    cured,
+    entry,
+    evaluated,
+    failed_run,
+    is_family,
+    judged_and_frozen,
+    opened,
+    planted,
+    shaken,
+    trained_on,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def cases_of(fix: Fix, role: str) -> list[Case]:
+    return [each.case for each in FixCase.objects.filter(fix=fix, role=role).select_related("case")]
+
+
+def test_half_of_the_failing_cases_go_to_labeling_and_leave_the_suite_and_half_stay_held_out(
+    project: Project,
+) -> None:
+    run = failed_run(project)
+    protect(
+        project=project,
+        prompts={case.prompt_hash: case.preview for case in living(run.suite)},
+        reason="Support v1",
+    )
+    found = opened(project, run)
+    siblings, lessons = cases_of(found.fix, "sibling"), cases_of(found.fix, "lesson")
+    assert (len(siblings), len(lessons), found.sent) == (20, 20, 20)
+    assert all(is_family(case.position) for case in [*siblings, *lessons])
+    left = set(living(run.suite).values_list("pk", flat=True))
+    assert {case.pk for case in siblings} <= left
+    assert not {case.pk for case in lessons} & left
+    guarded = protected_hashes(project=project)
+    assert {case.prompt_hash for case in siblings} <= guarded
+    assert not {case.prompt_hash for case in lessons} & guarded
+    items = Item.objects.filter(source_kind="fix", source_ref=f"fix {found.fix.pk}")
+    assert items.count() == found.fix.items.count() == 20
+
+
+def test_cases_of_one_cluster_go_one_way(project: Project) -> None:
+    version = planted(project)
+    for case in Case.objects.filter(suite=version.suite):
+        Case.objects.filter(pk=case.pk).update(cluster=f"document {case.position // 4}")
+    fix = opened(project, failed_run(project, version=version)).fix
+    held, taught = ({case.cluster for case in cases_of(fix, role)} for role in ("sibling", "lesson"))
+    assert held
+    assert taught
+    assert not held & taught
+
+
+def test_cases_marked_as_siblings_are_never_sent(project: Project) -> None:
+    version = planted(project)
+    marked = list(Case.objects.filter(suite=version.suite, position__lt=30))
+    for case in marked:
+        case.tags = [f"sibling:{KEY}"]
+    Case.objects.bulk_update(marked, ["tags"])
+    found = opened(project, failed_run(project, version=version))
+    assert {case.pk for case in marked} <= {case.pk for case in cases_of(found.fix, "sibling")}
+    assert found.sent == 10
+
+
+def test_a_second_fix_of_the_category_holds_out_what_the_first_did(project: Project) -> None:
+    run = failed_run(project)
+    first = opened(project, run)
+    second = failed_run(project, version=run.suite.versions.get(number=1))
+    with pytest.raises(Refused, match="Nothing is left to teach"):
+        opened(project, second)
+    assert {case.pk for case in cases_of(first.fix, "sibling")} <= set(
+        living(run.suite).values_list("pk", flat=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"metric": "perplexity"}, "In perplexity no case passes or fails by itself"),
+        ({"metric": "charm"}, "has no metric 'charm'; it has exact, perplexity"),
+        ({"held_out": 0.95}, "it lies from 0.1 to 0.9"),
+        ({"held_out": 0.1}, "at least 5 are needed"),
+        ({"note": "n" * 301}, "The note has 301 characters"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_and_nothing_is_left(
+    project: Project, change: dict[str, Any], words: str
+) -> None:
+    version = planted(project)
+    tags = {n: [KEY] if n < 16 else ["other"] for n in range(100)}
+    for case in Case.objects.filter(suite=version.suite):
+        Case.objects.filter(pk=case.pk).update(tags=tags[case.position])
+    run = failed_run(project, version=version, metrics=("exact", "perplexity"))
+    before = living(run.suite).count()
+    with pytest.raises(Refused, match=words):
+        opened(project, run, **change)
+    assert not Fix.objects.exists()
+    assert living(run.suite).count() == before
+
+
+def test_an_analysis_brings_the_cases_that_were_read_and_freezes_the_ceiling_it_predicted(
+    project: Project, emma: User
+) -> None:
+    run = failed_run(project, version=suite_of(project, 100))  # nothing is tagged in the suite
+    failing = [case for case in living(run.suite).order_by("position") if not base_marks(case.position, "")]
+    analysis = Analysis.objects.create(
+        project=project, run=run, target=run.targets.get(index=0), metric="exact", seed=0, evaluated=100,
+        failing=len(failing), order=[case.pk for case in failing], created_by=emma,
+    )  # fmt: skip
+    for place, case in enumerate(failing):
+        keys = [KEY] if is_family(case.position) else ["incomplete"]
+        now = timezone.now()
+        ErrorRead.objects.create(
+            analysis=analysis,
+            place=place,
+            case=case,
+            reader=emma,
+            claimed_at=now,
+            read_at=now,
+            categories=keys,
+        )
+    form = {"category": KEY, "of": f"a{analysis.pk}", "held_out": 50}
+    page = world.sign_in(emma).post(reverse("evaluation:fix_new", args=[project.slug]), form, follow=True)
+    fix = Fix.objects.get()
+    assert fix.ceiling is not None
+    assert fix.ceiling.value == pytest.approx(0.4)
+    assert "At most <b>40.0 %</b> to gain" in page.text
+    ErrorRead.objects.filter(place__lt=10).update(
+        categories=["incomplete"]
+    )  # the prediction stays what it was
+    fix.refresh_from_db()
+    assert fix.ceiling.value == pytest.approx(0.4)
+    assert all(is_family(case.position) for case in cases_of(fix, "sibling") + cases_of(fix, "lesson"))
+
+
+@pytest.mark.data_layer
+def test_the_ledger_follows_the_fix_from_step_to_step_by_lineage(project: Project, ben: User) -> None:
+    world.fill(project, 3)
+    world.judge_all(project, ben)
+    before = world.frozen(project)  # holds nothing of the fix
+    trained_on(project, before, "earlier")
+    fix = opened(project).fix
+    assert entry(fix).standing == "not begun"
+    version = judged_and_frozen(project)
+    found = entry(fix)
+    assert (found.standing, found.trace.judged, found.trace.items) == ("labeled", 20, 20)
+    assert [(each.version, each.items) for each in found.trace.used] == [(version, 20)]
+    made = trained_on(project, version)
+    found = entry(fix)
+    assert (found.standing, found.trace.checkpoints) == ("trained", [made])
+    assert "evaluate after on Support" in found.sentence
+    run = evaluated(fix, made, cured)
+    found = entry(fix)
+    assert found.standing == "closed"
+    assert found.latest is not None
+    assert (found.latest.run, found.latest.checkpoint) == (run, made)
+    assert "of 20 siblings that failed before pass now" in found.sentence
+
+
+def test_a_cured_family_is_closed_and_its_rise_stands_beside_its_ceiling(project: Project) -> None:
+    closing = closed_by(project, cured).closing
+    assert closing is not None
+    assert closing.closed is not None
+    assert closing.chance is not None
+    assert closing.rise is not None
+    assert closing.closed.low > 0.5 > closing.chance.high
+    assert closing.failing == 20
+    assert closing.controls == 30
+    fixed = round(closing.closed.value * 20)
+    assert closing.rise.value == pytest.approx((fixed + 3) / 80)
+
+
+def half(case: int, metric: str) -> float:
+    return float(case % 2) if is_family(case) else base_marks(case, metric)
+
+
+def everything(case: int, metric: str) -> float:
+    """A checkpoint that is better at all kinds alike."""
+    return float(random.Random(case).random() < 0.8)
+
+
+@pytest.mark.parametrize(
+    ("marks", "standing"),
+    [
+        (shaken, "not closed"),
+        (base_marks, "not closed"),
+        (half, "partly closed"),
+        (everything, "not closed"),
+    ],
+)
+def test_what_is_not_more_than_chance_brings_is_not_closed(
+    project: Project, marks: Callable[[int, str], float], standing: str
+) -> None:
+    assert closed_by(project, marks).standing == standing
+
+
+def test_siblings_that_break_make_a_fix_worse(project: Project) -> None:
+    version = planted(project)
+    Case.objects.filter(suite=version.suite, position__lt=40, position__gte=10).update(
+        tags=[f"sibling:{KEY}"]
+    )
+    ten_fail = lambda case, metric: float(case >= 20) if is_family(case) else base_marks(case, metric)  # noqa: E731
+    fix = opened(project, failed_run(project, ten_fail, version=version)).fix
+    made = trained_on(project, judged_and_frozen(project))
+    broken = lambda case, metric: 0.0 if is_family(case) else base_marks(case, metric)  # noqa: E731
+    evaluated(fix, made, broken, base=ten_fail)
+    found = entry(fix)
+    assert found.standing == "worse"
+    assert "and 20 that passed fail" in found.sentence
+
+
+def test_without_other_failures_nobody_knows_what_chance_brings(project: Project) -> None:
+    only_family = lambda case, metric: 0.0 if is_family(case) else 1.0  # noqa: E731
+    fix = opened(project, failed_run(project, only_family)).fix
+    made = trained_on(project, judged_and_frozen(project))
+    evaluated(fix, made, always(1.0), base=only_family)
+    found = entry(fix)
+    assert found.standing == "not enough data"
+    assert found.closing is not None
+    assert found.closing.excess is None
+    assert "0 other failing cases are too few" in found.sentence
+
+
+def test_siblings_that_the_checkpoint_met_in_training_are_left_out(project: Project) -> None:
+    fix = opened(project).fix
+    made = trained_on(project, judged_and_frozen(project))
+    run = evaluated(fix, made, cured)
+    met = [case.pk for case in cases_of(fix, "sibling")][:4]
+    run.facts["targets"]["1"]["dirty"] = {str(key): "prompt" for key in met}
+    EvalRun.objects.filter(pk=run.pk).update(facts=run.facts)
+    closing = entry(fix).closing
+    assert closing is not None
+    assert (closing.failing, closing.met) == (16, 4)
+
+
+def test_measured_in_another_way_it_is_not_compared(project: Project) -> None:
+    fix = opened(project).fix
+    made = trained_on(project, judged_and_frozen(project))
+    run = evaluated(fix, made, cured)
+    run.targets.filter(index=0).update(identity="another")
+    run.spec["sampling"] = {**run.spec["sampling"], "temperature": 0.7}
+    EvalRun.objects.filter(pk=run.pk).update(spec=run.spec)
+    found = entry(fix)
+    assert found.standing == "not enough data"
+    assert "in another way" in found.sentence
+
+
+def test_without_the_baseline_in_the_run_its_own_run_is_what_it_is_held_against(project: Project) -> None:
+    fix = opened(project).fix
+    made = trained_on(project, judged_and_frozen(project))
+    run = evaluated(fix, made, cured)
+    run.targets.filter(index=0).update(identity="another")
+    assert entry(fix).standing == "closed"
+
+
+def test_many_checkpoints_share_what_chance_may_bring(project: Project) -> None:
+    fix = opened(project).fix
+    version = judged_and_frozen(project)
+    for number in range(3):
+        evaluated(fix, trained_on(project, version, f"after {number}"), shaken)
+    evaluated(fix, trained_on(project, version, "the good one"), cured)
+    found = entry(fix)
+    assert [each.closing.standing for each in found.measures] == ["closed", *["not closed"] * 3]
+    assert found.latest is not None
+    assert found.latest.checkpoint.name == "the good one"
+
+
+@pytest.mark.data_layer
+def test_items_judged_to_be_of_the_category_join_and_siblings_never_do(ben: User) -> None:
+    project = world.make_project("Answers", task=Task.RAG)
+    fix = opened(project).fix
+    sibling = cases_of(fix, "sibling")[0]
+    Case.objects.filter(pk=sibling.pk).update(prompt_hash=prompt_hash(sibling.prompt))
+    held = sibling.prompt[0]["content"]
+    said = {"Of it?": [KEY], "Of it too?": [KEY], "Of another?": ["evident_conflict"], held: [KEY]}
+    world.put(
+        project,
+        *(
+            ItemDraft([{"role": "user", "content": prompt}], [ResponseDraft("See page 4.", "m")])
+            for prompt in said
+        ),
+    )
+    while (slot := claim_next(project=project, person=ben)) is not None:
+        keys = said.get(slot.item.messages[0]["content"], [])
+        spans = [{"start": 0, "end": 3, "category": key} for key in keys]
+        answer = {"verdict": "bad" if spans else "good", "answers_question": 1, "spans": spans}
+        world.send(slot, ben, RagAnswer.model_validate(answer))
+    assert take_in(fix=fix) == 2
+    assert take_in(fix=fix) == 0
+    joined = {each.item.preview for each in fix.items.filter(case=None).select_related("item")}
+    assert joined == {"Of it?", "Of it too?"}
+
+
+def test_leo_reads_the_ledger_and_the_fix_and_opens_none(project: Project, leo: User) -> None:
+    fix = closed_by(project, cured).fix
+    client = world.sign_in(leo)
+    page = client.get(reverse("evaluation:ledger", args=[project.slug]))
+    assert "Wrong citation" in page.text
+    assert "closed" in page.text
+    one = client.get(reverse("evaluation:fix", args=[project.slug, fix.pk]))
+    assert "siblings that failed before pass now" in one.text
+    assert "Take in items" not in one.text
+    assert client.get(reverse("evaluation:fix_new", args=[project.slug])).status_code == 403
+    narrowed = client.get(reverse("evaluation:ledger", args=[project.slug]), {"standing": "not closed"})
+    assert "No fix fits" in narrowed.text
+
+
+def test_emma_opens_a_fix_on_the_page_and_reads_what_became_of_the_cases(
+    project: Project, emma: User
+) -> None:
+    client, place = world.sign_in(emma), reverse("evaluation:fix_new", args=[project.slug])
+    assert "Nothing was evaluated yet" in client.get(place).text
+    run = failed_run(project)
+    form = {"category": KEY, "of": f"t{run.pk}.0", "held_out": 50}
+    answer = client.post(place, form, follow=True)
+    assert "20 cases are held out as siblings; 20 were sent to labeling." in answer.text
+    refused = client.post(place, {**form, "metric": "charm"})
+    assert refused.status_code == 422
+    assert "has no metric" in refused.text
+
+
+def test_the_api_and_the_command_say_what_the_page_says(project: Project, emma: User) -> None:
+    run, client = failed_run(project), world.sign_in(emma)
+    url = reverse("api-fixes", args=[project.slug])
+    body = {"category": KEY, "target": f"{run.pk}.0"}
+    made = client.post(url, body, content_type="application/json")
+    assert made.status_code == 201, made.text
+    assert made.json()["standing"] == "not begun"
+    fix = Fix.objects.get()
+    evaluated(fix, trained_on(project, judged_and_frozen(project)), cured)
+    read = client.get(reverse("api-fix", args=[project.slug, fix.pk])).json()
+    out = StringIO()
+    call_command("ledger", project.slug, "--json", stdout=out)
+    assert json.loads(out.getvalue().splitlines()[-1])["fixes"] == [read] == client.get(url).json()["fixes"]
+    assert read["standing"] == "closed"
+    assert read["measures"][0]["closed"]["n"] == 20
+    wrong = client.post(url, {"category": "nothing", "target": "1.0"}, content_type="application/json")
+    assert "There is no category 'nothing'" in wrong.json()["detail"]
+
+
+def test_ten_fixes_take_as_many_queries_as_two(
+    project: Project, leo: User, django_assert_max_num_queries: Any
+) -> None:
+    client, url = world.sign_in(leo), reverse("evaluation:ledger", args=[project.slug])
+    run = failed_run(project)
+    fix = opened(project, run).fix
+    evaluated(fix, trained_on(project, judged_and_frozen(project)), cured)
+    Fix.objects.create(
+        project=project, category=category_of(project), run=run, target=fix.target, metric="exact"
+    )
+    client.get(url)
+    with django_assert_max_num_queries(40) as few:
+        client.get(url)
+    for _ in range(8):
+        Fix.objects.create(
+            project=project, category=category_of(project), run=run, target=fix.target, metric="exact"
+        )
+    with django_assert_max_num_queries(len(few.captured_queries)):
+        assert client.get(url).status_code == 200
+
+
+def test_a_run_of_another_project_or_without_an_end_is_refused(project: Project) -> None:
+    run = finished(project, {"base": passing(0.5)}, version=planted(project))
+    with pytest.raises(Refused, match="of another project"):
+        opened(project, run, category=category_of(world.make_project("Another")))
+    EvalRun.objects.filter(pk=run.pk).update(status="running")
+    with pytest.raises(Refused, match="has no complete results yet"):
+        opened(project, EvalRun.objects.get(pk=run.pk))
