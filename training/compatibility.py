@@ -37,6 +37,11 @@ REWARD_TASK, REWARD_HEAD = "SEQ_CLS", "ForSequenceClassification"
 
 def shape_for(method: str, version: DatasetVersion) -> str:
     """The shape in which a method reads a version. Raises Refused where the version cannot be given in any."""
+    if version.kind == "retriever":
+        raise Refused(
+            f"{version} is for a retriever, and no method here trains one; take its files to the trainer of your "
+            f"retriever, or freeze a version of another kind for {method}."
+        )
     given, read = shapes_of(version.kind), SHAPES[method]
     for shape in read:
         if shape in given:

@@ -13,12 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
+from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from labeling.lifecycle import ACTIVE, Status
+from labeling.lifecycle import ACTIVE, Lifecycle, Status
 from labeling.models import Project
 from labeling.workers import hosts_alive
 from training.models import Device, Preflight, TrainingRun
@@ -123,13 +125,15 @@ def _give_back(token: uuid.UUID) -> None:
 
 
 def free_abandoned() -> int:
-    """Free the devices whose holder is no active run any more. Returns how many.
+    """Free the devices whose holder is no active job any more, of whatever kind. Returns how many.
 
-    One that was taken just now is left alone: its run is about to be claimed.
+    One that was taken just now is left alone: its job is about to be claimed.
     """
     a_while_ago = timezone.now() - timedelta(seconds=settings.PREFLOOP_HEARTBEAT_TIMEOUT_S)
     rows = Device.objects.filter(holder__isnull=False, held_since__lt=a_while_ago)
-    for kind in (TrainingRun, Preflight):
+    for kind in apps.get_models():
+        if not issubclass(kind, Lifecycle):
+            continue
         active = kind._base_manager.filter(status__in=ACTIVE, claim_token__isnull=False)
         rows = rows.exclude(holder__in=active.values_list("claim_token", flat=True))
     return rows.update(holder=None, held_since=None)
@@ -150,8 +154,8 @@ def sweep() -> None:
     send_waiting(Device.objects.filter(holder=None).count())
 
 
-def note_waiting(run: TrainingRun | Preflight) -> None:
-    """Keep on a queued run or check what it waits for."""
+def note_waiting(run: Any) -> None:
+    """Keep on a queued run, check or other job that has `waiting` what it waits for."""
     rows = Device.objects.filter(host=socket.gethostname())
     words = "; ".join(f"{row} is held by {who}" for row, who in _holders(rows, run.project) if who)
     waiting = f"waits for a free device: {words}" if words else "waits for a free device"
@@ -179,7 +183,7 @@ def _holders(devices: Iterable[Device], project: Project) -> Iterator[tuple[Devi
     checks = set(Preflight.objects.filter(is_holder).values_list("claim_token", flat=True))
     for row in rows:
         run = runs.get(row.holder)
-        who = "" if row.holder is None else "a run of another project"
+        who = "" if row.holder is None else "a run of another project" if run else "another job"
         if run is not None and run.project_id == project.pk:
             who = f"run {run.name}"
         elif row.holder in checks:

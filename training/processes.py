@@ -61,11 +61,13 @@ def run_recipe(
     run_dir: Path,
     watch: Callable[[], None],
     environment: Mapping[str, str] = MappingProxyType({}),
+    every: float = POLL_SECONDS,
 ) -> int:
     """Run `python -m training.recipes.<recipe> RUN_DIR` to its end and return its exit code.
 
-    `watch` is called twice a second and once after the end. When it raises, the process group is asked to
-    checkpoint and stop, and killed where it does not; Stop is swallowed, anything else goes on to the caller.
+    `watch` is called twice a second (or as often as `every` says) and once after the end. When it raises, the process
+    group is asked to checkpoint and stop, and killed where it does not; Stop is swallowed, anything else goes on to the
+    caller.
     `environment` is added to that of this process.
     """
     try:
@@ -87,7 +89,7 @@ def run_recipe(
     try:
         while process.poll() is None:
             watch()
-            time.sleep(POLL_SECONDS)
+            time.sleep(every)
         watch()
     except Cancel:
         grace = CANCEL_GRACE_SECONDS

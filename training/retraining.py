@@ -26,9 +26,12 @@ class Outlook:
     refusal: str
 
 
-def origin_of(project: Project) -> TrainingRun | None:
-    """The run that retraining follows: that of the newest checkpoint in production, else the newest that succeeded."""
+def origin_of(project: Project, *, answering: bool = False) -> TrainingRun | None:
+    """The run that retraining follows: that of the newest checkpoint in production, else the newest that succeeded;
+    only one of a model that gives answers, where asked for."""
     rows = TrainingRun.objects.filter(project=project, status=Status.SUCCEEDED)
+    if answering:
+        rows = rows.exclude(method="reward")
     rows = rows.select_related("project", "dataset_version__project", "start__base", "base")
     in_production = rows.filter(checkpoint__stage=Checkpoint.Stage.PRODUCTION).order_by("-id").first()
     return in_production or rows.order_by("-id").first()

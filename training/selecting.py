@@ -73,6 +73,8 @@ def start_selection(
 
 def _suited(kind: str, spec: dict[str, Any]) -> dict[str, str]:
     """What a kind of rows leaves of the settings. Raises Refused where they ask for what the rows do not have."""
+    if kind == "retriever":
+        raise Refused("Rows for a retriever are no answers of a model; there is nothing to choose them by.")
     if kind == "prompts":
         if spec["quality"] != "none":
             raise Refused("Rows of prompts have no response to be good or bad; choose them without quality.")

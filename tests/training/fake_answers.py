@@ -62,6 +62,9 @@ class Server(BaseHTTPRequestHandler):
         if HOW.endswith(" 7") and self.is_seven(asked["prompt"]):
             self.answer({"error": {"message": "no seven."}}, 400 if HOW == "refuses 7" else 500)
             return
+        if asked.get("stream"):
+            self.stream()
+            return
         self.answer(self.said(prompt=asked["prompt"]))
 
     def is_seven(self, ids: list[int]) -> bool:
@@ -82,6 +85,18 @@ class Server(BaseHTTPRequestHandler):
                 }
             ]
         }
+
+    def stream(self) -> None:
+        """Token by token, in server-sent events."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        for tokens, finish in (([7], None), ([8, 9], "stop")):
+            event = {"choices": [{"token_ids": tokens, "finish_reason": finish}]}
+            self.wfile.write(f"data: {json.dumps(event)}\n\n".encode())
+        self.wfile.write(b"data: [DONE]\n\n")
+        self.close_connection = True
 
     def answer(self, said: object, status: int = 200) -> None:
         data = json.dumps(said).encode()

@@ -10,7 +10,7 @@ import pytest
 from tests.tiny_model import ROOT, tiny_model
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_kills_at_random_moments_lose_nothing_and_change_no_bit() -> None:
     done = subprocess.run(
         [sys.executable, "benchmarks/faults.py", "--kills", "2", "--base", str(tiny_model())],

@@ -293,6 +293,7 @@ def next_token(base: str, prompt: list[dict], adapter: str = "") -> list[float]:
         return model(ids).logits[0, -1].softmax(-1).tolist()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("method", "more"),
     [

@@ -48,6 +48,7 @@ def at_work_in(path):
     return found
 
 
+@pytest.mark.heavy
 def test_a_real_server_answers_with_the_weights_of_each_update(tmp_path, judge):  # noqa: F811
     assert VLLM.exists(), "vLLM is missing: run make vllm"
     options = {"sampler": "vllm", "learning_rate": 1e-2, "samples_per_prompt": 2, "temperature": 0.8}

@@ -15,16 +15,18 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any
 from uuid import uuid4
 
 import httpx2 as httpx
 
 from training.recipes import contract, leftovers
+from training.recipes.answering.streaming import events
 from training.specs import SpecRefused
 
 COMMAND = "PREFLOOP_VLLM"
@@ -178,6 +180,22 @@ class Server:
             words = f"vLLM refused {place} ({said.status_code}): {said.text[:300]}"
             raise RequestRefused(words, said.status_code, said.text)
         return said.json() if said.headers.get("content-type", "").startswith("application/json") else {}
+
+    def stream(self, place: str, body: dict[str, Any], over: Event) -> Iterator[dict[str, Any]]:
+        """Ask it, and yield what it says as it comes, until `over` is set. Raises as `post` does."""
+        try:
+            with self.client.stream(
+                "POST", f"{self.address}{place}", json=body, timeout=ANSWER_SECONDS
+            ) as said:
+                if said.status_code != 200:
+                    said.read()
+                    words = f"vLLM refused {place} ({said.status_code}): {said.text[:300]}"
+                    raise RequestRefused(words, said.status_code, said.text)
+                yield from events(said.iter_lines(), over)
+        except (httpx.HTTPError, RuntimeError) as error:
+            raise ServerSilent(
+                f"vLLM does not answer any more ({type(error).__name__}): {self.last_words()}"
+            ) from error
 
     def last_words(self) -> str:
         """What its log says last about an error."""

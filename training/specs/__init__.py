@@ -4,6 +4,8 @@ from training.specs.choosing import METHODS, ROLLOUTS, parse_spec
 from training.specs.jobs import (
     AnswerJob,
     Asked,
+    ChatJob,
+    ChatTarget,
     Endpoint,
     NanoJob,
     PreflightJob,
@@ -23,6 +25,8 @@ __all__ = [
     "AnswerJob",
     "Asked",
     "BestOfNSpec",
+    "ChatJob",
+    "ChatTarget",
     "DpoSpec",
     "Endpoint",
     "KtoSpec",

@@ -165,6 +165,46 @@ class AnswerJob(Strict):
         return self
 
 
+class ChatTarget(Asked):
+    """One checkpoint of a conversation, with the base that it stands on: two may stand on two of them."""
+
+    base: str = Field(min_length=1, description="Directory (or hub name) of the base model.")
+    revision: str | None = Field(default=None, description="Revision of a base model on a hub, or null.")
+
+    @property
+    def root(self) -> tuple[str, str | None]:
+        """Directory (or hub name) and revision of the whole weights that answer, or that the adapter sits on."""
+        return (self.model, None) if self.model else (self.base, self.revision)
+
+
+class ChatJob(Strict):
+    """The whole spec.json of a process that answers the turns of one conversation while it goes on."""
+
+    method: Literal["chat"] = Field(default="chat", description="The recipe that this file is for.")
+    seed: int = Field(default=42, ge=0, le=2**31 - 1, description="Unused; each turn has its own.")
+    engine: Literal["transformers", "vllm"] = Field(description="Who answers for checkpoints.")
+    base: str = Field(
+        default="", description="Base of the first checkpoint; empty where only endpoints answer."
+    )
+    targets: list[ChatTarget] = Field(default_factory=list, description="Checkpoints, each by its id.")
+    endpoints: list[Endpoint] = Field(default_factory=list, description="Endpoints, each by its id.")
+    max_length: int = Field(
+        default=4096, ge=16, le=131072, description="Longest conversation with its answer in tokens."
+    )
+    idle_seconds: float = Field(
+        default=180, gt=0, le=86400, description="Seconds without a question after which the process ends."
+    )
+    timeout: float = Field(default=120, gt=0, le=3600, description="Seconds that an endpoint may be silent.")
+    tries: int = Field(default=3, ge=1, le=20, description="How often an endpoint is asked for one answer.")
+
+    @model_validator(mode="after")
+    def _somebody_answers(self) -> ChatJob:
+        names = [target.id for target in self.targets] + [endpoint.id for endpoint in self.endpoints]
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"the ids to ask are {names}; name at least one, and each by an id of its own")
+        return self
+
+
 class SubsetJob(Strict):
     """The whole spec.json of a choice of rows: the best k of a dataset, by quality and by how far apart they are."""
 

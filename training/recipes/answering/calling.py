@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -91,6 +91,36 @@ class Caller:
             why, asked = f"status {said.status_code}: {self._words(said)}", retry_after(said)
         raise ServiceFailed(f"The service failed {self.tries} times, the last time with {why.rstrip('.')}.")
 
+    def stream(
+        self, body: dict[str, Any], read: Callable[[Iterator[str]], Iterator[dict[str, Any]]]
+    ) -> Iterator[dict[str, Any]]:
+        """Yield what the service says as it comes; `read` makes objects of lines. It is asked again only before its
+        first word. A service that does not stream is heard all at once. Raises as `post` does.
+        """
+        why, asked, begun = "", None, False
+        for attempt in range(self.tries):
+            if attempt:
+                self._wait(self._patience(attempt) if asked is None else asked)
+            self._wait(self.pace.take())
+            try:
+                with self.client.stream("POST", self.url, json=body) as said:
+                    if said.status_code == 200 and is_stream(said):
+                        for one in read(said.iter_lines()):
+                            begun = True
+                            yield one
+                        return
+                    said.read()
+                    if said.status_code == 200 and (found := self._read(said)):
+                        yield found
+                        return
+                    self._refuse(said)
+                    why, asked = f"status {said.status_code}: {self._words(said)}", retry_after(said)
+            except (httpx.HTTPError, RuntimeError, ValueError) as error:
+                why = f"no word for {self.timeout:g} s" if is_timeout(error) else type(error).__name__
+                if begun:
+                    raise ServiceFailed(f"The service broke off its answer: {why}.") from error
+        raise ServiceFailed(f"The service failed {self.tries} times, the last time with {why.rstrip('.')}.")
+
     def _sent(self, body: dict[str, Any]) -> httpx.Response:
         """Send, and read at most `timeout` seconds in all: a service that sends a byte now and then is as good as
         silent.
@@ -149,6 +179,11 @@ def plain(headers: httpx.Headers) -> dict[str, str]:
     return {
         name: value for name, value in headers.items() if name not in ("content-encoding", "content-length")
     }
+
+
+def is_stream(said: httpx.Response) -> bool:
+    """Whether an answer comes in server-sent events."""
+    return str(said.headers.get("content-type", "")).startswith("text/event-stream")
 
 
 def is_timeout(error: Exception) -> bool:

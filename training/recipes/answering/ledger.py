@@ -84,13 +84,7 @@ class Ledger:
         """Append answers in one write, and say how far the run is."""
         if not answers:
             return
-        for answer in answers:
-            if "\0" in answer.get("text", ""):  # which PostgreSQL does not store
-                answer["text"] = answer["text"].replace("\0", "\ufffd")
-        lines = [json.dumps(contract.plain(answer), ensure_ascii=False) for answer in answers]
-        data = "".join(line + "\n" for line in lines).encode(
-            "utf-8", "replace"
-        )  # a model may write half a pair
+        data = as_lines(answers)
         if os.write(self.out, data) < len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self.done += len(answers)
@@ -112,6 +106,15 @@ class Ledger:
         sums = {name: sum(one[name] for one in found.values()) for name in ("errors", "truncated")}
         counts = {"answered": self.done - self.skipped, "skipped": self.skipped, "total": self.total}
         return counts | sums | {"targets": found}
+
+
+def as_lines(answers: Sequence[Answer]) -> bytes:
+    """Answers as lines of the file. What no database stores is replaced: NULs, and halves of pairs."""
+    for answer in answers:
+        if "\0" in answer.get("text", ""):  # which PostgreSQL does not store
+            answer["text"] = answer["text"].replace("\0", "\ufffd")
+    lines = [json.dumps(contract.plain(answer), ensure_ascii=False) for answer in answers]
+    return "".join(line + "\n" for line in lines).encode("utf-8", "replace")
 
 
 def read_requests(path: Path, targets: set[str]) -> list[Wanted]:

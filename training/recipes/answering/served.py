@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from training.recipes import contract, servers
@@ -57,20 +57,12 @@ class Served:
         words = texts(root, revision, self.job.max_length)
         longest = min(words.limit + 1, words.learned)
         ends = {target.id: adapters.name(target) for target in targets if target.adapter is not None}
-        options = [
-            *("--max-model-len", str(longest), "--generation-config", "vllm"),
-            *("--logprobs-mode", "raw_logprobs", "--max-logprobs", str(TOP)),
-            *("--dtype", "bfloat16" if cuda else "float32"),
-            *(() if cuda else ("--enforce-eager",)),
-            *(("--revision", revision) if revision else ()),
-            *adapters.options(targets, ends, cuda=cuda),
-        ]
         server = servers.Server(
             self.run,
             self.command,
             self.run.path / "serving",
             root,
-            options,
+            options(words, revision, targets, ends, cuda=cuda),
             cuda,
             connections=self.job.concurrency,
         )
@@ -124,6 +116,20 @@ class Served:
                 )
             message = f"Adapter {target.id} gives the base model's log-probabilities: its weights are zero."
             self.run.event("warning", checkpoint=target.id, message=message)
+
+
+def options(
+    words: Texts, revision: str | None, targets: Sequence[Asked], ends: Mapping[str, str], *, cuda: bool
+) -> list[str]:
+    """What `vllm serve` is told of the model and its adapters; `ends` are the names of the latter."""
+    return [
+        *("--max-model-len", str(min(words.limit + 1, words.learned)), "--generation-config", "vllm"),
+        *("--logprobs-mode", "raw_logprobs", "--max-logprobs", str(TOP)),
+        *("--dtype", "bfloat16" if cuda else "float32"),
+        *(() if cuda else ("--enforce-eager",)),
+        *(("--revision", revision) if revision else ()),
+        *adapters.options(targets, ends, cuda=cuda),
+    ]
 
 
 class Round:

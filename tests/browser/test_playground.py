@@ -1,0 +1,67 @@
+"""Ada talks to two models: text appears as it is written, a blind vote by key shows who is who, and is a judgment."""
+
+import re
+import sqlite3
+from contextlib import closing
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser import world
+from tests.browser.visits import complaints, database_file, let_in
+
+pytestmark = [pytest.mark.browser]
+
+
+def second_base() -> None:
+    """The same weights under another name, so that there are two to compare."""
+    with closing(sqlite3.connect(database_file(), timeout=30)) as database, database:
+        database.row_factory = sqlite3.Row
+        base = copied(database, "training_basemodel", {"name": "tiny again"})
+        copied(database, "training_checkpoint", {"name": "tiny again", "base_id": base})
+
+
+def copied(database: sqlite3.Connection, table: str, changes: dict[str, object]) -> int:
+    row = dict(database.execute(f"SELECT * FROM {table} ORDER BY id LIMIT 1").fetchone()) | changes
+    del row["id"]
+    marks = ", ".join("?" * len(row))
+    names = ", ".join(f'"{name}"' for name in row)
+    made = database.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", [*row.values()])
+    return int(made.lastrowid or 0)
+
+
+def votes() -> list[tuple[str, str]]:
+    with closing(sqlite3.connect(database_file())) as database:
+        return database.execute(
+            "SELECT i.source_kind, j.answer FROM labeling_judgment j JOIN labeling_item i ON i.id = j.item_id "
+            "WHERE i.source_kind = 'playground'"
+        ).fetchall()
+
+
+def test_ada_chats_with_two_and_votes_without_knowing_who_is_who(page: Page, site: str) -> None:
+    second_base()
+    let_in(page.context, site, "ada")
+    page.goto(f"{site}/p/{world.SLUG}/playground/")
+    page.get_by_label("Who answers").select_option(label="tiny")
+    page.get_by_label("Beside it").select_option(label="tiny again")
+    page.get_by_label("Blind").check()
+    page.get_by_text("Settings: sampling").click()
+    page.get_by_label("Max tokens").fill("120")
+    page.get_by_label("Temperature").fill("1.0")
+    page.get_by_role("button", name="Begin").click()
+
+    box = page.get_by_label("Message", exact=True)
+    box.press_sequentially("Tell me more.")
+    box.press("Enter")
+    text = page.locator("[data-place=left] [data-text]")
+    expect(text).to_have_text(re.compile(r"\w"), timeout=240_000)  # torch is loaded first
+    page.reload()
+    expect(page.locator("[data-place=left] .answer-body")).to_have_text(re.compile(r"\w"))
+    expect(page.get_by_text("Which answer is better?")).to_be_visible(timeout=120_000)
+    expect(page.locator(".answer-head h3")).to_have_text(["Left", "Right"])
+    assert complaints(page, 1280) == []
+
+    page.locator("body").press("2")
+    expect(page.get_by_text("You preferred the right answer, by tiny")).to_be_visible()
+    expect(page.locator(".answer-head h3").first).to_have_text(re.compile("Left: tiny"))
+    assert votes() == [("playground", '{"verdict": "second"}')]
