@@ -8,7 +8,9 @@ input (unequal lengths, NaN, shares outside 0 to 1) raises ValueError with a sen
 """
 
 from evaluation.statistics.bootstrap import bootstrap_estimate, bootstrap_mean
+from evaluation.statistics.ceilings import Drawn, ceiling_estimate
 from evaluation.statistics.checking import MIN_CASES, Floats
+from evaluation.statistics.closing import Excess, closing_excess
 from evaluation.statistics.clustered import Clusters
 from evaluation.statistics.fewlabels import PredictionPowered, prediction_powered_mean, rogan_gladen
 from evaluation.statistics.gates import Gate, cases_needed, equivalence, non_inferiority, superiority
@@ -39,13 +41,27 @@ from evaluation.statistics.power import (
 )
 from evaluation.statistics.ranks import RankInterval, rank_intervals
 from evaluation.statistics.rating import Disconnected, Ratings, Rows, bradley_terry, rows_of_counts
+from evaluation.statistics.repeated import RepeatedRate, repeated_share, repeated_win_rate
 from evaluation.statistics.repeats import VarianceParts, variance_parts
+from evaluation.statistics.sequential import (
+    Course,
+    Spending,
+    boundaries,
+    conditional_power,
+    course,
+    drift_needed,
+    spent,
+)
+from evaluation.statistics.studysize import StudySize, detectable_win_rate, prompt_variance, study_size
 from evaluation.statistics.winrate import WinRate, win_rate
 
 __all__ = [
     "MIN_CASES",
     "Clusters",
+    "Course",
     "Disconnected",
+    "Drawn",
+    "Excess",
     "Floats",
     "Gate",
     "LengthControlled",
@@ -54,15 +70,25 @@ __all__ = [
     "PredictionPowered",
     "RankInterval",
     "Ratings",
+    "RepeatedRate",
     "Rows",
+    "Spending",
+    "StudySize",
     "VarianceParts",
     "WinRate",
     "benjamini_hochberg",
     "best_by_chance",
     "bootstrap_estimate",
     "bootstrap_mean",
+    "boundaries",
     "bradley_terry",
     "cases_needed",
+    "ceiling_estimate",
+    "closing_excess",
+    "conditional_power",
+    "course",
+    "detectable_win_rate",
+    "drift_needed",
     "equivalence",
     "flip_difference",
     "holm",
@@ -79,11 +105,16 @@ __all__ = [
     "paired_perplexity_ratio",
     "perplexity_estimate",
     "prediction_powered_mean",
+    "prompt_variance",
     "proportion_estimate",
     "rank_intervals",
+    "repeated_share",
+    "repeated_win_rate",
     "rogan_gladen",
     "rows_of_counts",
     "score_estimate",
+    "spent",
+    "study_size",
     "superiority",
     "variance_parts",
     "weighted_mean_estimate",

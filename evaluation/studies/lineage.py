@@ -1,0 +1,111 @@
+"""Prompts that a model of a study may have learned from: looked for in the rows behind it and all its ancestors."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+
+from evaluation.models import Case
+from evaluation.planning import trained_on
+from evaluation.prompts import Prompt
+from labeling.curation import rowfile
+from labeling.errors import Refused
+from labeling.intake import prompt_hash
+from labeling.models import Item
+from training.models import Checkpoint
+
+LISTED, SHOWN = 100, 120
+BEAT_ROWS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A prompt that a checkpoint was trained on, and by which dataset version."""
+
+    number: int
+    prompt: str
+    checkpoint: str
+    version: str
+
+
+class SeenInTraining(Refused):
+    """Prompts were trained on. `seen` lists the first of them."""
+
+    def __init__(self, seen: Sequence[Seen], prompts: int) -> None:
+        count = len({one.number for one in seen})
+        first = seen[0]
+        super().__init__(
+            f"{count:,} of the {prompts:,} prompts {'was' if count == 1 else 'were'} trained on, such as "
+            f"“{first.prompt}” by {first.checkpoint} with {first.version}. A model repeats what it was told; leave "
+            "them out, or choose other prompts."
+        )
+        self.seen = list(seen[:LISTED])
+
+    @property
+    def listed(self) -> list[dict[str, object]]:
+        return [asdict(one) for one in self.seen]
+
+
+def seen_in_training(
+    prompts: Sequence[Prompt], checkpoints: Sequence[Checkpoint], *, beat: Callable[[], object] = lambda: None
+) -> list[Seen]:
+    """The prompts that stand, case and white space evened out, among the training rows behind a checkpoint."""
+    numbers = {prompt_hash(prompt.messages): number for number, prompt in enumerate(prompts)}
+    by_version: dict[int, set[int]] = {}
+    found = []
+    for checkpoint in checkpoints:
+        for version in trained_on(checkpoint):
+            if version.pk not in by_version:
+                met = by_version.setdefault(version.pk, set())
+                for count, row in enumerate(rowfile.read(version.path, split="train")):
+                    if count % BEAT_ROWS == 0:
+                        beat()
+                    if (number := numbers.get(row["prompt_hash"])) is not None:
+                        met.add(number)
+            for number in sorted(by_version[version.pk]):
+                found.append(Seen(number, words_of(prompts[number]), checkpoint.name, str(version)))
+    return found
+
+
+def asked_in_studies(hashes: Collection[str]) -> set[str]:
+    """Those of these prompts that people were asked about in a study: they stay protected for good, or what was said of
+    models would become what they are trained on."""
+    rows = Item.objects.filter(study_pairs__isnull=False, prompt_hash__in=list(hashes))
+    return set(rows.order_by().values_list("prompt_hash", flat=True))
+
+
+def alike_in_training(
+    prompts: Sequence[Prompt], checkpoints: Sequence[Checkpoint], *, beat: Callable[[], object]
+) -> list[dict[str, str]]:
+    """Prompts that share a run of words with training rows or are nearly alike to some, each with the checkpoint and
+    why, the first LISTED of them. That is less than having learned them, and is told rather than refused."""
+    from evaluation.contamination import BATCH, REASONS, Index  # brings NumPy
+
+    cases = (
+        Case(pk=number, prompt=prompt.messages, prompt_hash=prompt_hash(prompt.messages))
+        for number, prompt in enumerate(prompts)
+    )
+    index = Index.of(cases)
+    found: list[dict[str, str]] = []
+    met: set[tuple[int, int]] = set()
+    for checkpoint in checkpoints:
+        for version in trained_on(checkpoint):
+            rows = rowfile.read(version.path, split="train")
+            while some := list(islice(rows, BATCH)):
+                beat()
+                for number, reason in index.met(some):
+                    if (number, checkpoint.pk) not in met and len(found) < LISTED:
+                        met.add((number, checkpoint.pk))
+                        found.append(
+                            {
+                                "prompt": words_of(prompts[number]),
+                                "checkpoint": checkpoint.name,
+                                "why": REASONS[reason],
+                            }
+                        )
+    return found
+
+
+def words_of(prompt: Prompt) -> str:
+    """The beginning of what a prompt asks."""
+    words = " ".join(prompt.messages[-1]["content"].split())
+    return words if len(words) <= SHOWN else f"{words[: SHOWN - 1]}…"
