@@ -1,0 +1,129 @@
+"""Start a run of a policy: by hand, or when its time has come. Two who start at once start one.
+
+Whoever starts moves the policy's turn on by compare-and-set, in the transaction that stores the run: a second worker
+that decided by the same facts loses. A scheduled time that was missed is made up once, because a start serves all
+times before it.
+"""
+
+import logging
+from datetime import datetime
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from evaluation.models import PolicyRun, PolicyStep, RetrainPolicy
+from evaluation.policies.broker import send
+from evaluation.policies.facts import Facts, facts_of, recipe_of
+from evaluation.policies.notices import announce_budget
+from evaluation.policies.standing import Owed, hindrance, owed
+from labeling.curation.recipe import read_recipe, stored
+from labeling.errors import Refused
+from labeling.models import Project, User
+from training.beginning import own_settings
+
+log = logging.getLogger(__name__)
+
+Trigger = PolicyRun.Trigger
+JOB = "evaluation.jobs.advance_policy_run"
+BY_HAND = Owed(Trigger.BUTTON, None, "")
+
+
+def policy_of(project: Project) -> RetrainPolicy | None:
+    """The policy of a project with what is shown of it; None where there is none yet."""
+    rows = RetrainPolicy.objects.select_related(
+        "project", "suite", "changed_by", "origin__dataset_version__project", "origin__start", "origin__base"
+    )
+    return rows.filter(project=project).first()
+
+
+def start(*, project: Project, person: User | None) -> PolicyRun:
+    """Start a run by hand. Raises Refused with what keeps it from starting."""
+    policy = policy_of(project)
+    if policy is None:
+        raise Refused(f"{project} has no retrain policy yet; set one up on its page first.")
+    facts = facts_of(policy, timezone.now())
+    stops = hindrance(policy, facts, by_hand=True)
+    if stops is not None:
+        raise Refused(stops.sentence)
+    run = _begin(policy, facts, BY_HAND, person)
+    if run is None:
+        raise Refused("Another run was started at the same moment; look at that one.")
+    return run
+
+
+def look(now: datetime | None = None) -> list[PolicyRun]:
+    """Start every run that is due and may start. Called each minute; safe to call at any time by any number."""
+    started = []
+    rows = RetrainPolicy.objects.filter(is_on=True).values_list("project", flat=True)
+    for project in Project.objects.filter(pk__in=rows).order_by("pk"):
+        try:
+            run = _looked(project, now or timezone.now())
+        except Exception:  # one policy that cannot be read keeps no other from its turn
+            log.exception("the retrain policy of %s could not be looked at", project)
+            continue
+        if run is not None:
+            started.append(run)
+    return started
+
+
+def _looked(project: Project, now: datetime) -> PolicyRun | None:
+    policy = policy_of(project)
+    if policy is None:
+        return None
+    facts = facts_of(policy, now)
+    due = owed(policy, facts)
+    if due is None:
+        return None
+    stops = hindrance(policy, facts)
+    if stops is None:
+        return _begin(policy, facts, due, policy.changed_by)
+    if stops.key == "budget":
+        announce_budget(policy, stops.sentence)
+    return None
+
+
+def _begin(policy: RetrainPolicy, facts: Facts, due: Owed, person: User | None) -> PolicyRun | None:
+    """Store the run with its steps; None where another worker was faster."""
+    plan = _plan(policy, facts)
+    assert facts.origin is not None
+    assert facts.known is not None
+    try:
+        with transaction.atomic():
+            same = RetrainPolicy.objects.filter(pk=policy.pk, turn=facts.turn)
+            if same.update(turn=F("turn") + 1, served_at=facts.now) != 1:
+                return None
+            run = PolicyRun.objects.create(
+                project=policy.project,
+                policy=policy,
+                trigger=due.trigger,
+                due_at=due.due_at,
+                newer=facts.newer,
+                newest_judgment=facts.newest_judgment,
+                origin=facts.origin,
+                known=facts.known,
+                suite=policy.suite,
+                plan=plan,
+                created_by=person,
+            )
+            PolicyStep.objects.bulk_create(PolicyStep(run=run, kind=kind) for kind in PolicyStep.Kind.values)
+            transaction.on_commit(lambda: send(JOB, run.pk))
+    except IntegrityError:  # one at a time
+        return None
+    return run
+
+
+def _plan(policy: RetrainPolicy, facts: Facts) -> dict[str, Any]:
+    """Everything that the run is told, as it is now: what is changed later does not change a run under way."""
+    origin = facts.origin
+    assert origin is not None
+    return {
+        "recipe": stored(read_recipe(recipe_of(policy, origin))),
+        "chosen": bool(origin.dataset_version.parent_id) and policy.recipe is None,
+        "method": origin.method,
+        "values": {**own_settings(origin.method, origin.spec), **policy.values},
+        "override": policy.override,
+        "engine": policy.engine,
+        "sampling": policy.sampling,
+    }
