@@ -8,7 +8,7 @@ BIND ?= 127.0.0.1:8000
 export DJANGO_SETTINGS_MODULE ?= config.settings.dev
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test check format vllm clean
+.PHONY: demo test heavy check format vllm clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.app ## environment, database, real sample data, nano model, then web and worker
@@ -24,6 +24,11 @@ test: $(VENV)/.dev ## everything that the tests need, then the whole suite, data
 	@$(MANAGE) vendor_assets
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 	$(BIN)/python -m tests.postgres -- $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m data_layer
+
+heavy: export OMP_NUM_THREADS = 1
+heavy: $(VENV)/.dev ## proofs that take minutes: kills at random moments, real servers, known optima
+	@.ci/vllm .venv-vllm
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m heavy
 
 check: $(VENV)/.dev ## formatting, lint, types, import contracts, migrations
 	$(BIN)/ruff format --check .

@@ -19,6 +19,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -382,6 +383,112 @@ def few_labels(rng: Generator) -> Found:
         "rogan_gladen": covers(corrected, 0.7),
         "plain_ppi_prioritised_unweighted": covers(blind.estimate if blind else None, 0.7),
         "plain_judge_only": covers(of.wilson(int(f[100:].sum()), 1000), 0.7),
+    }
+
+
+# Studies of people's preferences, looked at three times
+
+
+LOOKS = (1 / 3, 2 / 3, 1.0)
+SPENT = {kind: of.boundaries(LOOKS, spending=kind) for kind in ("obrien_fleming", "pocock")}
+ALIKE = 0.3  # how two people's judgments of one pair correlate
+
+
+def preferences(rng: Generator, win_rate: float, prompts: int, people: int = 2) -> Array:
+    """The mean of what people said of each prompt, 20 % ties; each prompt has chances of its own."""
+    wins = win_rate - 0.1
+    shares = rng.dirichlet((1 / ALIKE - 1) * np.array([wins, 0.2, 0.8 - wins]), prompts)
+    draw = rng.random((prompts, people, 1)) > np.cumsum(shares, axis=1)[:, None, :2]
+    return 1 - draw.sum(axis=2).mean(axis=1) / 2
+
+
+def looked_at(values: Array, bounds: tuple[float, ...], truth: float) -> tuple[bool, bool]:
+    """Whether a study stopped at a look, on the right side where there is one, and whether all its intervals held."""
+    stopped, held, going = False, True, True
+    for share, bound in zip(LOOKS, bounds, strict=True):
+        tail = 2 * NormalDist().cdf(-bound)
+        found = of.repeated_win_rate(values[: round(share * len(values))], tail=tail)
+        assert found is not None
+        held &= found.rate.low <= truth <= found.rate.high
+        if going and abs(found.z) >= bound:
+            stopped, going = (found.z > 0) == (truth >= 0.5) or truth == 0.5, False
+    return stopped, held
+
+
+@repeat(10_000, "false_positives", 0.05)
+def study_errors(rng: Generator) -> Found:
+    """Two models that people like alike: 240 prompts, two people each, three looks."""
+    values = preferences(rng, 0.5, 240)
+    return {
+        "study_obrien_fleming": looked_at(values, SPENT["obrien_fleming"], 0.5)[0],
+        "study_pocock": looked_at(values, SPENT["pocock"], 0.5)[0],
+        "plain_study_without_spending": looked_at(values, (1.96, 1.96, 1.96), 0.5)[0],
+    }
+
+
+@repeat(4_000, "power", 0.8)
+def study_powers(rng: Generator) -> Found:
+    """A true win rate of 58 %, with as many prompts as was planned."""
+    variance = of.prompt_variance(0.58, 0.2, annotators=2, correlation=ALIKE)
+    found = {}
+    for kind in ("obrien_fleming", "pocock"):
+        size = of.study_size(0.58, variance, looks=3, spending=kind)
+        values = preferences(rng, 0.58, size.prompts)
+        found[f"study_power_{kind}"] = looked_at(values, size.bounds, 0.58)[0]
+    return found
+
+
+@repeat(4_000)
+def study_intervals(rng: Generator) -> Found:
+    """All three intervals of a study hold a true win rate of 58 %; plain ones of 95 % do not."""
+    values = preferences(rng, 0.58, 240)
+    return {
+        "study_repeated_interval": looked_at(values, SPENT["pocock"], 0.58)[1],
+        "plain_study_interval_at_each_look": looked_at(values, (1.96, 1.96, 1.96), 0.58)[1],
+    }
+
+
+# Ceilings of an error analysis: failures that were read of those that fail
+
+
+def wald(evaluated: int, errors: int, read: int, within: int) -> Estimate:
+    """The ceiling plus and minus 1.96 errors, as it was first written down."""
+    q, p = errors / evaluated * within / read, within / read
+    spread = q * (1 - q) / evaluated + (errors / evaluated) ** 2 * p * (1 - p) / read * (1 - read / errors)
+    half = 1.96 * float(np.sqrt(spread))
+    return Estimate(q, q - half, q + half, read)
+
+
+@repeat(10_000)
+def ceilings(rng: Generator) -> Found:
+    """1,000 cases of which a quarter fail; 40 or 200 of these were read, 30 % or 3 % are of the kind."""
+    errors = max(200, int(rng.binomial(1000, 0.25)))
+    few, rare, many = (int(rng.binomial(m, p)) for m, p in ((40, 0.3), (40, 0.03), (200, 0.3)))
+    return {
+        "ceiling_m40": covers(of.ceiling_estimate(1000, errors, 40, few), 0.075),
+        "ceiling_m40_rare": covers(of.ceiling_estimate(1000, errors, 40, rare), 0.0075),
+        "ceiling_m200": covers(of.ceiling_estimate(1000, errors, 200, many), 0.075),
+        "plain_ceiling_wald_m40": covers(wald(1000, errors, 40, few), 0.075),
+        "plain_ceiling_wald_m40_rare": covers(wald(1000, errors, 40, rare), 0.0075),
+    }
+
+
+@repeat(4_000)
+def ceilings_in_clusters(rng: Generator) -> Found:
+    """600 cases of 120 documents with weights; a document has its own share of failures and of the kind, a failure
+    gains half a point to a whole one."""
+    documents = np.repeat(np.arange(120), 5)
+    fails = rng.random(600) < np.repeat(rng.beta(1, 3, 120), 5)
+    kind, gains = rng.random(600) < np.repeat(rng.beta(1, 2, 120), 5), rng.uniform(0.5, 1, 600)
+    weights = rng.lognormal(0, 0.5, 600)
+    failing = np.flatnonzero(fails)
+    read = rng.permutation(failing)[:60]
+    lost = np.where(kind[read], gains[read], 0.0)
+    together = of.Drawn(read, len(failing), weights, documents.tolist())
+    alone = of.Drawn(read, len(failing), weights)
+    return {
+        "ceiling_clustered_weighted_gains": covers(together.ceiling(lost), 0.0625),
+        "plain_ceiling_cases_alone": covers(alone.ceiling(lost), 0.0625),
     }
 
 

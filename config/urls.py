@@ -9,6 +9,8 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from evaluation import api as evaluation_api
 from labeling import api as labeling_api
 from labeling import api_annotating
+from labeling.capturing import api as capturing_api
+from labeling.rag import api as rag_api
 from labeling.workers import worker_alive
 from training import api as training_api
 
@@ -25,6 +27,8 @@ api = [
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="schema-docs"),
     *labeling_api.urlpatterns,
+    *capturing_api.urlpatterns,
+    *rag_api.urlpatterns,
     *training_api.urlpatterns,
     *evaluation_api.urlpatterns,
 ]

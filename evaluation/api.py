@@ -10,14 +10,27 @@ from rest_framework import generics, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from evaluation import api_candidates, api_compare, api_judges, api_suites
+from evaluation import (
+    api_candidates,
+    api_compare,
+    api_errors,
+    api_judges,
+    api_playground,
+    api_policies,
+    api_rounds,
+    api_studies,
+    api_suites,
+)
 from evaluation.models import Endpoint, EvalRun, Score, Split, Suite
 from evaluation.planning import plan_evaluation, plan_on_held_out
 from evaluation.reading import target_lines, verdict
+from evaluation.specs import CONTEXT_WORDS
 from labeling.api import ProjectView
 from labeling.errors import Refused
 from labeling.models import DatasetVersion
 from training.registry import find_checkpoint
+
+PLANNED = ("engine", "split", "name", "scoring", "sampling", "limits", "contexts", "contexts_seed")
 
 
 class ScoreSerializer(serializers.ModelSerializer[Score]):
@@ -94,6 +107,14 @@ class PlanSerializer(serializers.Serializer[Any]):
     scoring = serializers.ListField(
         child=serializers.DictField(), required=False, default=None, allow_null=True
     )
+    contexts = serializers.ChoiceField(
+        choices=list(CONTEXT_WORDS.items()),
+        default="apart",
+        help_text="What prompts hold beside the question.",
+    )
+    contexts_seed = serializers.IntegerField(
+        default=0, min_value=0, help_text="Draws the order of shuffled ones."
+    )
     sampling = serializers.DictField(required=False, default=dict)
     limits = serializers.DictField(required=False, default=dict)
 
@@ -120,7 +141,7 @@ class Evaluations(ProjectView, generics.ListAPIView[EvalRun]):
             "endpoints": [_endpoint(project.pk, name) for name in values["endpoints"]],
             "baseline": find_checkpoint(project=project, name=baseline) if baseline else None,
             "person": access.person,
-            **{name: values[name] for name in ("engine", "split", "name", "scoring", "sampling", "limits")},
+            **{name: values[name] for name in PLANNED},
         }
         if "suite" in values:
             suite = get_object_or_404(Suite, project=project, pk=values["suite"])
@@ -164,6 +185,11 @@ urlpatterns = [
     *api_judges.urlpatterns,
     *api_candidates.urlpatterns,
     *api_compare.urlpatterns,
+    *api_playground.urlpatterns,
+    *api_errors.urlpatterns,
+    *api_policies.urlpatterns,
+    *api_rounds.urlpatterns,
+    *api_studies.urlpatterns,
     path("projects/<slug:slug>/evaluations/", Evaluations.as_view(), name="api-evaluations"),
     path(
         "projects/<slug:slug>/evaluations/<int:evaluation_id>/", Evaluation.as_view(), name="api-evaluation"

@@ -11,8 +11,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from evaluation.models import Case, Suite, SuiteVersion
-from evaluation.suites import create_suite, freeze_version, put_cases, suite_from_split
+from evaluation.suites import add_picked, create_suite, freeze_version, put_cases, suite_from_split
 from evaluation.suites.reading import Draft, read_cases
+from evaluation.suites.reviewed import flagged_items
 from evaluation.suites.versions import living
 from labeling.api import ProjectView
 from labeling.errors import Refused, RowRefused
@@ -58,8 +59,8 @@ class CaseSerializer(serializers.ModelSerializer[Case]):
     class Meta:
         model = Case
         fields = [
-            *("id", "prompt", "reference", "rejected", "contexts", "tags", "checks", "weight", "cluster"),
-            *("sealed", "source", "added", "content_hash"),
+            *("id", "prompt", "reference", "rejected", "contexts", "gold", "tags", "checks", "weight"),
+            *("cluster", "sealed", "source", "added", "content_hash"),
         ]
 
 
@@ -150,6 +151,46 @@ class SuiteCases(ProjectView, generics.ListAPIView[Case]):
         return Response({**counts, "refused": len(errors), "row_errors": errors})
 
 
+class PicksSerializer(serializers.Serializer[Any]):
+    items = serializers.ListField(
+        child=serializers.IntegerField(min_value=1),
+        required=False,
+        default=list,
+        help_text="Numbers of items of the labeling queue.",
+    )
+    flagged = serializers.BooleanField(
+        default=False, help_text="Take every item whose RAG answer a reviewer calls bad."
+    )
+    tags = serializers.ListField(child=serializers.CharField(max_length=60), required=False, default=list)
+
+
+class PickedSerializer(serializers.Serializer[Any]):
+    new = serializers.IntegerField()
+    unchanged = serializers.IntegerField()
+
+
+class SuitePicks(ProjectView):
+    """Make cases of labeling items. A reviewed RAG answer brings its chunks, the correction as reference and the errors
+    as tags, and its prompt is kept out of training from then on."""
+
+    capability = {"POST": "curate"}
+
+    @extend_schema(request=PicksSerializer, responses={200: PickedSerializer})
+    def post(self, request: Request, slug: str, suite_id: int) -> Response:
+        form = PicksSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        access, values = self.access(), form.validated_data
+        suite = get_object_or_404(
+            Suite.objects.select_related("project"), project=access.project, pk=suite_id
+        )
+        items = list(values["items"])
+        if values["flagged"]:
+            items += flagged_items(project=access.project, person=access.person)
+        items = list(dict.fromkeys(items))
+        done = add_picked(suite=suite, items=items, tags=values["tags"], person=access.person)
+        return Response({"new": done.new, "unchanged": done.unchanged})
+
+
 class SuiteFreezes(ProjectView):
     """Freeze the open version; where nothing changed, the newest frozen one is given back."""
 
@@ -172,5 +213,6 @@ urlpatterns = [
     path(SUITES, Suites.as_view(), name="api-suites"),
     path(f"{SUITES}<int:suite_id>/", SuiteDetail.as_view(), name="api-suite"),
     path(f"{SUITES}<int:suite_id>/cases/", SuiteCases.as_view(), name="api-suite-cases"),
+    path(f"{SUITES}<int:suite_id>/picks/", SuitePicks.as_view(), name="api-suite-picks"),
     path(f"{SUITES}<int:suite_id>/freeze/", SuiteFreezes.as_view(), name="api-suite-freeze"),
 ]

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import islice
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Min, QuerySet
@@ -81,7 +82,7 @@ def start_generation(
 def carry_generation(generation: Generation) -> None:
     """Claim the generation and carry it to its end, or give it back to be gone on with. Safe to repeat."""
     if generation.claim():
-        generation.carry(lambda: interruptible(generation, lambda: _Work(generation).carry()))
+        generation.carry(lambda: interruptible(generation, lambda: Answering(generation).carry()))
 
 
 def items_made(generation: Generation) -> QuerySet[Item]:
@@ -98,10 +99,11 @@ def source_of(generation: Generation) -> str:
     return f"generation {generation.pk}"
 
 
-class _Work:
-    """The asking and storing of one generation, in this process."""
+class Answering:
+    """The asking and storing of one generation, in this process; other jobs with such a spec and prompts store the
+    answers in another way."""
 
-    def __init__(self, generation: Generation) -> None:
+    def __init__(self, generation: Any) -> None:
         self.generation = generation
         self.spec = GenerationSpec.model_validate(generation.spec, strict=False)
         self.groups = groups(
@@ -113,17 +115,18 @@ class _Work:
         for group in self.groups:
             self.asked |= asked_of(group, identities, self.spec.limits)
         self.desk = desk_of(generation, self.spec.limits)
+        self.marks: dict[str, float] = {}  # what an answer's origin says besides how it was sampled
 
     def carry(self) -> None:
         for number, group in enumerate(self.groups):
             low, high = (ASKED * at / len(self.groups) for at in (number, number + 1))
             self.desk.watch = part_of(self.generation, low, high)
             self._put(group, f"answers-{number}")
-        self._store()
+        self.store()
 
     def _put(self, group: Group, place: str) -> None:
         def requests() -> Iterator[Request]:
-            for prompt in self._prompts():
+            for prompt in self.prompts():
                 for target in group.targets:
                     yield from (request for request, _ in self._requests(prompt, target.id))
 
@@ -144,17 +147,18 @@ class _Work:
                     k=base.top_k,
                     n=base.max_tokens,
                     s=base.seed + sample,
+                    **self.marks,
                 )
                 yield self.asked[target].request(ask, sampling_of(sampling, sample)), origin
 
-    def _store(self) -> None:
+    def store(self) -> None:
         """Make the items; those that are there stay as they are."""
         generation, tally = self.generation, Tally()
         watch = part_of(generation, ASKED, 1.0)
         done = 0
-        for chunk in _chunked(self._prompts()):
+        for chunk in chunked(self.prompts()):
             drafts = []
-            for prompt, answers in self._answered(chunk, tally):
+            for prompt, answers in self.answered(chunk, tally):
                 drafts += drafts_of(
                     prompt,
                     answers,
@@ -168,7 +172,7 @@ class _Work:
             watch(done, generation.prompts)
         self._finish(tally)
 
-    def _answered(self, chunk: list[Prompt], tally: Tally) -> Iterator[tuple[Prompt, list[Made]]]:
+    def answered(self, chunk: list[Prompt], tally: Tally) -> Iterator[tuple[Prompt, list[Made]]]:
         """The answers that there are to some prompts, in the order of the targets and samples."""
         wanted = [
             [
@@ -208,7 +212,7 @@ class _Work:
             facts=facts,
         )
 
-    def _prompts(self) -> Iterator[Prompt]:
+    def prompts(self) -> Iterator[Prompt]:
         with (self.generation.path / PROMPTS).open(encoding="utf-8") as file:
             for line in file:
                 yield Prompt(**json.loads(line))
@@ -230,6 +234,6 @@ def _line(prompt: Prompt) -> bytes:
     return json.dumps(asdict(prompt), ensure_ascii=False).encode() + b"\n"
 
 
-def _chunked(prompts: Iterator[Prompt]) -> Iterator[list[Prompt]]:
+def chunked(prompts: Iterator[Prompt]) -> Iterator[list[Prompt]]:
     while chunk := list(islice(prompts, CHUNK)):
         yield chunk

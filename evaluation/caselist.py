@@ -126,7 +126,7 @@ def listed(sides: Sequence[Side], asked: Asked) -> Listing:
     if asked.slice:
         found = [row for row in found if asked.slice in row.tags]
     if asked.q:
-        words = Case.objects.in_split(run.version, run.split).filter(preview__icontains=asked.q)
+        words = Case.objects.of_run(run).filter(preview__icontains=asked.q)
         wanted = set(words.order_by().values_list("pk", flat=True))
         found = [row for row in found if row.id in wanted or row.uid == asked.q]
     tests = _tests(metric)

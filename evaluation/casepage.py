@@ -6,7 +6,7 @@ from typing import Any
 
 from evaluation.comparison import Side
 from evaluation.differences import Difference, word_difference
-from evaluation.models import Case, CaseResult, CaseScore, EvalRun
+from evaluation.models import Case, CaseResult, CaseScore, EvalRun, RunTarget
 from evaluation.questions import context_text
 from evaluation.sheets import Metric, metrics_of
 from labeling.lifecycle import Status
@@ -108,12 +108,12 @@ class CasePage:
 
 def read_case_page(run: EvalRun, sides: Sequence[Side], case_id: int) -> CasePage | None:
     """The page of a case of this run; None where the run has no such case."""
-    case = Case.objects.in_split(run.version, run.split).filter(pk=case_id).select_related("suite").first()
+    case = Case.objects.of_run(run).filter(pk=case_id).select_related("suite").first()
     if case is None:
         return None
-    answers = [answer for side in sides for answer in _answers(side.run, case, side.target.index)]
+    answers = [answer for side in sides for answer in answers_to(side.run, case, side.target.index)]
     chosen = {(answer.run, answer.index) for answer in answers}
-    beside = [answer for answer in _answers(run, case) if (answer.run, answer.index) not in chosen]
+    beside = [answer for answer in answers_to(run, case) if (answer.run, answer.index) not in chosen]
     firsts = [
         next((a for a in answers if (a.run, a.index) == (s.run.pk, s.target.index)), None) for s in sides
     ]
@@ -128,7 +128,7 @@ def read_case_page(run: EvalRun, sides: Sequence[Side], case_id: int) -> CasePag
     )
 
 
-def _answers(run: EvalRun, case: Case, index: int | None = None) -> list[Answer]:
+def answers_to(run: EvalRun, case: Case, index: int | None = None) -> list[Answer]:
     """The answers of a run's targets, or of one of them, to this case, by its uid: versions share those."""
     rows = CaseResult.objects.filter(run=run, case__uid=case.uid).select_related("target", "output")
     if index is not None:
@@ -154,6 +154,12 @@ def _answers(run: EvalRun, case: Case, index: int | None = None) -> list[Answer]
         )
         for row in found
     ]
+
+
+def first_answers(run: EvalRun, target: RunTarget, cases: Sequence[Case]) -> dict[int, str]:
+    """What a target answered first to each of these cases, by the case's number."""
+    rows = CaseResult.objects.filter(run=run, target=target, case__in=cases, output__isnull=False)
+    return dict(rows.order_by("-sample").values_list("case_id", "output__text"))
 
 
 def _history(run: EvalRun, case: Case) -> list[Past]:

@@ -27,6 +27,7 @@ from evaluation.sheets import Metric
 from labeling.charts import SCHEMA
 from labeling.estimates import Estimate
 
+Vega = dict[str, Any]
 ROW = 26
 HIDDEN = ("url", "role", "label", "line")  # what a drawing needs and a file of numbers does not
 
@@ -101,7 +102,7 @@ def dots_chart(
         name=name,
         title=title,
         n_words=n_words(marks),
-        spec=_spec(title, values, layers, height=ROW * len(marks)),
+        spec=layered(title, values, layers, height=ROW * len(marks)),
         columns=("Target", "Value", "Low", "High", "n") + (("Note",) if noted else ()),
         rows=_rows(cells if noted else [cell[:-1] for cell in cells], marks),
     )
@@ -131,7 +132,7 @@ def forest_chart(marks: Sequence[Mark], metric: Metric, *, title: str, most: int
         name="slices",
         title=title,
         n_words=n_words(marks),
-        spec=_spec(title, values, layers, height=max(ROW - 4, 20) * len(shown)),
+        spec=layered(title, values, layers, height=max(ROW - 4, 20) * len(shown)),
         columns=("Slice", "Difference", "Low", "High", "n", "Corrected p"),
         rows=_rows(cells, marks),
     )
@@ -170,7 +171,7 @@ def causes_chart(marks: Sequence[Mark], *, title: str, of: str, most: int = 6) -
         name="causes",
         title=title,
         n_words=f"n {marks[0].estimate.n:,}",
-        spec=_spec(title, values, layers, height=(ROW - 4) * len(shown)),
+        spec=layered(title, values, layers, height=(ROW - 4) * len(shown)),
         columns=("What they share", "Cases", "Share", "Low", "High", "Of all cases"),
         rows=_rows(cells, marks),
     )
@@ -213,7 +214,7 @@ def curve_chart(marks: Sequence[Mark], metric: Metric, *, title: str, unit: str)
         name="curve",
         title=title,
         n_words=f"{len(marks)} checkpoints, {n_words(marks)}",
-        spec=_spec(title, values, layers, height=130),
+        spec=layered(title, values, layers, height=130),
         columns=("Checkpoint", "Rows", "Value", "Low", "High", "n"),
         rows=_rows(cells, ordered),
     )
@@ -261,7 +262,8 @@ def _rows(cells: Sequence[tuple[str, ...]], marks: Sequence[Mark]) -> tuple[Row,
     return tuple(Row(each, mark.url) for each, mark in zip(cells, marks, strict=True))
 
 
-def _spec(title: str, values: list[dict[str, Any]], layers: list[Any], *, height: int) -> dict[str, Any]:
+def layered(title: str, values: list[Vega], layers: list[Any], *, height: int) -> Vega:
+    """A drawing of layers over inline rows, as wide as its place."""
     data = {"name": "rows", "values": values}
     return {
         "$schema": SCHEMA,

@@ -8,16 +8,13 @@ from typing import Any
 from evaluation.charts import Chart, Mark, forest_chart
 from evaluation.charts_parts import BETTER, OPEN, WORSE
 from evaluation.comparison import Comparison, Side, compare_all, shared_metrics, why_not
-from evaluation.models import EvalRun
 from evaluation.reading import FEW_CLUSTERS, INCONCLUSIVE, NOT_WORSE, difference_words, gain_of, worded
 from evaluation.sheets import Metric, metrics_of
+from evaluation.specs import CONTEXT_WORDS
 from evaluation.statistics.checking import MIN_CASES
 from labeling.estimates import Estimate
-from labeling.lifecycle import Status
-from labeling.models import Project
 
 LETTERS = "ABCDEF"
-RECENT = 60
 CHURN = 0.1
 
 
@@ -163,6 +160,10 @@ def remarks(found: Comparison) -> list[str]:
     said = []
     if found.first.target.identity == found.second.target.identity:
         said.append(f"{first} and {second} are the same model: whatever differs is chance.")
+    told = [_contexts(side) for side in (found.first, found.second)]
+    if told[0] != told[1]:
+        words = f"{first}: {told[0].lower()}; {second}: {told[1].lower()}"
+        said.append(f"Their prompts hold other texts ({words}): the difference is that of the texts too.")
     if found.n == 0:
         return [*said, "No case has a value of both."]
     if found.n < MIN_CASES:
@@ -220,6 +221,7 @@ def _differing(sides: Sequence[Side]) -> list[tuple[str, list[str]]]:
         "Kind": [_kind(side) for side in sides],
         "Weights": [side.target.identity[:12] for side in sides],
         "System message": [side.run.spec.get("system") or "none" for side in sides],
+        "Contexts": [_contexts(side) for side in sides],
     }
     keys = dict.fromkeys(key for side in sides for key in side.run.spec.get("sampling") or {})
     for key in keys:
@@ -229,21 +231,15 @@ def _differing(sides: Sequence[Side]) -> list[tuple[str, list[str]]]:
     return [(label, values) for label, values in rows.items() if len(set(values)) > 1]
 
 
+def _contexts(side: Side) -> str:
+    spec = side.run.spec
+    seed = f", seed {spec.get('contexts_seed', 0)}" if spec.get("contexts") == "shuffled" else ""
+    return f"{CONTEXT_WORDS[spec.get('contexts', 'apart')]}{seed}"
+
+
 def _kind(side: Side) -> str:
     checkpoint = side.target.checkpoint
     return str(checkpoint.get_kind_display()) if checkpoint else "Endpoint"
-
-
-def choices(project: Project) -> list[tuple[str, list[tuple[str, str]]]]:
-    """The finished evaluations, newest first, each with the keys and names of its targets."""
-    rows = EvalRun.objects.filter(project=project, status=Status.SUCCEEDED).defer("spec", "facts")
-    return [
-        (
-            f"{run.name} · {run.version} · {run.created_at:%Y-%m-%d}",
-            [(f"{run.pk}.{target.index}", target.name) for target in run.targets.all()],
-        )
-        for run in rows.select_related("version__suite").prefetch_related("targets")[:RECENT]
-    ]
 
 
 def picks(keys: Sequence[str]) -> list[dict[str, Any]]:

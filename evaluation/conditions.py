@@ -90,7 +90,7 @@ def forgetting(gate: Gate, sides: tuple[Side, Side]) -> Condition | None:
 
 
 def _newest_with(suite_id: int | None, identities: Sequence[str]) -> tuple[Side, Side] | None:
-    runs = EvalRun.objects.filter(suite=suite_id, status=Status.SUCCEEDED)
+    runs = EvalRun.objects.filter(suite=suite_id, status=Status.SUCCEEDED, arm=None)
     for run in runs.select_related("suite", "version__suite").prefetch_related("targets")[:NEWEST]:
         by_identity = {target.identity: target for target in reversed(run.targets.all())}
         if all(identity in by_identity for identity in identities):

@@ -83,7 +83,7 @@ def dirty_cases(
 ) -> dict[int, dict[int, str]]:
     """For each checkpoint the cases of the run that it may have met, with the first reason found. Texts are read;
     `beat` is called now and then."""
-    index = Index.of(Case.objects.in_split(run.version, run.split).iterator(chunk_size=BATCH))
+    index = Index.of(Case.objects.of_run(run).iterator(chunk_size=BATCH))
     met: dict[int, dict[int, str]] = {}
     found: dict[int, dict[int, str]] = {}
     for checkpoint in checkpoints:

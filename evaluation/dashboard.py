@@ -28,7 +28,7 @@ def overview(project: Project, can: Can = EVERYTHING) -> dict[str, Any]:
     """All that the overview page of a project shows."""
     counts = _counts(project)
     latest = (
-        EvalRun.objects.filter(project=project, status=Status.SUCCEEDED)
+        EvalRun.objects.filter(project=project, status=Status.SUCCEEDED, arm=None)
         .select_related("version__suite", "suite")
         .first()
     )

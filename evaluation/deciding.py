@@ -8,6 +8,7 @@ from django.db import transaction
 from evaluation.findings import Findings, gate_of
 from evaluation.models import Decision, EvalRun, Gate, RunTarget, Suite
 from evaluation.records import record_of, rollback_record
+from evaluation.specs import is_usual
 from labeling.errors import Refused
 from labeling.lifecycle import Status
 from labeling.models import Project, User
@@ -174,6 +175,11 @@ def candidate_of(run: EvalRun, target: RunTarget) -> Checkpoint:
     """The checkpoint of a run's target that may be decided about. Raises Refused with the reason why not."""
     if run.status != Status.SUCCEEDED:
         raise Refused(f"{run.name} has no complete results yet; wait for its end.")
+    if not is_usual(run.spec):
+        raise Refused(
+            f"{run.name} gave its targets other contexts than a product does, or chosen cases only; decide by a run on "
+            "all cases."
+        )
     if target.run_id != run.pk or target.is_baseline:
         raise Refused("Choose a candidate of this evaluation; the baseline is what it is measured by.")
     candidate = target.checkpoint

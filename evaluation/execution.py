@@ -18,7 +18,7 @@ from evaluation.engines.protocol import Request
 from evaluation.marking import mark_all, questions_of
 from evaluation.models import Case, CaseResult, EvalRun, RunTarget, Score
 from evaluation.plans import Plan
-from evaluation.questions import Asked, facts_of, sampling_of
+from evaluation.questions import Asked, sampling_of
 from evaluation.scorers.base import Ask, Facts
 from evaluation.scoring import compute_scores, run_facts
 from evaluation.targets import Group
@@ -46,7 +46,7 @@ def _evaluate(run: EvalRun) -> None:
 
 def conclude(run: EvalRun, plan: Plan) -> None:
     """Compute the numbers of a run whose rows are complete, and end it."""
-    owed = len(plan.rows) * plan.samples * Case.objects.in_split(run.version, run.split).count()
+    owed = len(plan.rows) * plan.samples * Case.objects.of_run(run).count()
     have = CaseResult.objects.filter(run=run).count()
     if have != owed:
         raise Refused(f"{owed - have} of {owed} results are missing; start the evaluation again.")
@@ -153,6 +153,6 @@ class _Work:
         )
 
     def _cases(self) -> Iterator[Facts]:
-        rows = Case.objects.in_split(self.run.version, self.run.split)
+        rows = Case.objects.of_run(self.run)
         for case in rows.iterator(chunk_size=CHUNK):
-            yield facts_of(case, self.plan.spec.system)
+            yield self.plan.facts(case)

@@ -45,7 +45,7 @@ def parcel_of(*, project: Project, sides: Sequence[Side], case_ids: Sequence[int
     if len(wanted) > MOST:
         raise Refused(f"{len(wanted):,} cases were marked; up to {MOST} are sent at a time.")
     run = sides[0].run
-    cases = list(Case.objects.in_split(run.version, run.split).filter(pk__in=wanted))
+    cases = list(Case.objects.of_run(run).filter(pk__in=wanted))
     answers = [_answers(side, cases) for side in sides]
     drafts = []
     for case in cases:

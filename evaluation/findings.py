@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from evaluation.models import EvalRun, Gate, Split, Suite
+from evaluation.models import Case, EvalRun, Gate, Split, Suite
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,8 @@ def gate_of(suite: Suite) -> Gate:
 
 
 def cases_in(run: EvalRun) -> int:
-    """How many cases the run was scored on."""
+    """How many cases the run was scored on; versions count them when they are frozen."""
+    if run.spec.get("only") or run.spec.get("contexts") == "gold":  # not all cases of the split
+        return Case.objects.of_run(run).count()
     version = run.version
     return version.sealed if run.split == Split.SEALED else version.cases - version.sealed

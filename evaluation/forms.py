@@ -6,7 +6,7 @@ from django import forms
 
 from evaluation.engines import default_engine
 from evaluation.models import Endpoint, Split, Suite
-from evaluation.specs import LimitsSpec, SamplingSpec
+from evaluation.specs import CONTEXT_WORDS, LimitsSpec, SamplingSpec
 from evaluation.targets import SERVICES
 from labeling.models import DatasetVersion, Project
 from training.models import Checkpoint
@@ -35,6 +35,11 @@ class EvaluationForm(forms.Form):
         choices=Split.choices,
         label="Cases",
         help_text="Choose by the open cases; the sealed ones judge one chosen candidate.",
+    )
+    contexts = forms.ChoiceField(
+        choices=list(CONTEXT_WORDS.items()),
+        required=False,
+        help_text="What stands in the prompts beside the question; gold contexts are the texts that hold the answer.",
     )
     max_tokens = forms.IntegerField(required=False, help_text="Tokens of an answer at most.")
     temperature = forms.FloatField(required=False, help_text="0 takes the likeliest token each time.")
@@ -93,6 +98,7 @@ class EvaluationForm(forms.Form):
             "baseline": values["baseline"],
             "engine": values["engine"],
             "split": values["split"],
+            "contexts": values["contexts"] or "apart",
             "name": values["name"],
             "sampling": {name: values[name] for name in SETTINGS if values[name] is not None},
             "limits": {name: values[name] for name in LIMITS if values.get(name) is not None},

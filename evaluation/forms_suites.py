@@ -79,7 +79,7 @@ class SealShareForm(PlainForm):
 
 
 class CaseForm(forms.Form):
-    """One case as fields, its prompt and contexts in parts of any number."""
+    """One case as fields, its prompt, contexts and gold contexts in parts of any number."""
 
     base = forms.IntegerField(widget=forms.HiddenInput, required=False)
     reference = forms.CharField(required=False, strip=False, widget=forms.Textarea(attrs={"rows": 4}))
@@ -105,9 +105,11 @@ class CaseForm(forms.Form):
         if data is not None:
             self.turns = _turns(data)
             self.contexts = data.getlist("context")[:MOST_TURNS]
+            self.gold = data.getlist("gold")[:MOST_TURNS]
         else:
             self.turns = list(case.prompt) if case else [{"role": "user", "content": ""}]
             self.contexts = list(case.contexts) if case else []
+            self.gold = list(case.gold) if case else []
 
     def go_on_from(self, case: Case) -> None:
         """Let the next press of the button begin from this row: the writer has seen it."""
@@ -128,6 +130,7 @@ class CaseForm(forms.Form):
             **fields,
             "prompt": [turn for turn in self.turns if turn["content"].strip()],
             "contexts": [context for context in self.contexts if context.strip()],
+            "gold": [context for context in self.gold if context.strip()],
             "checks": self.cleaned_data["checks"].strip() or [],
         }
         try:

@@ -6,10 +6,10 @@ What was answered is kept: a check that was killed goes on, and nothing is asked
 import json
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
@@ -88,8 +88,8 @@ def _check(card: AgreementCard) -> None:
         limit=card.limit,
         watch=lambda: beat(card),
     )
-    check = _Check(card)
-    check.ask()
+    check = Check(card)
+    check.ask(watch=part_of(card, 0.0, 0.98))
     card.finish(Status.SUCCEEDED, progress=1.0, result=as_result(check.count()))
 
 
@@ -101,10 +101,11 @@ class _Put:
     keys: dict[str, Ask]
 
 
-class _Check:
-    """The asking and counting of one card, in this process."""
+class Check:
+    """The asking and counting of one card, in this process; or of whatever has a judge's version and pairs as a card
+    has."""
 
-    def __init__(self, card: AgreementCard) -> None:
+    def __init__(self, card: Any) -> None:
         self.card, self.version = card, card.version
         self.pairwise = self.version.judge.kind == Judge.Kind.PAIRWISE
         self.scorer, self.params = find_scorer(self.version.judge.kind), params_of(self.version)
@@ -115,8 +116,9 @@ class _Check:
         self.desk = desk_of(card, LIMITS)
         self.cost = 0.0
 
-    def ask(self) -> None:
-        self.desk.watch = part_of(self.card, 0.0, 0.98)
+    def ask(self, *, watch: Callable[[int, int], None]) -> None:
+        """Put every pair to the judge that it was not asked about yet."""
+        self.desk.watch = watch
         self.desk.put(
             self.group,
             lambda: (
@@ -132,7 +134,7 @@ class _Check:
         """The numbers; the pairs on which judge and people differ are written beside them."""
         from evaluation.agreeing import numbers  # brings SciPy
 
-        told = list(self._told())
+        told = list(self.told(watch=part_of(self.card, 0.98, 1.0)))
         differing = [(pair, said) for pair, said in told if said.judge not in ("", pair.people)]
         differing.sort(key=lambda one: -one[1].margin)
         write_lines(self.card.path / DIFFERENCES, (_line(pair, said) for pair, said in differing))
@@ -150,8 +152,8 @@ class _Check:
             **numbers([said for _, said in told]),
         )
 
-    def _told(self) -> "Iterator[tuple[Pair, Said]]":
-        watch = part_of(self.card, 0.98, 1.0)
+    def told(self, *, watch: Callable[[int, int], None]) -> "Iterator[tuple[Pair, Said]]":
+        """What the judge said of each pair."""
         with marking(self.scorer, self.params) as mark:
             for number, chunk in enumerate(_chunked(pairs(self.card.path))):
                 watch(number * CHUNK, self.card.limit)

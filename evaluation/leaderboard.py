@@ -16,6 +16,7 @@ from evaluation.comparison import Side, why_not
 from evaluation.models import Case, CaseScore, EvalRun, RunTarget, Score, Split, SuiteVersion
 from evaluation.scorers.base import Scale
 from evaluation.sheets import Cell, Line, Metric, lines_of, metrics_of
+from evaluation.specs import is_usual
 from evaluation.targets import digest
 from labeling.estimates import Estimate
 from labeling.lifecycle import Status
@@ -74,7 +75,8 @@ def runs_on(version: SuiteVersion, split: str = Split.DEV) -> list[EvalRun]:
         split=split,
         status=Status.SUCCEEDED,
     )
-    return list(rows.select_related("version__suite", "suite")[:MOST_RUNS])
+    found = rows.filter(arm=None).select_related("version__suite", "suite")[:MOST_RUNS]
+    return [run for run in found if is_usual(run.spec)]
 
 
 def sides_on(runs: Sequence[EvalRun], metric: str) -> list[Side]:
@@ -108,8 +110,8 @@ def learned_from(run: EvalRun, metric: str) -> list[tuple[RunTarget, Estimate, A
     )
     alike = [
         pk
-        for pk, spec in runs.values_list("pk", "spec")[:MOST_RUNS]
-        if _measured(spec, metric) == _measured(run.spec, metric)
+        for pk, spec in runs.filter(arm=None).values_list("pk", "spec")[:MOST_RUNS]
+        if _measured(spec, metric) == _measured(run.spec, metric) and is_usual(spec)
     ]
     rows = Score.objects.filter(run__in=alike, metric=metric, slice="", versus=None, value__isnull=False)
     found: dict[str, tuple[RunTarget, Estimate, Any]] = {}

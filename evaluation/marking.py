@@ -8,7 +8,7 @@ from typing import TypeVar
 from evaluation.engines.protocol import Answer
 from evaluation.models import Case, CaseResult, CaseScore, Output
 from evaluation.plans import COMPOSITE, Measured, Plan
-from evaluation.questions import answer_of, facts_of
+from evaluation.questions import answer_of
 from evaluation.scorers import Ask, Facts, Given, Mark, Marker, marking
 from evaluation.specs import MetricSpec
 
@@ -61,8 +61,8 @@ def _looked_at(plan: Plan) -> Iterator[Seen]:
     """Every result of a run in the order of its cases, the baseline's first."""
     run = plan.run
     names = {row.pk: str(row.index) for row in plan.rows}
-    cases = Case.objects.in_split(run.version, run.split)
-    for some in _chunked(facts_of(case, plan.spec.system) for case in cases.iterator(chunk_size=CHUNK)):
+    cases = Case.objects.of_run(run)
+    for some in _chunked(plan.facts(case) for case in cases.iterator(chunk_size=CHUNK)):
         by_id = {case.id: case for case in some}
         results = list(
             CaseResult.objects.filter(run=run, case__in=by_id)

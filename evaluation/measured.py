@@ -12,6 +12,7 @@ from labeling.lifecycle import Status
 from labeling.models import Project
 
 MOST = 6
+RECENT = 60
 Way = dict[str, Any]
 
 
@@ -57,6 +58,18 @@ def find_sides(project: Project, keys: Sequence[str], *, least: int = 2) -> list
     return list(found.values())
 
 
+def choices(project: Project) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The finished evaluations, newest first, each with the keys and names of its targets."""
+    rows = EvalRun.objects.filter(project=project, status=Status.SUCCEEDED).defer("spec", "facts")
+    return [
+        (
+            f"{run.name} · {run.version} · {run.created_at:%Y-%m-%d}",
+            [(f"{run.pk}.{target.index}", target.name) for target in run.targets.all()],
+        )
+        for run in rows.select_related("version__suite").prefetch_related("targets")[:RECENT]
+    ]
+
+
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 19
 
@@ -90,7 +103,8 @@ def why_not(first: Side, second: Side, metric: str) -> str:
         )
     if sampled(a) != sampled(b):
         return f"{a.name} and {b.name} sampled their answers in different ways; evaluate both with the same settings."
-    if template(a, first.target.index) != template(b, second.target.index):
+    alike = given(a) == given(b)
+    if alike and template(a, first.target.index) != template(b, second.target.index):
         return (
             f"{first.name} and {second.name} were given different prompt tokens (another chat template or tokenizer); "
             "their difference would be that of the templates too. Evaluate both in one run to compare them anyway."
@@ -133,6 +147,12 @@ def measured(run: EvalRun) -> dict[str, Way]:
 def sampled(run: EvalRun) -> Any:
     """How the answers of a run were drawn."""
     return [run.spec.get("sampling"), run.spec.get("system")]
+
+
+def given(run: EvalRun) -> tuple[Any, ...]:
+    """What stood in a run's prompts beside the question, and in which cases: runs that differ in it have prompts that
+    differ, which is what one wants to know of them."""
+    return tuple(run.spec.get(name) or None for name in ("contexts", "contexts_seed", "only"))
 
 
 def template(run: EvalRun, index: int) -> str:

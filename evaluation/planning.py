@@ -2,28 +2,23 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from django.db import transaction
 
 from evaluation.engines import ENGINES, default_engine
-from evaluation.models import Case, Endpoint, EvalRun, JudgeVersion, RunTarget, Split, Suite, SuiteVersion
-from evaluation.plans import COMPOSITE
-from evaluation.scorers import Need, find_scorer, read_params
-from evaluation.specs import LimitsSpec, MetricSpec, RunSpec, SamplingSpec
+from evaluation.models import Case, Endpoint, EvalRun, RunTarget, Split, Suite, SuiteVersion
+from evaluation.planning_specs import run_spec
+from evaluation.specs import RunSpec
 from evaluation.suites import check_seal, frozen, suite_from_split
-from evaluation.targets import SERVICES, digest, frozen_target, service_of, weights_of
+from evaluation.targets import SERVICES, frozen_target
 from labeling.curation import exporting, rowfile
 from labeling.errors import Refused
 from labeling.models import DatasetVersion, Project, User
 from training.models import Checkpoint
-from training.registry import find_checkpoint
-from training.specs import SpecRefused, parse
 
 NAME_LENGTH = 120
 MOST_TARGETS = 32
-REWARDED_BY = "transformers"  # the engine that reads reward models
 
 
 def plan_evaluation(
@@ -40,16 +35,20 @@ def plan_evaluation(
     scoring: Sequence[Mapping[str, Any]] | None = None,
     sampling: Mapping[str, Any] | None = None,
     limits: Mapping[str, Any] | None = None,
+    contexts: str = "apart",
+    contexts_seed: int = 0,
 ) -> EvalRun:
     """Freeze the plan and queue it.
 
     The baseline comes first: the one given, else the champion in production, else the base model. The base of the
-    checkpoints is always scored too. `scoring` takes the place of the suite's. Raises Refused with a sentence.
+    checkpoints is always scored too. `scoring` takes the place of the suite's; `contexts` says what prompts hold beside
+    the question, as evaluation.specs.RunSpec does. Raises Refused with a sentence.
     """
     engine = engine or default_engine()
     _refuse_nonsense(suite, engine, name, checkpoints, endpoints)
     chosen = chosen_targets(project, checkpoints, endpoints, baseline)
-    spec = run_spec(project, suite, scoring or suite.scoring, sampling or {}, limits or {})
+    told = {"contexts": contexts, "contexts_seed": contexts_seed}
+    spec = run_spec(project, suite, scoring or suite.scoring, sampling or {}, limits or {}, **told)
     with transaction.atomic():
         version = frozen(suite, person)
         own = [target for target in chosen if isinstance(target, Checkpoint)]
@@ -57,24 +56,59 @@ def plan_evaluation(
         if split == Split.SEALED:
             check_seal(version, list(checkpoints))
         _refuse_leak(version, own)
-        run = EvalRun.objects.create(
-            project=project,
-            suite=suite,
+        return queue_run(
             version=version,
-            split=split,
-            name=name or f"{suite.name}: {', '.join(target.name for target in chosen)}"[:NAME_LENGTH],
+            targets=[frozen_target(target, index=index) for index, target in enumerate(chosen)],
+            spec=spec,
             engine=engine,
-            spec=spec.model_dump(mode="json"),
-            folder=uuid.uuid4().hex,
-            created_by=person,
+            split=split,
+            name=name or f"{suite.name}: {', '.join(target.name for target in chosen)}",
+            person=person,
         )
-        rows = [frozen_target(target, index=index) for index, target in enumerate(chosen)]
-        for row in rows:
-            row.run = run
-        RunTarget.objects.bulk_create(rows)
-        run.checkpoints.set(own)
-        run.enqueue()
+
+
+def queue_run(
+    *,
+    version: SuiteVersion,
+    targets: Sequence[RunTarget],
+    spec: RunSpec,
+    engine: str,
+    split: str = Split.DEV,
+    name: str,
+    person: User | None,
+) -> EvalRun:
+    """Keep a frozen plan, with the unsaved rows of its targets, and queue it. Raises Refused where the contexts that it
+    asks for are in no case."""
+    run = EvalRun(
+        project=version.suite.project,
+        suite=version.suite,
+        version=version,
+        split=split,
+        name=name[:NAME_LENGTH],
+        engine=engine,
+        spec=spec.as_json(),
+        folder=uuid.uuid4().hex,
+        created_by=person,
+    )
+    if spec.contexts != "apart" and not _has_contexts(run, spec):
+        kind = "gold contexts" if spec.contexts == "gold" else "contexts"
+        raise Refused(
+            f"No case of {version} has {kind}; add them to the cases, or leave the prompts as they are."
+        )
+    run.save()
+    for row in targets:
+        row.run = run
+    RunTarget.objects.bulk_create(targets)
+    run.checkpoints.set([row.checkpoint for row in targets if row.checkpoint is not None])
+    run.enqueue()
     return run
+
+
+def _has_contexts(run: EvalRun, spec: RunSpec) -> bool:
+    rows = Case.objects.of_run(run)
+    return (
+        spec.contexts == "none" or (rows if spec.contexts == "gold" else rows.exclude(contexts=[])).exists()
+    )
 
 
 @transaction.atomic
@@ -95,11 +129,12 @@ def plan_again(
     is taken from where it is kept."""
     targets = list(run.targets.select_related("checkpoint__base", "checkpoint__run", "endpoint"))
     sources = [target.checkpoint or target.endpoint for target in targets]
+    others = sources[1:] or sources
     return plan_evaluation(
         project=run.project,
         suite=run.suite,
-        checkpoints=[source for source in sources[1:] if isinstance(source, Checkpoint)],
-        endpoints=[source for source in sources[1:] if isinstance(source, Endpoint)],
+        checkpoints=[source for source in others if isinstance(source, Checkpoint)],
+        endpoints=[source for source in others if isinstance(source, Endpoint)],
         baseline=sources[0],
         person=person,
         engine=run.engine,
@@ -107,6 +142,8 @@ def plan_again(
         scoring=scoring,
         sampling=run.spec.get("sampling"),
         limits=run.spec.get("limits"),
+        contexts=run.spec.get("contexts", "apart"),
+        contexts_seed=run.spec.get("contexts_seed", 0),
     )
 
 
@@ -144,105 +181,6 @@ def champion(project: Project, checkpoints: Sequence[Checkpoint]) -> Checkpoint 
         .select_related("base")
         .first()
     )
-
-
-def run_spec(
-    project: Project,
-    suite: Suite,
-    scoring: Sequence[Mapping[str, Any]],
-    sampling: Mapping[str, Any],
-    limits: Mapping[str, Any],
-) -> RunSpec:
-    """The frozen spec: scorers checked, their versions written down, judges looked up. Raises Refused."""
-    if not scoring:
-        raise Refused(f"{suite.name} has no scorer yet; choose at least one on its page.")
-    try:
-        metrics = [_metric(project, parse(MetricSpec, metric)) for metric in scoring]
-        return parse(
-            RunSpec,
-            {
-                "metrics": tuple(metrics),
-                "primary": primary_of(metrics),
-                "system": suite.system,
-                "sampling": parse(SamplingSpec, _plain(sampling)),
-                "limits": parse(LimitsSpec, _plain(limits)),
-                "judges": _judges(project, metrics),
-            },
-        )
-    except SpecRefused as refusal:
-        raise Refused(f"{refusal}.") from refusal
-
-
-def primary_of(metrics: Sequence[MetricSpec]) -> str:
-    """The metric that the verdict is about: the one with a weight, all of them together, or without any the first."""
-    weighted = [metric for metric in metrics if metric.weight > 0]
-    if len(weighted) > 1:
-        return COMPOSITE
-    return (weighted or list(metrics))[0].name
-
-
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-
-
-def _metric(project: Project, metric: MetricSpec) -> MetricSpec:
-    """A metric as it is frozen: with the scorer's version, all its settings, and its judge's rubric and labels."""
-    scorer, given = find_scorer(metric.scorer), dict(metric.params)
-    if metric.judge is not None:
-        judge = _judge_version(project, metric.judge)
-        said = {"rubric": judge.rubric, "labels": judge.labels}
-        given |= {name: value for name, value in said.items() if value and name in scorer.Params.model_fields}
-    params = read_params(scorer, given)
-    needs = scorer.needed(params)
-    if metric.name == COMPOSITE:
-        raise SpecRefused(
-            f"{COMPOSITE} is what the weighted metrics are together; give the metric another name"
-        )
-    if Need.JUDGE in needs and metric.judge is None:
-        raise SpecRefused(f"{metric.name} is read by a judge, and none was chosen; choose a judge for it")
-    if Need.REWARD in needs and metric.reward is None:
-        raise SpecRefused(f"{metric.name} needs a reward model, and none was chosen; choose one for it")
-    return metric.model_copy(update={"version": scorer.version, "params": params.model_dump(mode="json")})
-
-
-def _judges(project: Project, metrics: Sequence[MetricSpec]) -> dict[str, dict[str, Any]]:
-    """Who answers for the metrics that ask somebody else: frozen facts by "judge:number" or "reward:number"."""
-    found: dict[str, dict[str, Any]] = {}
-    for metric in metrics:
-        if metric.judge is not None:
-            version = _judge_version(project, metric.judge)
-            source = version.endpoint or version.checkpoint
-            found[f"judge:{metric.judge}"] = {
-                **_frozen(source, f"judge:{metric.judge}"),
-                "engine": version.engine,
-                "words": str(version),
-            }
-        if metric.reward is not None:
-            checkpoint = find_checkpoint(project=project, name=str(metric.reward))
-            if checkpoint.line != Checkpoint.Line.REWARD:
-                raise Refused(f"{checkpoint.name} is not a reward model; choose one for {metric.name}.")
-            key = f"reward:{metric.reward}"
-            found[key] = {**_frozen(checkpoint, key), "engine": REWARDED_BY, "words": checkpoint.name}
-    return found
-
-
-def _judge_version(project: Project, number: int) -> JudgeVersion:
-    rows = JudgeVersion.objects.filter(judge__project=project).select_related(
-        "judge", "checkpoint__base", "endpoint"
-    )
-    version = rows.filter(pk=number).first()
-    if version is None:
-        known = ", ".join(f"{row.pk} ({row})" for row in rows[:10]) or "none yet"
-        raise Refused(f"There is no judge's version {number} in this project. Known: {known}.")
-    return version
-
-
-def _frozen(source: Checkpoint | Endpoint | None, id: str) -> dict[str, Any]:
-    if isinstance(source, Endpoint):
-        return {"facts": asdict(service_of(source, id=id)), "identity": digest([source.url, source.model])}
-    assert source is not None
-    row = frozen_target(source, index=0)
-    return {"facts": asdict(weights_of(source, id=id)), "identity": row.identity}
 
 
 def _refuse_nonsense(

@@ -6,8 +6,8 @@ from functools import cached_property
 from typing import Any
 
 from evaluation.engines import ENGINES
-from evaluation.models import EvalRun, RunTarget
-from evaluation.questions import Asked
+from evaluation.models import Case, EvalRun, RunTarget
+from evaluation.questions import Asked, facts_of
 from evaluation.scorers import Ask, Facts, Given, Need, Scorer, asked, find_scorer, read_params
 from evaluation.specs import MetricSpec, RunSpec
 from evaluation.targets import Group, groups, thawed
@@ -95,6 +95,10 @@ class Plan:
             name: Asked.of(name, identity, self._profile(engines[name]), self.spec.limits.max_length)
             for name, identity in identities.items()
         }
+
+    def facts(self, case: Case) -> Facts:
+        """A case as this run's targets and scorers see it."""
+        return facts_of(case, self.spec.system, self.spec.contexts, self.spec.contexts_seed)
 
     def of_target(self, case: Facts) -> Iterator[Ask]:
         """The questions to the target itself, which do not depend on its answer."""

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from itertools import count
 from typing import Any
 
 from evaluation.engines.protocol import Answer, Messages, Request, Sampling
 from evaluation.models import Case, Output
 from evaluation.scorers.base import Ask, Facts
-from evaluation.specs import SamplingSpec
+from evaluation.specs import Contexts, SamplingSpec
 from evaluation.targets import digest
+from labeling.rag.prompting import with_contexts
 
 FIELDS = (
     *("text", "tokens", "prompt_tokens", "prompt_hash", "finish", "ms", "cost"),
@@ -61,20 +63,46 @@ def sampling_of(spec: SamplingSpec, sample: int) -> Sampling:
     )
 
 
-def facts_of(case: Case, system: str = "") -> Facts:
-    """A case as scorers and targets see it: with the suite's system message, unless it has one."""
+def facts_of(case: Case, system: str = "", contexts: Contexts = "apart", seed: int = 0) -> Facts:
+    """A case as scorers and targets see it: with the suite's system message, unless it has one, and with the contexts
+    that its run gives it. What is in a prompt is in its question's key; the same prompt is never asked twice."""
     messages: Messages = list(case.prompt)
     if system and not any(message["role"] == "system" for message in messages):
         messages.insert(0, {"role": "system", "content": system})
+    given = texts_given(case, contexts, seed)
+    if contexts != "apart":
+        messages = with_contexts(messages, given)
     return Facts(
         id=case.pk,
         messages=messages,
         reference=case.reference,
         rejected=case.rejected,
-        contexts=tuple(context_text(context) for context in case.contexts),
+        contexts=given,
         checks=tuple(case.checks),
         tags=tuple(case.tags),
     )
+
+
+def texts_given(case: Case, contexts: Contexts, seed: int = 0) -> tuple[str, ...]:
+    """The contexts of a case in a run: those that were retrieved, those that hold the answer, none, or the retrieved
+    ones in another order. `seed` draws the order, another one for each case, which is never the order they came in."""
+    if contexts == "none":
+        return ()
+    texts = tuple(context_text(context) for context in (case.gold if contexts == "gold" else case.contexts))
+    return reordered(texts, f"{seed}/{case.uid}") if contexts == "shuffled" else texts
+
+
+def reordered(texts: tuple[str, ...], seed: str) -> tuple[str, ...]:
+    """The texts in an order drawn by the seed, which differs from theirs wherever one can."""
+    if len(set(texts)) < 2:
+        return texts
+    orders = (
+        tuple(
+            texts[place] for place in sorted(range(len(texts)), key=lambda place: digest([seed, turn, place]))
+        )
+        for turn in count()
+    )
+    return next(order for order in orders if order != texts)
 
 
 def context_text(context: Any) -> str:

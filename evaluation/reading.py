@@ -277,5 +277,5 @@ def points(delta: Estimate) -> str:
 
 def prompts_of(run: EvalRun) -> int:
     """How many different prompts the run's cases have: they, not the cases, are independent of each other."""
-    cases = Case.objects.in_split(run.version, run.split).order_by()
+    cases = Case.objects.of_run(run).order_by()
     return cases.values("prompt_hash").distinct().count()

@@ -115,12 +115,12 @@ def _metric(spec: dict[str, Any]) -> Metric:
 def lines_of(run: EvalRun) -> list[Line]:
     """The run's cases in order, kept between requests: its version is frozen, and every run on it has the same."""
     key = f"evaluation:lines:{run.version_id}:{run.version.content_hash}:{run.split}"
+    if run.spec.get("only") or run.spec.get("contexts") == "gold":  # not all cases of the split
+        key += f":{run.folder}"
     kept: list[tuple[Any, ...]] | None = cache.get(key)
     if kept is not None:
         return [Line(*each) for each in kept]
-    rows = Case.objects.in_split(run.version, run.split).values_list(
-        "pk", "uid", "cluster", "prompt_hash", "weight", "tags"
-    )
+    rows = Case.objects.of_run(run).values_list("pk", "uid", "cluster", "prompt_hash", "weight", "tags")
     found = [
         Line(pk, uid, cluster or prompt, weight, tuple(map(str, tags)))
         for pk, uid, cluster, prompt, weight, tags in rows

@@ -1,12 +1,27 @@
 """What a run was asked to do, frozen with it: metrics and their business weights, sampling, limits."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from training.specs import Strict
 
+Contexts = Literal["apart", "retrieved", "gold", "none", "shuffled"]
+CONTEXT_WORDS: dict[str, str] = {
+    "apart": "Prompts as they are in the cases",
+    "retrieved": "With the retrieved contexts",
+    "gold": "With the gold contexts",
+    "none": "Without contexts",
+    "shuffled": "With the retrieved contexts in another order",
+}
 Weight = Annotated[float, Field(ge=0, le=1000)]
+
+
+def is_usual(spec: Mapping[str, Any]) -> bool:
+    """Whether a stored run asks all cases of its split as a product would: by it targets are ranked and decided on, and
+    not by what they do with the texts that hold the answer, with none, or with some cases."""
+    return spec.get("contexts", "apart") in ("apart", "retrieved") and not spec.get("only")
 
 
 class MetricSpec(Strict):
@@ -67,7 +82,13 @@ class LimitsSpec(Strict):
 
 
 class RunSpec(Strict):
-    """The frozen plan of an evaluation. `primary` is the name of the metric that the verdict is about."""
+    """The frozen plan of an evaluation. `primary` is the name of the metric that the verdict is about.
+
+    `contexts` says what stands in the prompts beside the question: "apart" leaves them as they are in the case;
+    "retrieved" puts the case's contexts into them, "shuffled" the same ones in another order, drawn with
+    `contexts_seed`, "gold" the texts that hold the answer, "none" nothing. `only` names cases by uid; without it they
+    are all those of the split.
+    """
 
     metrics: tuple[MetricSpec, ...] = Field(min_length=1, max_length=40)
     primary: str
@@ -76,6 +97,9 @@ class RunSpec(Strict):
     limits: LimitsSpec = LimitsSpec()
     judges: dict[str, dict[str, Any]] = Field(default_factory=dict)
     champion: int | None = None
+    contexts: Contexts = "apart"
+    contexts_seed: int = Field(default=0, ge=0, le=2**31 - 1)
+    only: tuple[str, ...] = ()
     kind: Literal["evaluation"] = "evaluation"
 
     @model_validator(mode="after")
@@ -84,6 +108,12 @@ class RunSpec(Strict):
         if len(set(names)) < len(names):
             raise ValueError(f"the metrics {', '.join(names)} do not all have names of their own; rename one")
         return self
+
+    def as_json(self) -> dict[str, Any]:
+        """The spec as a run keeps it. What came later is in it only where it is used: earlier specs read the same."""
+        values = self.model_dump(mode="json")
+        unused = {"contexts": "apart", "contexts_seed": 0, "only": []}
+        return {name: value for name, value in values.items() if name not in unused or value != unused[name]}
 
 
 class GenerationSpec(Strict):

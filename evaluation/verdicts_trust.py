@@ -4,8 +4,10 @@ import math
 from dataclasses import dataclass
 
 from evaluation.cards import trusted
-from evaluation.models import EvalRun, Split
+from evaluation.findings import cases_in as cases_of
+from evaluation.models import EvalRun
 from evaluation.reading import FEW_CLUSTERS, TargetLine
+from evaluation.specs import CONTEXT_WORDS
 from evaluation.wear import wear_of
 from labeling.estimates import Estimate
 
@@ -34,13 +36,8 @@ def trust(run: EvalRun, lines: list[TargetLine], line: TargetLine | None) -> lis
         _unscored(lines),
         Fact("Engine", f"{run.engine}{_reused(lines)}"),
         Fact("Sampling", sampling_words(run)),
+        *_contexts(run),
     ]
-
-
-def cases_of(run: EvalRun) -> int:
-    """How many cases the run has; versions count them when they are frozen."""
-    version = run.version
-    return version.sealed if run.split == Split.SEALED else version.cases - version.sealed
 
 
 def _cases(run: EvalRun, lines: list[TargetLine]) -> Fact:
@@ -100,6 +97,14 @@ def _unscored(lines: list[TargetLine]) -> Fact:
             total = sum((own.n + own.errors + own.unscorable) for own in rows if own)
             doubt = doubt or (errors + unscorable) > MISSING * max(total, 1)
     return Fact("Without a value", "; ".join(said) or "none", doubt)
+
+
+def _contexts(run: EvalRun) -> list[Fact]:
+    """What stood in the prompts beside the question, where it was not left to the cases."""
+    found = run.spec.get("contexts", "apart")
+    seed = f", seed {run.spec.get('contexts_seed', 0)}" if found == "shuffled" else ""
+    some = f"; {len(run.spec['only']):,} chosen cases" if run.spec.get("only") else ""
+    return [Fact("Contexts", f"{CONTEXT_WORDS[found]}{seed}{some}")] if found != "apart" or some else []
 
 
 def _reused(lines: list[TargetLine]) -> str:

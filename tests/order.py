@@ -20,6 +20,7 @@ UNITS = {
         "tests/training/test_sizing.py",
         "tests/training/test_weights.py",
         "tests/training/test_answer.py",
+        "tests/training/test_chat.py",
         "tests/training/test_answer_services.py",
         "tests/training/test_answer_vllm.py",
         "tests/training/test_subset_recipe.py",

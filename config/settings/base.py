@@ -12,9 +12,14 @@ PREFLOOP_VAR = Path(env.text("PREFLOOP_VAR", str(ROOT / "var"))).resolve()
 PREFLOOP_DATA = env.text("PREFLOOP_DATA", str(ROOT.parent / "shared" / "data"))
 PREFLOOP_OPEN_SIGNUP = env.flag("PREFLOOP_OPEN_SIGNUP", False)
 PREFLOOP_MAX_UPLOAD_MB = env.number("PREFLOOP_MAX_UPLOAD_MB", 512)
+PREFLOOP_CAPTURES_PER_MINUTE = env.number("PREFLOOP_CAPTURES_PER_MINUTE", 120_000)
 PREFLOOP_HEARTBEAT_TIMEOUT_S = env.number("PREFLOOP_HEARTBEAT_TIMEOUT_S", 60)
 PREFLOOP_MAX_ATTEMPTS = env.number("PREFLOOP_MAX_ATTEMPTS", 5)
 PREFLOOP_CPU_SLOTS = env.number("PREFLOOP_CPU_SLOTS", 1)
+PREFLOOP_CHATS = env.number("PREFLOOP_CHATS", 1)
+PREFLOOP_CHAT_IDLE_S = env.number("PREFLOOP_CHAT_IDLE_S", 180)
+PREFLOOP_CHAT_LENGTH = env.number("PREFLOOP_CHAT_LENGTH", 4096)
+PREFLOOP_CHAT_DAYS = env.number("PREFLOOP_CHAT_DAYS", 90)
 PREFLOOP_RETENTION_TEXTS = env.text("PREFLOOP_RETENTION_TEXTS", "")
 PREFLOOP_TRACKERS = env.choices("PREFLOOP_TRACKERS", ("mlflow", "wandb"))
 PREFLOOP_RECIPE_PYTHON = env.text("PREFLOOP_RECIPE_PYTHON", "")
@@ -22,6 +27,8 @@ OWN_VLLM = ROOT / ".venv-vllm" / "bin" / "vllm"  # of `make vllm`
 PREFLOOP_VLLM = env.text("PREFLOOP_VLLM", str(OWN_VLLM) if OWN_VLLM.exists() else "")
 PREFLOOP_SCORERS = env.text("PREFLOOP_SCORERS", "")
 PREFLOOP_ENDPOINT_KEYS = env.named("PREFLOOP_ENDPOINT_KEY_")
+PREFLOOP_URL = env.text("PREFLOOP_URL", "http://127.0.0.1:8000")
+PREFLOOP_WEBHOOKS_INSIDE = env.flag("PREFLOOP_WEBHOOKS_INSIDE", False)
 PREFLOOP_MODEL_FOLDERS = env.words("PREFLOOP_MODEL_FOLDERS", str(PREFLOOP_VAR / "models"))
 
 DEBUG = False
@@ -127,6 +134,13 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_ADAPTER = "config.accounts.AccountAdapter"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 EMAIL_BACKEND = env.text("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend")
+EMAIL_HOST = env.text("EMAIL_HOST", "localhost")
+EMAIL_PORT = env.number("EMAIL_PORT", 25)
+EMAIL_HOST_USER = env.text("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS", False)
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "prefloop@localhost")
 
 STATIC_URL = "/static/"
 STATIC_ROOT = PREFLOOP_VAR / "static"
@@ -172,6 +186,8 @@ SPECTACULAR_SETTINGS = {
         "StageEnum": "training.models.Checkpoint.Stage",
         "CheckpointKindEnum": "training.models.Checkpoint.Kind",
         "JudgeKindEnum": "evaluation.models.Judge.Kind",
+        "PolicyStepKindEnum": "evaluation.models.PolicyStep.Kind",
+        "PolicyStepStateEnum": "evaluation.models.PolicyStep.State",
     },
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
@@ -199,6 +215,8 @@ CELERY_TASK_ROUTES = {
     "evaluation.jobs.drive_evaluation": {"queue": "eval"},
     "evaluation.jobs.check_judge": {"queue": "eval"},
     "evaluation.jobs.generate_candidates": {"queue": "eval"},
+    "evaluation.jobs.serve_conversation": {"queue": "eval"},
+    "evaluation.jobs.carry_study": {"queue": "eval"},
     "*.jobs.*": {"queue": "io"},
 }
 CELERY_BEAT_SCHEDULE = {
@@ -206,6 +224,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-labeling": {"task": "labeling.jobs.sweep", "schedule": 15.0},
     "sweep-training": {"task": "training.jobs.sweep", "schedule": 15.0},
     "sweep-evaluation": {"task": "evaluation.jobs.sweep", "schedule": 15.0},
+    "retrain-policies": {"task": "evaluation.jobs.look_at_policies", "schedule": 60.0},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(PREFLOOP_VAR / "beat-schedule")
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False

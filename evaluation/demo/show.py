@@ -5,6 +5,7 @@ from typing import Any
 from evaluation.demo.data import VOTERS, Votes, find_file, read
 from evaluation.demo.loop import SFT, ensure_nano_model, import_file, prepare
 from evaluation.demo.people import ANNOTATORS, make_people
+from evaluation.demo.reviews import fill_reviews
 from evaluation.suites import suite_from_split
 from labeling.annotating import Sent, submit
 from labeling.curation.freezing import freeze
@@ -31,6 +32,7 @@ def fill(*, nano: dict[str, Any], say: Any) -> Project:
         say(f"{import_file(project, path, emma):,} items imported from {path.name}")
     if not Judgment.objects.filter(project=project).exists():
         _judge(project, say)
+    fill_reviews(say=say)
     base = ensure_nano_model(**nano)
     say(f"base model {base.name}: {base.parameters or 0:,} parameters")
     emma = User.objects.get(username="emma")

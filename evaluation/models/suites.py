@@ -1,12 +1,15 @@
 """Evaluation suites: a name, its frozen versions, and the cases that came and went with them."""
 
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 from django.db.models import Q, QuerySet
 
 from labeling.models import DatasetVersion, Project, User
+
+if TYPE_CHECKING:
+    from evaluation.models.runs import EvalRun
 
 PREVIEW_LENGTH = 160
 
@@ -86,6 +89,14 @@ class CaseQuerySet(QuerySet["Case"]):
         """The cases of a version that are open to everybody ("dev"), or those under seal ("sealed")."""
         return self.of(version).filter(sealed=split == Split.SEALED)
 
+    def of_run(self, run: "EvalRun") -> "CaseQuerySet":
+        """The cases that a run is on, in order: those of its split, or those of them that its plan names; only those
+        that have gold contexts where it is given these."""
+        rows = self.in_split(run.version, run.split)
+        if only := run.spec.get("only"):
+            rows = rows.filter(uid__in=only)
+        return rows.exclude(gold=[]) if run.spec.get("contexts") == "gold" else rows
+
 
 class Split(models.TextChoices):
     """Which cases a run is scored on: those to choose by, or those that judge one chosen candidate."""
@@ -98,7 +109,8 @@ class Case(models.Model):
     """One state of a case, never changed: an edit ends this row at a version and begins another with the same `uid`.
 
     It belongs to the versions from `added` to the one before `removed`. The texts are payload. `reference` is the
-    answer that people chose or wrote, `rejected` the one they chose it over. `cluster` names what makes cases depend on
+    answer that people chose or wrote, `rejected` the one they chose it over. `contexts` are what was retrieved for it,
+    `gold` the texts that hold the answer. `cluster` names what makes cases depend on
     each other (a document, a conversation); without one it is the prompt. `checks` are conditions of this case alone.
     `note` says why this state began, as the reason for which a seal was opened.
     """
@@ -115,6 +127,7 @@ class Case(models.Model):
     reference = models.TextField(null=True)
     rejected = models.TextField(null=True)
     contexts = models.JSONField(default=list)
+    gold = models.JSONField(default=list)
     tags = models.JSONField(default=list)
     checks = models.JSONField(default=list)
     weight = models.FloatField(default=1.0)
@@ -148,7 +161,7 @@ class Case(models.Model):
         return self.cluster or self.prompt_hash
 
     def content(self) -> dict[str, Any]:
-        """What a version's hash is over."""
+        """What a version's hash is over. Gold contexts are in it only where there are any: earlier hashes stay."""
         return {
             "uid": self.uid,
             "prompt": self.prompt,
@@ -160,4 +173,5 @@ class Case(models.Model):
             "weight": self.weight,
             "cluster": self.cluster,
             "sealed": self.sealed,
+            **({"gold": self.gold} if self.gold else {}),
         }

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from evaluation.comparison import Side, find_sides
-from evaluation.measured import MOST
+from evaluation.measured import MOST, choices
 from evaluation.views.cases_of_runs import list_context
 from labeling.access import Access, guarded
 from labeling.errors import Refused
@@ -18,7 +18,7 @@ from labeling.pages import page
 @guarded("view_results")
 def compare(request: HttpRequest, access: Access) -> HttpResponse:
     """?s=RUN.INDEX&s=RUN.INDEX…&metric=…: the first is the baseline. Fewer than two give the picker."""
-    from evaluation.comparing import choices, picks, screen
+    from evaluation.comparing import picks, screen
 
     keys = [key for key in request.GET.getlist("s") if key]
     context: dict[str, Any] = {"section": "evaluations"}

@@ -1,12 +1,15 @@
 """The page of one evaluation: while it runs its progress, and then its verdict."""
 
+from typing import Any
+
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 
 from evaluation.charts_files import FORMATS, as_file
+from evaluation.errors.fixing import fix_next
 from evaluation.models import EvalRun
-from evaluation.verdicts import screen
+from evaluation.verdicts import Screen, screen
 from evaluation.verdicts_charts import Links
 from labeling.access import Access, guarded
 from labeling.pages import page
@@ -23,14 +26,25 @@ STAGES = {
 def evaluation(request: HttpRequest, access: Access, evaluation_id: int) -> HttpResponse:
     run = found_run(access, evaluation_id)
     links = Links(access.project.slug, run.pk)
+    shown = screen(run, request.GET, links=links) if run.is_over else None
     context = {
         "evaluation": run,
-        "screen": screen(run, request.GET, links=links) if run.is_over else None,
+        "screen": shown,
+        **(_errors(run, shown) if shown else {}),
         "stage": STAGES.get(run.stage, ""),
         "live": not run.is_over,
         "section": "evaluations",
     }
     return page(request, "evaluation/evaluation.html", context, fragment="live")
+
+
+def _errors(run: EvalRun, shown: Screen) -> dict[str, Any]:
+    """What to fix next of the target that is spoken of, where its failures can be read."""
+    line, metric = shown.asked.line, shown.asked.metric
+    if line is None or shown.sealed or not metric.is_bounded:
+        return {}
+    index = line.target.index
+    return {"fixable": True, "fix": fix_next(run, index, metric.name), "side": f"{run.pk}.{index}"}
 
 
 @require_safe

@@ -7,6 +7,7 @@ from typing import Any
 
 STRENGTH, RANKING, RATING = "strong-opinions", "ranked-answers", "rated-answers"
 WRITING, EDITING, EMPTY, HARD = "written-answers", "improved-answers", "nothing-here", "hard-texts"
+REVIEWING = "reviewed-answers"
 ATTRIBUTES = [
     {"key": "helpful", "words": "Helpful", "low": 1, "high": 5},
     {"key": "tone", "words": "Tone", "low": -2, "high": 2},
@@ -29,6 +30,16 @@ HARD_TEXTS = [
     ("Nothing said", ["", "Open Settings."]),
     ("Very long", ["A long sentence about nothing in particular. " * 4500, ANSWERS[0]]),
     ("Hostile", ["<script>document.title='owned'</script><img src=x onerror=alert(1)>", ANSWERS[1]]),
+]
+# 😀 stands before the marks: a page counts it twice, an offset once.
+RAG_ANSWER = (
+    "Yes 😀, **basil** needs *six hours* of sun & warmth. It was first grown on the Moon in 1969.\n\n"
+    "- Water it when the soil is dry.\n- Turn the pot."
+)
+RAG_CHUNKS = [
+    ("Herbs indoors", "Basil wants six hours of sun a day. Turn the pot, or it leans to the window."),
+    ("Watering", "Water basil when the top of the soil is dry.\n<b>Standing</b> water rots its roots."),
+    ("Long", "Nothing about herbs here. " * 2_000 + "The word zucchini stands at the end."),
 ]
 
 
@@ -53,6 +64,26 @@ def build(people: dict[str, Any], roles: dict[str, str]) -> None:
     for name, rules, texts in asked:
         _project(people, roles, name, rules, [(f"It is account {n}.", row) for n, row in enumerate(texts)])
     _project(people, roles, "Hard texts", {}, HARD_TEXTS)
+    _reviews(people, roles)
+
+
+def _reviews(people: dict[str, Any], roles: dict[str, str]) -> None:
+    """Answers with what was retrieved for them: six to review, and last one that is empty and had no chunk."""
+    from labeling.intake import ContextDraft, ItemDraft, ResponseDraft, add_items
+
+    project = _project(
+        people, roles, "Reviewed answers", {"task": "rag", "two_pass": True, "rationale": "optional"}, []
+    )
+    contexts = [ContextDraft(text, title=title) for title, text in RAG_CHUNKS]
+    drafts = [
+        ItemDraft(
+            messages=conversation(f"Does basil need sun in room {n}?"),
+            responses=[ResponseDraft(RAG_ANSWER if n < 6 else "", origin="m")],
+            contexts=contexts if n < 6 else [],
+        )
+        for n in range(7)
+    ]
+    add_items(project=project, drafts=drafts, source_kind="test")
 
 
 def _more(count: int) -> list[str]:
@@ -65,7 +96,7 @@ def _project(
     name: str,
     rules: dict[str, Any],
     items: list[tuple[str, list[str]]],
-) -> None:
+) -> Any:
     from labeling.intake import ItemDraft, ResponseDraft, add_items
     from labeling.models import Guideline, Project
     from labeling.projects import create_project, set_role
@@ -83,3 +114,4 @@ def _project(
         for last, texts in items
     ]
     add_items(project=project, drafts=drafts, source_kind="test")
+    return project

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import ROOT
 from tests.browser.verdicts import SLUG
-from tests.browser.visits import complaints_in_both_themes, let_in
+from tests.browser.visits import complaints_everywhere, complaints_in_both_themes, let_in
 
 pytestmark = [pytest.mark.browser]
 PAGES = re.compile(rb"/Type\s*/Page[^s]")
@@ -68,11 +68,8 @@ def test_the_verdict_prints_on_one_page(leo: Page, verdict: str) -> None:
     assert len(PAGES.findall(leo.pdf(format="A4", prefer_css_page_size=True))) == 1
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-def test_no_page_of_a_verdict_is_complained_about(
-    chromium: Browser, site: str, verdict: str, width: int
-) -> None:
-    context = chromium.new_context(reduced_motion="reduce", viewport={"width": width, "height": 844})
+def test_no_page_of_a_verdict_is_complained_about(chromium: Browser, site: str, verdict: str) -> None:
+    context = chromium.new_context(reduced_motion="reduce")
     page = context.new_page()
     let_in(context, site, "leo")
     found = {}
@@ -80,7 +77,7 @@ def test_no_page_of_a_verdict_is_complained_about(
         page.goto(address)
         if "share" not in address:
             expect(page.locator(".chart svg").first).to_be_visible()
-        if wrong := complaints_in_both_themes(page, width):
+        if wrong := complaints_everywhere(page):
             found[address] = wrong
     context.close()
     assert found == {}

@@ -20,6 +20,11 @@ COLOURS_ONLY = {
     "resultTypes": ["violations"],
     "runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]},
 }
+MAY_DIFFER = (
+    "button-name link-name aria-hidden-focus nested-interactive region scrollable-region-focusable color-contrast "
+    "duplicate-id-aria label"
+)
+ON_A_PHONE = {"resultTypes": ["violations"], "runOnly": {"type": "rule", "values": MAY_DIFFER.split()}}
 SUBMIT = re.compile(r"/rank/\d+/$")
 
 
@@ -85,6 +90,16 @@ def complaints_in_both_themes(page: Page, width: int) -> list[str]:
     page.emulate_media(color_scheme="dark")
     dark = page.evaluate("options => axe.run(options)", COLOURS_ONLY)
     return found + [f"dark: {words}" for words in told(dark)]
+
+
+def complaints_everywhere(page: Page) -> list[str]:
+    """On a desk all that axe knows, and its colours in the dark; on a phone, where the menu is another one and there is
+    one column, the rules that can tell the two apart, and whether the page is wider than the screen."""
+    page.set_viewport_size({"width": 1280, "height": 844})
+    found = complaints_in_both_themes(page, 1280)
+    page.set_viewport_size({"width": 390, "height": 844})
+    found += [f"390: {words}" for words in told(page.evaluate("options => axe.run(options)", ON_A_PHONE))]
+    return found + ["wider than a phone"] * bool(page.evaluate("document.documentElement.scrollWidth > 390"))
 
 
 def told(answer: dict[str, Any]) -> list[str]:

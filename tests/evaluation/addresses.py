@@ -3,17 +3,33 @@
 from typing import Any
 
 from evaluation.endpoints import EndpointDraft, add_endpoint
+from evaluation.errors.failures import start_analysis
+from evaluation.errors.reading import next_failure
 from evaluation.judges import VersionDraft, create_judge
-from evaluation.models import AgreementCard, CaseImport, Decision, Generation, ShareLink
+from evaluation.models import (
+    AgreementCard,
+    CaseImport,
+    Decision,
+    EvalRun,
+    Fix,
+    Generation,
+    Intervention,
+    Round,
+    ShareLink,
+    Study,
+)
+from evaluation.playground import ask, begin
 from evaluation.suites import living
 from labeling.models import DatasetVersion, Project, User
+from labeling.rag.taxonomy import categories_of
 from tests import world
+from tests.evaluation import policing
 from tests.evaluation.finished import finished, passing
 from tests.evaluation.planned import a_suite
-from tests.training.runs import root_checkpoint
+from tests.training.runs import launched, root_checkpoint
 from training.models import Checkpoint
 
-READ, CHANGE, USE, OWN, SHARE = "view_results", "curate", "train", "manage", "share"
+READ, CHANGE, USE, OWN, SHARE, REVIEW = "view_results", "curate", "train", "manage", "share", "review"
 READ_ONLY = (
     "dashboard leaderboard evaluation chart verdict_file result_csv compare cases result_case decisions decision "
     "decision_file suites suite_diff suite_file suite_import judges judge agreement_card generations generation "
@@ -38,8 +54,27 @@ PAGES: dict[str, dict[str, str]] = {
     "endpoint_new": {"get": OWN, "post": OWN},
     "endpoint": {"get": OWN, "post": OWN},
     "endpoint_archive": {"post": OWN},
+    **{name: {"get": READ} for name in ("ledger", "fix", "round", "round_file")},
+    **{name: {"post": CHANGE} for name in ("fix_take_in", "round_fill")},
+    **{name: {"get": CHANGE, "post": CHANGE} for name in ("fix_new", "round_edit")},
+    "rounds": {"get": READ, "post": CHANGE},
+    **{name: {"get": READ, "post": READ} for name in ("playground", "conversation")},
+    "conversation_turn": {"post": READ},
+    "conversation_state": {"get": READ},
+    **{name: {"get": READ} for name in ("studies", "study", "study_file")},
+    "study_new": {"get": USE, "post": USE},
+    **{name: {"post": USE} for name in ("study_look", "study_cancel", "study_resume")},
+    **{name: {"get": READ} for name in ("analysis", "analysis_file", "intervention")},
+    "analyses": {"get": READ, "post": REVIEW},
+    "error_next": {"get": REVIEW},
+    "error_read": {"get": REVIEW, "post": REVIEW},
+    "error_category": {"get": READ, "post": REVIEW},
+    "error_category_new": {"post": REVIEW},
+    "error_send": {"post": CHANGE},
+    "intervention_new": {"post": USE},
     "share": {"get": SHARE, "post": SHARE},
     "share_revoke": {"post": SHARE},
+    **policing.PAGES,
 }
 API: dict[str, dict[str, str]] = {
     "evaluations": {"get": READ, "post": USE},
@@ -48,12 +83,16 @@ API: dict[str, dict[str, str]] = {
     "suite": {"get": READ},
     "suite-cases": {"get": READ, "post": CHANGE},
     "suite-freeze": {"post": CHANGE},
+    "suite-picks": {"post": CHANGE},
     "judges": {"get": READ, "post": USE},
     "judge-versions": {"post": USE},
     "agreement-cards": {"get": READ, "post": USE},
     "agreement-card": {"get": READ},
     "generations": {"get": READ, "post": CHANGE},
     "generation": {"get": READ},
+    "studies": {"get": READ, "post": USE},
+    "study": {"get": READ, "delete": USE},
+    "study-looks": {"post": USE},
     "endpoints": {"get": OWN, "post": OWN},
     "endpoint": {"patch": OWN},
     "compare": {"get": READ},
@@ -61,7 +100,20 @@ API: dict[str, dict[str, str]] = {
     "send-cases": {"post": CHANGE},
     "gate-verdict": {"get": READ, "post": USE},
     "decisions": {"get": READ},
+    **{name: {"get": READ, "post": CHANGE} for name in ("fixes", "rounds")},
+    **{name: {"get": READ} for name in ("fix", "round")},
     "roll-back": {"post": USE},
+    "analyses": {"get": READ, "post": REVIEW},
+    "analysis": {"get": READ},
+    "error-reads": {"get": READ, "post": REVIEW},
+    "interventions": {"post": USE},
+    "intervention": {"get": READ},
+    **policing.API,
+    "conversations": {"get": READ, "post": READ},
+    "conversation-turns": {"post": READ},
+    "turn": {"get": READ},
+    **{name: {"post": READ} for name in ("turn-stop", "turn-again", "turn-vote")},
+    "conversation": {"get": READ, "delete": READ},
 }
 
 
@@ -73,9 +125,11 @@ def numbers(project: Project, version: DatasetVersion) -> dict[str, list[Any]]:
     return {
         **_of_runs(project, ada),
         **_of_judges(project, version, ada),
+        **policing.numbers(project, launched(project, version), suite),
+        **_of_conversations(project, ada),
         **at("suite suite_settings suite_archive suite_freeze suite_seal", suite.pk),
         **at("suite_diff suite_file suite_imports case_new gate", suite.pk),
-        **at("api-suite api-suite-cases api-suite-freeze", suite.pk),
+        **at("api-suite api-suite-cases api-suite-freeze api-suite-picks", suite.pk),
         "suite_import": [suite.pk, batch.pk],
         "suite_import_cancel": [suite.pk, batch.pk],
         "case": [suite.pk, living(suite)[0].uid],
@@ -105,12 +159,17 @@ def _of_judges(project: Project, version: DatasetVersion, ada: User) -> dict[str
     draft = EndpointDraft("Elsewhere", "http://127.0.0.1:9/v1", "m")
     endpoint = add_endpoint(project=project, draft=draft, person=ada)
     generation = Generation.objects.create(project=project, name="g", spec=SPEC, prompts=1, folder="g")
+    study = Study.objects.create(
+        project=project, queue=project, name="s", spec=SPEC, design={}, prompts=1, folder="s"
+    )
     return {
         **at("judge judge_version judge_check judge_archive api-judge-versions", first.judge_id),
         **at("agreement_card card_cancel card_resume api-agreement-card", card.pk),
         **at("endpoint endpoint_archive api-endpoint", endpoint.pk),
         **at("generation generation_cancel generation_resume", generation.pk),
         "api-generation": [generation.pk],
+        **at("study study_look study_cancel study_resume api-study api-study-looks", study.pk),
+        "study_file": [study.pk, "md"],
     }
 
 
@@ -130,7 +189,17 @@ def _of_runs(project: Project, ada: User) -> dict[str, list[Any]]:
         record="# Kept\n",
         content_hash="00" * 32,
     )
+    fix = Fix.objects.create(
+        project=project,
+        category=categories_of(project)[0],
+        run=run,
+        target=run.targets.get(index=0),
+        metric="exact",
+    )
     return {
+        **at("fix fix_take_in api-fix", fix.pk),
+        **_of_rounds(project),
+        **_of_errors(project, run, ada),
         **at("evaluation cancel resume again result_csv", run.pk),
         **at("cases send_cases share api-evaluation api-run-cases", run.pk),
         "chart": [run.pk, "primary", "csv"],
@@ -144,6 +213,36 @@ def _of_runs(project: Project, ada: User) -> dict[str, list[Any]]:
         "roll_back": [candidate.pk],
         "api-roll-back": [candidate.pk],
     }
+
+
+def _of_errors(project: Project, run: EvalRun, ada: User) -> dict[str, list[Any]]:
+    analysis = start_analysis(run=run, target=run.targets.get(index=0), person=ada)
+    next_failure(analysis=analysis, person=ada)
+    asked = Intervention.objects.create(analysis=analysis, scope="failing", cases=1, seed=0)
+    return {
+        **at("analysis error_next error_category_new intervention_new", analysis.pk),
+        **at("api-analysis api-error-reads api-interventions", analysis.pk),
+        **at("intervention api-intervention", analysis.pk, asked.pk),
+        **at("error_category error_send", analysis.pk, categories_of(project)[0].key),
+        "analysis_file": [analysis.pk, "csv"],
+        "error_read": [analysis.pk, 0],
+    }
+
+
+def _of_conversations(project: Project, ada: User) -> dict[str, list[Any]]:
+    one = begin(project=project, person=ada, sources=[root_checkpoint()])
+    turn = ask(conversation=one, text="Hello?")
+    return {
+        **at("conversation conversation_state", one.pk),
+        **at("api-conversation api-conversation-turns", one.pk),
+        "conversation_turn": [one.pk, turn.pk],
+        **at("api-turn api-turn-stop api-turn-again api-turn-vote", turn.pk),
+    }
+
+
+def _of_rounds(project: Project) -> dict[str, list[Any]]:
+    number = Round.objects.create(project=project, name="Round 1").pk
+    return {**at("round round_edit round_fill api-round", number), "round_file": [number, "md"]}
 
 
 SPEC = {

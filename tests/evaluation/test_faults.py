@@ -93,7 +93,7 @@ def cut_connection() -> None:
         connection.connection.close()
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="the processes have a database of their own")
 def test_killed_engines_and_workers_ask_nothing_twice_and_change_no_number(tmp_path: Path) -> None:
     quiet, rough = (

@@ -8,6 +8,7 @@ from evaluation.execution import drive
 from evaluation.models import EvalRun, Suite
 from evaluation.planning import plan_evaluation, plan_on_held_out
 from evaluation.reading import Reading, TargetLine, difference_words, target_lines, verdict, worded
+from evaluation.specs import CONTEXT_WORDS
 from labeling.access import open_from_shell
 from labeling.commands import VerbCommand, find_version
 from labeling.errors import Refused
@@ -34,6 +35,8 @@ class Command(VerbCommand):
             "--baseline", default="", help="number or name of what the others are measured by"
         )
         parser.add_argument("--split", default="dev", help="dev or sealed")
+        parser.add_argument("--contexts", default="apart", help=f"one of {', '.join(CONTEXT_WORDS)}")
+        parser.add_argument("--contexts-seed", type=int, default=0, help="draws the order of shuffled ones")
         parser.add_argument("--max-tokens", type=int, default=256)
         parser.add_argument("--temperature", type=float, default=0.0)
         parser.add_argument("--samples", type=int, default=1)
@@ -90,6 +93,8 @@ class Command(VerbCommand):
             "person": None,
             "engine": options["engine"],
             "split": options["split"],
+            "contexts": options["contexts"],
+            "contexts_seed": options["contexts_seed"],
         }
 
 

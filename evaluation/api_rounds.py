@@ -1,0 +1,165 @@
+"""REST API of fixes and rounds. The same verbs as the pages."""
+
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.shortcuts import get_object_or_404
+from django.urls import path
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from evaluation.measured import find_sides
+from evaluation.models import Analysis, Decision, Round
+from evaluation.rounds.ledger import entries_of, fixes_of
+from evaluation.rounds.opening import open_fix
+from evaluation.rounds.sheet import as_dict, sheet_of, stale_words
+from evaluation.rounds.tying import start_round
+from labeling.api import ProjectView
+from labeling.errors import Refused
+from labeling.models import DatasetVersion
+from labeling.rag.taxonomy import categories_of
+
+PER_PAGE = 50
+PAGE = OpenApiParameter("page", int)
+
+
+class NewFixSerializer(serializers.Serializer[Any]):
+    """`analysis` or `target` says who fails."""
+
+    category = serializers.CharField(help_text="The key of a category.")
+    analysis = serializers.IntegerField(required=False, allow_null=True, default=None)
+    target = serializers.CharField(required=False, default="", help_text="RUN.INDEX, without an analysis.")
+    metric = serializers.CharField(required=False, default="", allow_blank=True)
+    held_out = serializers.FloatField(required=False, default=0.5)
+    note = serializers.CharField(required=False, default="", allow_blank=True)
+
+
+class Fixes(ProjectView):
+    """The ledger: the fixes of a project with their steps and numbers; POST to open one."""
+
+    capability = {"GET": "view_results", "POST": "curate"}
+
+    @extend_schema(parameters=[PAGE], responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request, slug: str) -> Response:
+        pages = Paginator(fixes_of(self.access().project), PER_PAGE)
+        found = entries_of(list(pages.get_page(request.query_params.get("page"))))
+        return Response(
+            {"count": pages.count, "pages": pages.num_pages, "fixes": [each.as_dict() for each in found]}
+        )
+
+    @extend_schema(request=NewFixSerializer, responses={201: OpenApiTypes.OBJECT})
+    def post(self, request: Request, slug: str) -> Response:
+        form = NewFixSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        access, given = self.access(), dict(form.validated_data)
+        known = {each.key: each for each in categories_of(access.project)}
+        if given["category"] not in known:
+            raise Refused(f"There is no category {given['category'][:60]!r}. Known: {', '.join(known)}.")
+        key, name = given.pop("analysis"), given.pop("target")
+        analysis = None
+        if key is not None:
+            rows = Analysis.objects.select_related("target__run__suite")
+            analysis = get_object_or_404(rows, project=access.project, pk=key)
+        elif not name:
+            raise Refused("Neither analysis nor target was given; say who fails.")
+        opened = open_fix(
+            project=access.project,
+            person=access.person,
+            target=analysis.target if analysis else find_sides(access.project, [name], least=1)[0].target,
+            analysis=analysis,
+            **given | {"category": known[given["category"]]},
+        )
+        entry = entries_of([fixes_of(access.project).get(pk=opened.fix.pk)])[0]
+        return Response(entry.as_dict() | {"words": opened.words}, status=status.HTTP_201_CREATED)
+
+
+class FixDetail(ProjectView):
+    """One fix: its steps, and what each checkpoint did to its siblings."""
+
+    capability = {"GET": "view_results"}
+
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request, slug: str, fix_id: int) -> Response:
+        found = get_object_or_404(fixes_of(self.access().project), pk=fix_id)
+        return Response(entries_of([found])[0].as_dict())
+
+
+class NewRoundSerializer(serializers.Serializer[Any]):
+    """A round begins with a dataset version or with a decision."""
+
+    dataset_version = serializers.IntegerField(
+        required=False, allow_null=True, default=None, help_text="The number of a dataset version."
+    )
+    decision = serializers.IntegerField(required=False, allow_null=True, default=None)
+    name = serializers.CharField(required=False, default="", allow_blank=True)
+
+
+class Rounds(ProjectView):
+    """The rounds of a project, and which are stale; POST makes one, or finds that which there is."""
+
+    capability = {"GET": "view_results", "POST": "curate"}
+
+    @extend_schema(parameters=[PAGE], responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request, slug: str) -> Response:
+        rows = Round.objects.filter(project=self.access().project).select_related("dataset_version__project")
+        pages = Paginator(rows, PER_PAGE)
+        some = list(pages.get_page(request.query_params.get("page")))
+        stale = stale_words(some)
+        found = [
+            {
+                "id": each.pk,
+                "name": each.name,
+                "dataset_version": str(each.dataset_version) if each.dataset_version else None,
+                "decision": each.decision_id,
+                "stale": stale[each.pk] or None,
+                "created_at": each.created_at,
+            }
+            for each in some
+        ]
+        return Response({"count": pages.count, "pages": pages.num_pages, "rounds": found})
+
+    @extend_schema(request=NewRoundSerializer, responses={201: OpenApiTypes.OBJECT})
+    def post(self, request: Request, slug: str) -> Response:
+        form = NewRoundSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        access, given = self.access(), form.validated_data
+        number, decision = given["dataset_version"], given["decision"]
+        made = start_round(
+            project=access.project,
+            person=access.person,
+            name=given["name"],
+            version=None
+            if number is None
+            else get_object_or_404(DatasetVersion, project=access.project, number=number),
+            decision=None
+            if decision is None
+            else get_object_or_404(Decision, project=access.project, pk=decision),
+        )
+        return Response(as_dict(sheet_of(made)), status=status.HTTP_201_CREATED)
+
+
+class RoundDetail(ProjectView):
+    """One round with everything that it ties, and the hashes."""
+
+    capability = {"GET": "view_results"}
+
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request, slug: str, round_id: int) -> Response:
+        rows = Round.objects.select_related(
+            "project", "dataset_version__project", "decision__candidate", "study"
+        )
+        return Response(
+            as_dict(sheet_of(get_object_or_404(rows, project=self.access().project, pk=round_id)))
+        )
+
+
+PROJECT = "projects/<slug:slug>/"
+urlpatterns = [
+    path(f"{PROJECT}fixes/", Fixes.as_view(), name="api-fixes"),
+    path(f"{PROJECT}fixes/<int:fix_id>/", FixDetail.as_view(), name="api-fix"),
+    path(f"{PROJECT}rounds/", Rounds.as_view(), name="api-rounds"),
+    path(f"{PROJECT}rounds/<int:round_id>/", RoundDetail.as_view(), name="api-round"),
+]

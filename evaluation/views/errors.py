@@ -1,0 +1,161 @@
+"""Error analyses: the list, one with its table and charts, the table as a file, and its kinds one by one."""
+
+import json
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import Count, Q
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.views.decorators.http import require_POST, require_safe
+
+from evaluation.errors.charts import pareto_chart, saturation_chart
+from evaluation.errors.exporting import as_csv, as_dict
+from evaluation.errors.failures import start_analysis
+from evaluation.errors.plans import plan_against
+from evaluation.errors.saturation import saturation
+from evaluation.errors.sending import items_of, send_category
+from evaluation.errors.slices import slices_of
+from evaluation.errors.table import read_table
+from evaluation.forms_errors import AnalysisForm, InterventionForm, PlanForm
+from evaluation.measured import find_sides
+from evaluation.models import Analysis, CategoryPlan, ErrorRead
+from labeling.access import Access, guarded
+from labeling.errors import Refused
+from labeling.models import ErrorCategory
+from labeling.pages import page
+
+SHOWN, EXAMPLES = 100, 50
+FILES = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
+
+
+@guarded("view_results")
+def analyses(request: HttpRequest, access: Access) -> HttpResponse:
+    form = AnalysisForm(request.POST or None, project=access.project)
+    if request.method == "POST":
+        access.require("review")
+        if form.is_valid():
+            try:
+                (side,) = find_sides(access.project, [form.cleaned_data["side"]], least=1)
+                metric = form.cleaned_data["metric"].strip()
+                made = start_analysis(run=side.run, target=side.target, metric=metric, person=access.person)
+                return redirect("evaluation:analysis", access.project.slug, made.pk)
+            except Refused as refusal:
+                form.add_error(None, refusal.sentence)
+    done = Count("reads", filter=Q(reads__read_at__isnull=False))
+    rows = Analysis.objects.filter(project=access.project).defer("order").annotate(done=done).order_by("-id")
+    context = {
+        "analyses": rows.select_related("run", "target", "created_by").defer("run__spec", "run__facts")[
+            :SHOWN
+        ],
+        "form": form,
+        "section": "errors",
+    }
+    return page(request, "evaluation/errors/analyses.html", context, status=422 if form.errors else 200)
+
+
+@require_safe
+@guarded("view_results")
+def analysis(request: HttpRequest, access: Access, analysis_id: int) -> HttpResponse:
+    found = find_analysis(access, analysis_id)
+    table = read_table(found)
+    kinds = {row.key: row.name for row in table.rows}
+    kind = request.GET.get("kind", "")
+    kind = kind if kind in kinds else next(iter(kinds), "")
+    known = saturation(table.reads, found.failing)
+    context = {
+        "analysis": found,
+        "table": table,
+        "saturation": known,
+        "charts": [chart for chart in (pareto_chart(table), saturation_chart(known)) if chart],
+        "slices": slices_of(table.reads, kind) if kind else [],
+        "kind": kind,
+        "kinds": kinds.items(),
+        "interventions": found.interventions.prefetch_related("arms__run"),
+        "form": InterventionForm(),
+        "section": "errors",
+    }
+    return page(request, "evaluation/errors/analysis.html", context)
+
+
+@require_safe
+@guarded("view_results")
+def analysis_file(request: HttpRequest, access: Access, analysis_id: int, format: str) -> HttpResponse:
+    found = find_analysis(access, analysis_id)
+    if format not in FILES:
+        raise Http404("The table is given as csv and as json.")
+    table = read_table(found)
+    text = as_csv(table) if format == "csv" else json.dumps(as_dict(table), ensure_ascii=False, indent=1)
+    response = HttpResponse(text, content_type=FILES[format])
+    response["Content-Disposition"] = f'attachment; filename="errors-{found.pk}.{format}"'
+    return response
+
+
+@guarded("view_results")
+def error_category(request: HttpRequest, access: Access, analysis_id: int, key: str) -> HttpResponse:
+    """One kind of error in an analysis: what it costs, the failures that were read, and the plan against it."""
+    found = find_analysis(access, analysis_id)
+    category = get_object_or_404(ErrorCategory, project=access.project, key=key)
+    table = read_table(found)
+    plan = CategoryPlan.objects.filter(category=category).select_related("owner", "changed_by").first()
+    form = PlanForm(request.POST or None, project=access.project, initial=_initial(plan))
+    if request.method == "POST":
+        access.require("review")
+        if form.is_valid():
+            try:
+                plan_against(category=category, person=access.person, **form.cleaned_data)
+                messages.success(request, f"The plan against {category.name} is kept.")
+                return redirect("evaluation:analysis", access.project.slug, found.pk)
+            except Refused as refusal:
+                form.add_error(None, refusal.sentence)
+    own = [read for read in table.reads if key in read.categories]
+    row = next((row for row in table.rows if row.key == key), None)
+    context = {
+        "analysis": found,
+        "table": table,
+        "category": category,
+        "row": row,
+        "plan": plan,
+        "items": items_of(found, {read.uid for read in own}),
+        "unsent": len(own) - (row.sent if row else 0),
+        "examples": _shown([read.id for read in own[:EXAMPLES]]),
+        "more": max(0, len(own) - EXAMPLES),
+        "form": form,
+        "section": "errors",
+    }
+    return page(request, "evaluation/errors/category.html", context, status=422 if form.errors else 200)
+
+
+def _initial(plan: CategoryPlan | None) -> dict[str, Any]:
+    if plan is None:
+        return {"status": CategoryPlan.Status.OPEN}
+    return {"effort": plan.effort, "owner": plan.owner_id, "status": plan.status, "note": plan.note}
+
+
+def _shown(reads: list[int]) -> list[ErrorRead]:
+    rows = ErrorRead.objects.filter(pk__in=reads).select_related("case", "reader").order_by("place")
+    return list(
+        rows.only("place", "note", "categories", "read_at", "analysis", "case__preview", "reader__username")
+    )
+
+
+@require_POST
+@guarded("curate")
+def error_send(request: HttpRequest, access: Access, analysis_id: int, key: str) -> HttpResponse:
+    """The failures of one kind go to labeling."""
+    found = find_analysis(access, analysis_id)
+    get_object_or_404(ErrorCategory, project=access.project, key=key)
+    try:
+        intake = send_category(analysis=found, key=key)
+        messages.success(request, f"{intake.new:,} new items to label, {intake.duplicate:,} known already.")
+    except Refused as refusal:
+        messages.error(request, refusal.sentence)
+    return redirect("evaluation:error_category", access.project.slug, found.pk, key)
+
+
+def find_analysis(access: Access, analysis_id: int) -> Analysis:
+    """An analysis of this project, or 404."""
+    rows = Analysis.objects.select_related("run__version__suite", "run__suite", "target", "created_by")
+    found = get_object_or_404(rows, project=access.project, pk=analysis_id)
+    found.project = found.run.project = access.project
+    return found

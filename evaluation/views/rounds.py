@@ -1,0 +1,126 @@
+"""Rounds: the list, one with everything that it ties, its changes, its files."""
+
+import json
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import Count, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.views.decorators.http import require_POST, require_safe
+
+from evaluation.forms_rounds import RoundForm
+from evaluation.models import Decision, Round
+from evaluation.rounds.sheet import as_dict, as_markdown, sheet_of, stale_words
+from evaluation.rounds.tying import MANY, ONE, change_round, fill_in, start_round
+from labeling.access import Access, guarded
+from labeling.errors import Refused
+from labeling.models import DatasetVersion
+from labeling.pages import page
+
+PER_PAGE = 50
+FORMATS = {"md": "text/markdown; charset=utf-8", "json": "application/json"}
+
+
+@guarded("view_results")
+def rounds(request: HttpRequest, access: Access) -> HttpResponse:
+    """The list; POST makes a round of a version or a decision, or finds the one that there is."""
+    if request.method == "POST":
+        access.require("curate")
+        return _started(request, access)
+    q = request.GET.get("q", "").replace("\0", "")[:100]
+    rows = _rows(access).annotate(
+        n_checkpoints=Count("checkpoints", distinct=True), n_evaluations=Count("evaluations", distinct=True)
+    )
+    rows = rows.order_by("-pk")
+    page_obj = Paginator(rows.filter(name__icontains=q) if q else rows, PER_PAGE).get_page(
+        request.GET.get("page")
+    )
+    stale = stale_words(list(page_obj))
+    context = {
+        "page_obj": page_obj,
+        "lines": [(each, stale[each.pk]) for each in page_obj],
+        "q": q,
+        "section": "ledger",
+    }
+    return page(request, "evaluation/rounds/rounds.html", context, fragment="rows")
+
+
+def _started(request: HttpRequest, access: Access) -> HttpResponse:
+    project, given = access.project, request.POST
+    number, decision = given.get("version", ""), given.get("decision", "")
+    version = (
+        get_object_or_404(DatasetVersion, project=project, number=number) if number.isdecimal() else None
+    )
+    about = get_object_or_404(Decision, project=project, pk=decision) if decision.isdecimal() else None
+    try:
+        made = start_round(project=project, person=access.person, version=version, decision=about)
+    except Refused as refusal:
+        messages.error(request, refusal.sentence)
+        return redirect("evaluation:rounds", project.slug)
+    return redirect("evaluation:round", project.slug, made.pk)
+
+
+@require_safe
+@guarded("view_results")
+def round(request: HttpRequest, access: Access, round_id: int) -> HttpResponse:
+    found = _found(access, round_id)
+    context = {"round": found, "sheet": sheet_of(found), "section": "ledger"}
+    return page(request, "evaluation/rounds/round.html", context)
+
+
+@guarded("curate")
+def round_edit(request: HttpRequest, access: Access, round_id: int) -> HttpResponse:
+    found = _found(access, round_id)
+    form = RoundForm(request.POST or None, instance=_found(access, round_id))
+    if request.method == "POST" and form.is_valid():
+        values = {name: form.cleaned_data[name] for name in ("name", "note", *ONE, *MANY)}
+        try:
+            change_round(round=found, values=values)
+            messages.success(request, "The round is saved.")
+            return redirect("evaluation:round", access.project.slug, found.pk)
+        except Refused as refusal:
+            form.add_error(None, refusal.sentence)
+    context = {"round": found, "form": form, "section": "ledger"}
+    return page(request, "evaluation/rounds/round_edit.html", context, status=422 if form.errors else 200)
+
+
+@require_POST
+@guarded("curate")
+def round_fill(request: HttpRequest, access: Access, round_id: int) -> HttpResponse:
+    """Add what lineage says belongs to it by now."""
+    found = _found(access, round_id)
+    try:
+        new = fill_in(round=found)
+        messages.success(
+            request, f"{new:,} link{'s' if new != 1 else ''} added." if new else "Nothing is new."
+        )
+    except Refused as refusal:
+        messages.error(request, refusal.sentence)
+    return redirect("evaluation:round", access.project.slug, found.pk)
+
+
+@require_safe
+@guarded("view_results")
+def round_file(request: HttpRequest, access: Access, round_id: int, format: str) -> HttpResponse:
+    """The round as Markdown or JSON, with the hashes of everything in it."""
+    found = _found(access, round_id)
+    if format not in FORMATS:
+        raise Http404(f"Rounds are given as {' or '.join(FORMATS)}.")
+    sheet = sheet_of(found)
+    content = (
+        as_markdown(sheet) if format == "md" else json.dumps(as_dict(sheet), ensure_ascii=False, indent=1)
+    )
+    reply = HttpResponse(content, content_type=FORMATS[format])
+    reply["Content-Disposition"] = f'attachment; filename="round-{found.pk}.{format}"'
+    return reply
+
+
+def _rows(access: Access) -> QuerySet[Round]:
+    return Round.objects.filter(project=access.project).select_related(
+        "project", "dataset_version__project", "decision__candidate", "study", "created_by"
+    )
+
+
+def _found(access: Access, round_id: int) -> Round:
+    return get_object_or_404(_rows(access), pk=round_id)
