@@ -42,7 +42,7 @@ class Fixes(ProjectView):
 
     capability = {"GET": "view_results", "POST": "curate"}
 
-    @extend_schema(parameters=[PAGE], responses=OpenApiTypes.OBJECT)
+    @extend_schema(operation_id="projects_fixes_list", parameters=[PAGE], responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, slug: str) -> Response:
         pages = Paginator(fixes_of(self.access().project), PER_PAGE)
         found = entries_of(list(pages.get_page(request.query_params.get("page"))))
@@ -102,7 +102,7 @@ class Rounds(ProjectView):
 
     capability = {"GET": "view_results", "POST": "curate"}
 
-    @extend_schema(parameters=[PAGE], responses=OpenApiTypes.OBJECT)
+    @extend_schema(operation_id="projects_rounds_list", parameters=[PAGE], responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, slug: str) -> Response:
         rows = Round.objects.filter(project=self.access().project).select_related("dataset_version__project")
         pages = Paginator(rows, PER_PAGE)

@@ -12,6 +12,12 @@ from tests.loop.planted import LESSONS, OTHERS, SIBLINGS, Turn
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 
 
+@pytest.fixture(autouse=True)
+def one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads of a tiny model wait for each other longer than they work."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
 def test_the_planted_failure_is_closed_on_siblings_that_nobody_trained_on(leo: User) -> None:
     turn = Turn("Support", sham=False)
     entry = turn.go()
