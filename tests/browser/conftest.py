@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from labeling.processes import running
 from tests import shared
 from tests.browser import world
+from tests.browser.verdicts import SLUG
 from tests.tiny_model import tiny_model
 
 ROOT = Path(__file__).parents[2]
@@ -46,6 +47,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         subprocess.run([sys.executable, "-m", "tests.browser.world", str(tiny_model())], cwd=ROOT, check=True)
         with running() as address:
             yield address
+
+
+@pytest.fixture(scope="session")
+def verdict(site: str) -> str:
+    """The address of a finished evaluation."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.browser.verdicts"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    return f"{site}/p/{SLUG}/evaluations/{done.stdout.split()[-1]}/"
 
 
 @pytest.fixture(scope="module")

@@ -1,27 +1,15 @@
 """Leo opens a verdict, follows a number to the cases behind it, prints it on one page, and sends it to somebody."""
 
 import re
-import subprocess
-import sys
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import ROOT
 from tests.browser.verdicts import SLUG
 from tests.browser.visits import complaints_everywhere, complaints_in_both_themes, let_in
 
 pytestmark = [pytest.mark.browser]
 PAGES = re.compile(rb"/Type\s*/Page[^s]")
-
-
-@pytest.fixture(scope="module")
-def verdict(site: str) -> str:
-    """The address of a finished evaluation."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.browser.verdicts"], cwd=ROOT, check=True, capture_output=True, text=True
-    )
-    return f"{site}/p/{SLUG}/evaluations/{done.stdout.split()[-1]}/"
 
 
 @pytest.fixture

@@ -99,7 +99,9 @@ def complaints_everywhere(page: Page) -> list[str]:
     found = complaints_in_both_themes(page, 1280)
     page.set_viewport_size({"width": 390, "height": 844})
     found += [f"390: {words}" for words in told(page.evaluate("options => axe.run(options)", ON_A_PHONE))]
-    return found + ["wider than a phone"] * bool(page.evaluate("document.documentElement.scrollWidth > 390"))
+    found += ["wider than a phone"] * bool(page.evaluate("document.documentElement.scrollWidth > 390"))
+    page.set_viewport_size({"width": 1280, "height": 844})
+    return found
 
 
 def told(answer: dict[str, Any]) -> list[str]:
