@@ -7,7 +7,7 @@ from typing import Any
 
 STRENGTH, RANKING, RATING = "strong-opinions", "ranked-answers", "rated-answers"
 WRITING, EDITING, EMPTY, HARD = "written-answers", "improved-answers", "nothing-here", "hard-texts"
-REVIEWING = "reviewed-answers"
+REVIEWING = "rag-answers"
 ATTRIBUTES = [
     {"key": "helpful", "words": "Helpful", "low": 1, "high": 5},
     {"key": "tone", "words": "Tone", "low": -2, "high": 2},
@@ -72,7 +72,7 @@ def _reviews(people: dict[str, Any], roles: dict[str, str]) -> None:
     from labeling.intake import ContextDraft, ItemDraft, ResponseDraft, add_items
 
     project = _project(
-        people, roles, "Reviewed answers", {"task": "rag", "two_pass": True, "rationale": "optional"}, []
+        people, roles, "RAG answers", {"task": "rag", "two_pass": True, "rationale": "optional"}, []
     )
     contexts = [ContextDraft(text, title=title) for title, text in RAG_CHUNKS]
     drafts = [

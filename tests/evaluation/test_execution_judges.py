@@ -90,7 +90,7 @@ def test_a_reward_model_scores_the_answers(project: Project, monkeypatch: pytest
         project=project, base=root.base, parent=root, name="taste", kind="full", path="/nowhere/taste",
         line=Checkpoint.Line.REWARD, content_hash="cd" * 32,
     )  # fmt: skip
-    monkeypatch.setattr("evaluation.planning.REWARDED_BY", "fake")
+    monkeypatch.setattr("evaluation.planning_specs.REWARDED_BY", "fake")
     run = scored(
         a_suite(project),
         {"name": "reward", "scorer": "reward", "reward": reward.pk, "weight": 1.0},
