@@ -19,7 +19,7 @@ ANNOTATORS = ("ben", "bea", "bo")
 # The hash of the rows frozen from the bundled votes with seed 0. It changes only when the rows themselves do.
 DATASET_HASH = "07ecd7527792cc3cbaae764307d60fdb621e0b6f9362d20317e056996aec59f2"
 
-pytestmark = [pytest.mark.slow]
+pytestmark = [pytest.mark.slow, pytest.mark.heavy]
 
 
 @pytest.fixture(scope="module")

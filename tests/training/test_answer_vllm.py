@@ -130,6 +130,7 @@ def asked(tmp_path_factory, adapters):
     return theirs, ours
 
 
+@pytest.mark.heavy
 def test_one_real_server_answers_for_the_base_and_three_adapters(asked, adapters):
     theirs, ours = (answers(path) for path in asked)
     assert theirs.keys() == ours.keys()
@@ -154,6 +155,7 @@ def test_one_real_server_answers_for_the_base_and_three_adapters(asked, adapters
     assert len({theirs[f"{target}:likelihood:1"]["logprob"] for target in TARGETS}) == len(TARGETS)
 
 
+@pytest.mark.heavy
 def test_a_real_server_samples_by_seeds_stops_where_asked_and_refuses_what_is_too_long(asked):
     theirs, ours = (answers(path) for path in asked)
     texts = [theirs[f"hot:{i}"]["text"] for i in range(8)]
@@ -171,6 +173,7 @@ def test_a_real_server_samples_by_seeds_stops_where_asked_and_refuses_what_is_to
     assert theirs["whole"]["logprob"] == pytest.approx(ours["whole"]["logprob"], abs=APART)
 
 
+@pytest.mark.heavy
 def test_a_real_server_is_started_once_checked_and_gone_in_the_end(asked):
     path, _ = asked
     assert len(events(path, "serving")) == 1
