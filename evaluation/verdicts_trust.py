@@ -140,7 +140,7 @@ def remarks(run: EvalRun, lines: list[TargetLine], line: TargetLine | None) -> l
                 harder = "harder" if words == "passes" else "easier"
                 every = f"Every target {words} every case in {metric.name}"
                 said.append(f"{every}: this suite cannot tell them apart. Add {harder} cases.")
-    if line and line.primary.is_same and cases > 1:
+    if line and cases > 1 and all(each.is_same for each in line.readings if each.delta):
         said.append(f"Make sure that {line.name} is not {lines[0].name} under another name.")
     if line and (dirty := line.facts.get("dirty")):
         said.append(

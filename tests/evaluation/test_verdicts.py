@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from evaluation.models import EvalRun, Split
+from evaluation.models import CaseScore, EvalRun, Score, Split
 from evaluation.verdicts import Screen, screen
 from labeling.lifecycle import Status
 from labeling.models import Project, User
@@ -89,6 +90,17 @@ def test_two_targets_that_never_differ_are_said_to_be_the_same(project: Project)
     assert "the same value on all 60 cases" in found.headline.sentence
     assert "not champion under another name" in found.remarks[0]
     assert (found.worse, found.better) == ([], [])
+
+
+def test_one_that_differs_in_another_metric_is_no_copy(project: Project) -> None:
+    metrics = ("exact", "perplexity")
+    run = finished(project, {"champion": CHAMPION, "tuned": CHAMPION}, cases=60, metrics=metrics)
+    scores = CaseScore.objects.filter(result__run=run, result__target__index=1, metric="perplexity")
+    scores.update(value=F("value") * 0.9)
+    Score.objects.filter(run=run, versus__isnull=False, metric="perplexity").update(fixed=60, broken=0)
+    found = screen(run, {})
+    assert found.headline.kind == "same"
+    assert not [said for said in found.remarks if "under another name" in said]
 
 
 @pytest.mark.parametrize(("value", "words"), [(1.0, "passes every case"), (0.0, "fails every case")])
