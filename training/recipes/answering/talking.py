@@ -161,6 +161,7 @@ class Talk:
         try:
             pause()
             said = voices[wanted.target].write(wanted, live.show, pause)
+            live.flush()
         except Halted:
             live.flush()
             said = wanted.answer(text=live.text, finish="stopped")
