@@ -102,23 +102,22 @@ def said(y: dict[str, Any], x: dict[str, Any]) -> dict[str, Any]:
 
 
 def upright(lines: Sequence[Line]) -> list[dict[str, Any]]:
-    """Lines from top to bottom with their words above the drawing, on the two sides where there are two."""
+    """Lines from top to bottom with their words above the drawing, one row each, on the side that has room for them."""
     layers: list[dict[str, Any]] = []
-    highest = max((line.value for line in lines), default=0.0)
-    for line in lines:
+    for row, line in enumerate(lines):
         at = {"x": {"datum": line.value, "type": "quantitative"}}
         rule = {"type": "rule", "strokeDash": line.dash, "opacity": 0.9, "color": "var(--line-strong)"}
         layers.append({"data": ONCE, "mark": rule, "encoding": at})
         if line.words:
-            right = len(lines) == 1 or line.value == highest
-            side = {"align": "left", "dx": 3} if right else {"align": "right", "dx": -3}
+            right = f"scale('x', {line.value}) > width / 2"
             text = {
                 "type": "text",
-                "y": -3,
+                "y": -3 - 13 * row,
                 "baseline": "bottom",
                 "fontSize": 11,
                 "color": "var(--ink-2)",
-                **side,
+                "align": {"expr": f"{right} ? 'right' : 'left'"},
+                "dx": {"expr": f"{right} ? -3 : 3"},
             }
             layers.append({"data": ONCE, "mark": text, "encoding": {**at, "text": {"value": line.words}}})
     return layers

@@ -4,7 +4,7 @@ Imports SciPy: for jobs and for pages that compare on demand.
 """
 
 import math
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -213,11 +213,13 @@ def slice_deltas(
     metric: Metric, lines: Sequence[Line], first: dict[int, Cell], second: dict[int, Cell]
 ) -> list[SliceDelta]:
     """The difference on each slice, the largest slices first, p values corrected over them."""
-    counts = Counter(tag for line in lines for tag in set(line.tags))
-    tags = [tag for tag, count in counts.most_common(MOST_SLICES) if count >= MIN_SLICE]
+    tagged: dict[str, list[Line]] = defaultdict(list)
+    for line in lines:
+        for tag in set(line.tags):
+            tagged[tag].append(line)
+    largest = sorted(tagged.items(), key=lambda pair: -len(pair[1]))[:MOST_SLICES]
     found = [
-        (tag, delta(metric, [line for line in lines if tag in line.tags], first, second, quick=True))
-        for tag in tags
+        (tag, delta(metric, own, first, second, quick=True)) for tag, own in largest if len(own) >= MIN_SLICE
     ]
     tested = [each.p_value for _, each in found if each.p_value is not None]
     corrected = iter(statistics.benjamini_hochberg(tested))

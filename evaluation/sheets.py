@@ -3,12 +3,12 @@
 Texts are not read. Several samples of a case are averaged first: cases, not samples, are drawn independently.
 """
 
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
-from django.core.cache import cache
 from django.db.models import Q
 
 from evaluation.models import Case, CaseScore, EvalRun
@@ -16,7 +16,7 @@ from evaluation.plans import COMPOSITE
 from evaluation.scorers import Need, Scale, find_scorer
 from labeling.lifecycle import Status
 
-KEPT_S = 24 * 3600
+ROOM = 300_000  # lines and cells that a process keeps, of some 200 bytes each
 BOUNDED = (Scale.BINARY, Scale.SHARE)
 
 
@@ -112,20 +112,50 @@ def _metric(spec: dict[str, Any]) -> Metric:
     )
 
 
+class Kept:
+    """What this process has read of frozen versions and finished runs, which do not change: the last used, up to ROOM.
+
+    Nothing is copied on the way in or out, so that nobody may alter what they are given.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._held, self._size = Lock(), OrderedDict[str, Any](), 0
+
+    def get(self, key: str) -> Any:
+        with self._lock:
+            if key in self._held:
+                self._held.move_to_end(key)
+            return self._held.get(key)
+
+    def put(self, key: str, value: Any) -> None:
+        with self._lock:
+            self._size += len(value) - len(self._held.pop(key, ()))
+            self._held[key] = value
+            while self._size > ROOM:
+                self._size -= len(self._held.popitem(last=False)[1])
+
+    def clear(self) -> None:
+        with self._lock:
+            self._held.clear()
+            self._size = 0
+
+
+KEPT = Kept()
+
+
 def lines_of(run: EvalRun) -> list[Line]:
     """The run's cases in order, kept between requests: its version is frozen, and every run on it has the same."""
-    key = f"evaluation:lines:{run.version_id}:{run.version.content_hash}:{run.split}"
+    key = f"lines:{run.version_id}:{run.version.content_hash}:{run.split}"
     if run.spec.get("only") or run.spec.get("contexts") == "gold":  # not all cases of the split
         key += f":{run.folder}"
-    kept: list[tuple[Any, ...]] | None = cache.get(key)
-    if kept is not None:
-        return [Line(*each) for each in kept]
-    rows = Case.objects.of_run(run).values_list("pk", "uid", "cluster", "prompt_hash", "weight", "tags")
-    found = [
-        Line(pk, uid, cluster or prompt, weight, tuple(map(str, tags)))
-        for pk, uid, cluster, prompt, weight, tags in rows
-    ]
-    cache.set(key, [(each.id, each.uid, each.unit, each.weight, each.tags) for each in found], KEPT_S)
+    found: list[Line] | None = KEPT.get(key)
+    if found is None:
+        rows = Case.objects.of_run(run).values_list("pk", "uid", "cluster", "prompt_hash", "weight", "tags")
+        found = [
+            Line(pk, uid, cluster or prompt, weight, tuple(map(str, tags)))
+            for pk, uid, cluster, prompt, weight, tags in rows
+        ]
+        KEPT.put(key, found)
     return found
 
 
@@ -138,30 +168,14 @@ def read_sheet(run: EvalRun, *, metrics: Iterable[Metric], targets: Iterable[int
     wanted = {metric.name: metric for metric in metrics}
     if targets is None or run.status != Status.SUCCEEDED:
         return Sheet(lines_of(run), _read(run, wanted, targets))
-    keys = {(target, name): _key(run, target, name) for target in targets for name in wanted}
-    kept: dict[str, dict[int, tuple[Any, ...]]] = cache.get_many(keys.values())
-    sheet = Sheet(lines_of(run))
-    missing = [place for place, key in keys.items() if key not in kept]
-    if missing:
+    keys = {(target, name): f"cells:{run.folder}:{target}:{name}" for target in targets for name in wanted}
+    cells = {place: found for place, key in keys.items() if (found := KEPT.get(key)) is not None}
+    if missing := keys.keys() - cells.keys():
         read = _read(run, {name: wanted[name] for _, name in missing}, {target for target, _ in missing})
-        sheet.cells = {place: read.get(place, {}) for place in missing}
-        columns = {
-            keys[place]: {case: _tuple(cell) for case, cell in cells.items()}
-            for place, cells in sheet.cells.items()
-        }
-        cache.set_many(columns, KEPT_S)
-    for place, key in keys.items():
-        if key in kept:
-            sheet.cells[place] = {case: Cell(*values) for case, values in kept[key].items()}
-    return sheet
-
-
-def _key(run: EvalRun, target: int, metric: str) -> str:
-    return f"evaluation:cells:{run.folder}:{target}:{metric.encode().hex()}"
-
-
-def _tuple(cell: Cell) -> tuple[Any, ...]:
-    return cell.value, cell.size, cell.scored, cell.unscorable, cell.errors
+        for place in missing:
+            cells[place] = read.get(place, {})
+            KEPT.put(keys[place], cells[place])
+    return Sheet(lines_of(run), cells)
 
 
 def _read(run: EvalRun, wanted: dict[str, Metric], targets: Iterable[int] | None) -> Cells:
@@ -198,4 +212,5 @@ def _count(
 
 def shared_cases(lines: Sequence[Line], *cells: dict[int, Cell]) -> list[Line]:
     """The cases for which all have a value, in order."""
-    return [line for line in lines if all(line.id in some for some in cells)]
+    shared = set(cells[0]).intersection(*cells[1:])
+    return [line for line in lines if line.id in shared]

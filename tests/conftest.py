@@ -12,6 +12,7 @@ from django.core.cache import cache
 from django.db import connections
 from pytest_django import DjangoDbBlocker
 
+from evaluation.sheets import KEPT
 from labeling.models import Project, User
 from tests import order, shared, warm, world
 
@@ -37,11 +38,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def django_db_modify_db_settings(
     django_db_modify_db_settings_parallel_suffix: None, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """SQLite in a file: in memory, threads would share one connection and never race."""
+    """A copy of what was migrated once. SQLite in a file: in memory, threads would share one connection, never race."""
     database = settings.DATABASES["default"]
+    own = database.setdefault("TEST", {})
     if database["ENGINE"].endswith("sqlite3"):
-        path = shutil.copyfile(shared.migrated(), tmp_path_factory.mktemp("db") / "test.sqlite3")
-        database.setdefault("TEST", {})["NAME"] = str(path)
+        own["NAME"] = str(shutil.copyfile(shared.migrated(), tmp_path_factory.mktemp("db") / "test.sqlite3"))
+    else:
+        own["TEMPLATE"] = shared.template()
 
 
 @pytest.fixture(scope="session")
@@ -60,6 +63,7 @@ def var(tmp_path: Path, settings: object, monkeypatch: pytest.MonkeyPatch) -> Pa
     settings.PREFLOOP_VAR = folder  # type: ignore[attr-defined]
     monkeypatch.setenv("PREFLOOP_VAR", str(folder))
     cache.clear()
+    KEPT.clear()
     return folder
 
 

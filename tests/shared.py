@@ -9,9 +9,13 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
 
 ROOT = Path(__file__).parents[1]
 VARIABLE = "PREFLOOP_TESTS_SHARED"
+TEMPLATE = "prefloop_tests_template"
 
 
 def open_folder() -> Path | None:
@@ -49,7 +53,7 @@ def migrated() -> Path:
 
     def take(path: Path) -> None:
         if not kept.exists():
-            _migrate(path)
+            _migrate(f"sqlite:///{path}")
             shutil.copyfile(path, making := kept.with_suffix(f".{os.getpid()}"))
             making.rename(kept)
         shutil.copyfile(kept, path)
@@ -65,7 +69,22 @@ def _made_of() -> str:
     return found.hexdigest()[:24]
 
 
-def _migrate(path: Path) -> None:
-    own = {"DJANGO_SETTINGS_MODULE": "config.settings.test", "DATABASE_URL": f"sqlite:///{path}"}
+def template() -> str:
+    """The name of a PostgreSQL database with every migration applied, to be copied."""
+
+    def make(path: Path) -> None:
+        url = os.environ["DATABASE_URL"]
+        with psycopg.connect(url, autocommit=True) as server:
+            server.execute(f"DROP DATABASE IF EXISTS {TEMPLATE}")
+            server.execute(f"CREATE DATABASE {TEMPLATE}")
+        _migrate(urlsplit(url)._replace(path=f"/{TEMPLATE}").geturl())
+        path.touch()
+
+    once("template", make)
+    return TEMPLATE
+
+
+def _migrate(url: str) -> None:
+    own = {"DJANGO_SETTINGS_MODULE": "config.settings.test", "DATABASE_URL": url}
     command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
     subprocess.run(command, cwd=ROOT, env=os.environ | own, check=True)

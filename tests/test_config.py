@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from django.test import Client
 
 from config import env
 from labeling.workers import record_pulse, worker_alive
-from tests import world
+from tests import shared, world
 
 ROOT = Path(__file__).parents[1]
 PRODUCTION = {
@@ -92,11 +93,9 @@ HEAVY = ("torch", "transformers", "trl", "peft", "vllm", "scipy", "datasets", "a
 VISIT = """
 import json, sys
 import config.wsgi
-from django.core.management import call_command
-call_command("migrate", verbosity=0)
 from django.test import Client
 from django.urls import reverse
-from tests import world
+from tests import shared, world
 from tests.training.runs import judged_version, launched, root_checkpoint
 from evaluation.planning import plan_evaluation
 from evaluation.suites import suite_from_split
@@ -125,7 +124,9 @@ print(json.dumps({"answers": answers, "modules": sorted({name.split(".")[0] for 
 
 
 def test_a_web_process_that_served_every_page_has_not_imported_the_ml_stack(tmp_path: Path) -> None:
-    done = python(VISIT, tmp_path, DJANGO_SETTINGS_MODULE="config.settings.dev", ALLOWED_HOSTS="testserver")
+    database = shutil.copyfile(shared.migrated(), tmp_path / "db.sqlite3")
+    own = {"DJANGO_SETTINGS_MODULE": "config.settings.dev", "DATABASE_URL": f"sqlite:///{database}"}
+    done = python(VISIT, tmp_path, ALLOWED_HOSTS="testserver", **own)
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     assert set(found["answers"].values()) <= {200, 302}, found["answers"]

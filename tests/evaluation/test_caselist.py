@@ -1,13 +1,13 @@
 """The list of cases: what fits, in which order, beside which neighbours, and at which cost."""
 
 import pytest
-from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from evaluation.caselist import Asked, listed, marks_of, page_of, read_asked
 from evaluation.comparison import find_sides
 from evaluation.models import Case, EvalRun
+from evaluation.sheets import KEPT
 from labeling.models import Project
 from tests.evaluation.finished import finished, suite_of
 from tests.evaluation.gating import listed as given
@@ -125,7 +125,7 @@ def test_the_second_look_reads_no_marks(project: Project) -> None:
 def test_a_run_that_still_runs_is_not_kept(project: Project) -> None:
     run, _ = pair(project, FIRST, SECOND)
     EvalRun.objects.filter(pk=run.pk).update(status="running")
-    cache.clear()
+    KEPT.clear()
     (side,) = find_sides(project, [f"{run.pk}.1"], least=1)
     marks_of(side, "exact")
     with CaptureQueriesContext(connection) as asked:

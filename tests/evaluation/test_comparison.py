@@ -10,6 +10,7 @@ from evaluation.comparing import remarks, screen
 from evaluation.comparison import compare, compare_all, find_sides, shared_metrics, why_not
 from evaluation.measured import measured
 from evaluation.models import EvalRun, Suite
+from evaluation.sheets import KEPT
 from labeling.errors import Refused
 from labeling.lifecycle import Status
 from labeling.models import Project
@@ -161,6 +162,7 @@ def test_numbers_of_finished_runs_are_read_once(project: Project) -> None:
         assert compare(*chosen, "exact") == before
     assert len(asked) == 0
     cache.clear()
+    KEPT.clear()
     with CaptureQueriesContext(connection) as asked:
         assert compare(*chosen, "exact") == before
     assert len(asked) == 2
