@@ -100,7 +100,7 @@ def krippendorff_alpha(table: Sequence[Sequence[Hashable]], level: Level = "nomi
     if not rows:
         return None
     counts, delta = _counts_and_distances(rows, level)
-    alpha = float(_alphas(_alpha_rows(counts, delta).sum(axis=0, keepdims=True), counts.shape[1], delta)[0])
+    alpha = float(alphas(_alpha_rows(counts, delta).sum(axis=0, keepdims=True), counts.shape[1], delta)[0])
     return alpha if math.isfinite(alpha) else None
 
 
@@ -144,7 +144,7 @@ def fleiss_estimate(
     table = _counts_and_distances(list(kept.values()), "nominal")[0]
     rows = by_group(_fleiss_rows(table), group_codes(list(kept), clusters))
     if np.all(np.count_nonzero(table, axis=1) == 1):
-        return _without_disagreement(table, len(rows))
+        return without_disagreement(table, len(rows))
     value = float(_fleiss(rows.sum(axis=0, keepdims=True))[0])
     return percentile(value, _fleiss(resample(rows, seed)), len(rows), len(kept))
 
@@ -162,9 +162,9 @@ def alpha_estimate(
     counts, delta = _counts_and_distances(list(kept.values()), level)
     rows = by_group(_alpha_rows(counts, delta), group_codes(list(kept), clusters))
     if np.all(np.count_nonzero(counts, axis=1) == 1):
-        return _without_disagreement(counts, len(rows))
-    value = float(_alphas(rows.sum(axis=0, keepdims=True), counts.shape[1], delta)[0])
-    return percentile(value, _alphas(resample(rows, seed), counts.shape[1], delta), len(rows), len(kept))
+        return without_disagreement(counts, len(rows))
+    value = float(alphas(rows.sum(axis=0, keepdims=True), counts.shape[1], delta)[0])
+    return percentile(value, alphas(resample(rows, seed), counts.shape[1], delta), len(rows), len(kept))
 
 
 def _pair(
@@ -177,7 +177,7 @@ def _pair(
         return None, None
     rows = by_group(_kappa_rows(a, b, cost), groups)
     if raw.value == 1.0:
-        return _without_disagreement(np.eye(len(cost))[a], len(rows)), raw
+        return without_disagreement(np.eye(len(cost))[a], len(rows)), raw
     kappa = float(_kappas(rows.sum(axis=0, keepdims=True), cost)[0])
     return percentile(kappa, _kappas(resample(rows, seed), cost), len(rows), n), raw
 
@@ -222,7 +222,7 @@ def _alpha_rows(counts: Floats, delta: Floats | None) -> Floats:
     return np.hstack([pairs.reshape(len(counts), -1), counts])
 
 
-def _alphas(sums: Floats, categories: int, delta: Floats | None) -> Floats:
+def alphas(sums: Floats, categories: int, delta: Floats | None) -> Floats:
     """Alpha of each row built by `_alpha_rows` and summed; NaN where only one category is left."""
     counts = sums[:, -categories:]
     if delta is not None:
@@ -252,7 +252,7 @@ def _counts_and_distances(rows: list[list[Hashable]], level: Level) -> tuple[Flo
     return counts, np.subtract.outer(values, values) ** 2
 
 
-def _without_disagreement(counts: Floats, pieces: int) -> Estimate | None:
+def without_disagreement(counts: Floats, pieces: int) -> Estimate | None:
     """No disagreement seen (see the module's docstring); None if all labels are one category."""
     chance = 1 - float(np.sum((counts.sum(axis=0) / counts.sum()) ** 2))
     if pieces < MIN_UNITS or chance <= 0:

@@ -63,6 +63,13 @@ class ProjectView(APIView):
         """The way into the project, asked for once a request."""
         return self._access
 
+    def given(self, kind: type[serializers.Serializer[Any]]) -> dict[str, Any]:
+        """The body of this request as a serializer reads it; one that does not fit is answered with 400."""
+        form = kind(data=self.request.data)
+        form.is_valid(raise_exception=True)
+        values: dict[str, Any] = form.validated_data
+        return values
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         method = request.method or "GET"

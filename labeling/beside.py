@@ -2,7 +2,6 @@
 they saw its responses. It is a judgment like any other: counted, reviewed, exported, withdrawn."""
 
 import uuid
-from collections.abc import Sequence
 from datetime import timedelta
 
 from django.db import transaction
@@ -22,7 +21,7 @@ def judge_beside(
     item_id: int,
     person: User,
     answer: Answer,
-    shown: Sequence[int],
+    shown: list[int],
     client_key: uuid.UUID,
     layout: str = "",
 ) -> Judgment:
@@ -43,7 +42,7 @@ def judge_beside(
             raise Refused(
                 f"You were given this already, as item {item.pk} of {project}; what you did there stands."
             )
-        slot = _slot(project, item, person, list(shown))
+        slot = _slot(project, item, person, shown)
         assert slot.token is not None
         sent = Sent(token=slot.token, client_key=client_key, layout=layout)
         return submit(project=project, assignment_id=slot.pk, person=person, answer=answer, sent=sent)

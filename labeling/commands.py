@@ -45,9 +45,9 @@ def find_version(name: str, person: str, capability: str) -> DatasetVersion:
     slug, _, number = name.partition(":")
     access = open_from_shell(slug, person, capability)
     versions = DatasetVersion.objects.filter(project=access.project)
-    if number.removeprefix("v").isdigit():
+    if number.removeprefix("v").isdecimal():
         versions = versions.filter(number=int(number.removeprefix("v")))
-    found = versions.first() if number.removeprefix("v").isdigit() or not number else None
+    found = versions.first() if number.removeprefix("v").isdecimal() or not number else None
     if found is None:
         numbers = ", ".join(
             f"{slug}:{n}"

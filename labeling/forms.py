@@ -248,7 +248,7 @@ def answer_values(data: QueryDict, task: str) -> dict[str, Any]:
         rated: dict[str, dict[int, Any]] = {}
         for name in data:
             parts = name.split(".")
-            if len(parts) == 3 and parts[0] == "rating" and parts[2].isdigit() and data[name]:
+            if len(parts) == 3 and parts[0] == "rating" and parts[2].isdecimal() and data[name]:
                 rated.setdefault(parts[1], {})[int(parts[2])] = data[name]
         values["ratings"] = {key: [row[number] for number in sorted(row)] for key, row in rated.items()}
     return values

@@ -157,12 +157,9 @@ def pii_report(project: Project) -> PiiReport:
 
 
 def _moved(review: dict[str, Any], draft: ItemDraft) -> dict[str, Any]:
-    """A review with its spans where they are once the answer is scrubbed. A span that ends within what is replaced
-    takes all of it."""
+    """A review with its spans, and the candidates shown, where they are once the answer is scrubbed. One that ends
+    within what is replaced takes all of it."""
     findings = find(draft.responses[0].text) if draft.responses else []
-    spans = review.get("spans")
-    if not findings or not isinstance(spans, list):
-        return review
 
     def place(at: Any, *, last: bool) -> Any:
         if not isinstance(at, int):
@@ -176,12 +173,13 @@ def _moved(review: dict[str, Any], draft: ItemDraft) -> dict[str, Any]:
                 return finding.start + shift + (mark if last else 0)
         return at + shift
 
-    moved = [
-        {**span, "start": place(span.get("start"), last=False), "end": place(span.get("end"), last=True)}
-        for span in spans
-        if isinstance(span, dict)
-    ]
-    return {**review, "spans": moved}
+    def moved(span: Any) -> Any:
+        if not isinstance(span, dict):
+            return span
+        return span | {name: place(span.get(name), last=name == "end") for name in ("start", "end")}
+
+    given = {name: review.get(name) for name in ("spans", "shown")}
+    return review | {name: [*map(moved, spans)] for name, spans in given.items() if isinstance(spans, list)}
 
 
 def _scrubbed(text: str, counts: Counter[str]) -> str:

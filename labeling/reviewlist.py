@@ -116,7 +116,7 @@ def judging_people(project: Project) -> list[tuple[int, str]]:
 def read_place(text: str) -> Place | None:
     """The inverse of what `Page.after` holds; None for anything else."""
     micros, _, key = text.partition("-")
-    if not (micros.isdigit() and key.isdigit() and len(micros) < 18 and len(key) < 19):
+    if not (micros.isdecimal() and key.isdecimal() and len(micros) < 18 and len(key) < 19):
         return None
     return BEGINNING + timedelta(microseconds=int(micros)), int(key)
 
@@ -145,7 +145,7 @@ def _found(project: Project, q: str) -> tuple[list[int] | None, bool]:
     if not q:
         return None, False
     match = Q(preview__icontains=q)
-    if q.isdigit() and len(q) < 19:
+    if q.isdecimal() and len(q) < 19:
         match |= Q(pk=int(q))
     keys = walk(project).filter(match).order_by("pk").values_list("pk", flat=True)[: MOST_FOUND + 1]
     return list(keys)[:MOST_FOUND], len(keys) > MOST_FOUND

@@ -10,7 +10,7 @@ from labeling.errors import Refused
 from labeling.forms import answer_values
 from labeling.models import Project
 from labeling.models import Task as Kind
-from labeling.rag.posting import review_so_far
+from labeling.rag.posting import review_values
 from labeling.rag.screening import ReviewScreen, review_screen
 from labeling.tasks import Task
 from labeling.values import Attribute, read_order
@@ -143,7 +143,7 @@ def given_answer(data: QueryDict, kind: str) -> dict[str, Any]:
 def given_so_far(data: QueryDict, kind: str) -> dict[str, Any]:
     """The fields of an unfinished answer. Ratings keep their places: None stands for one that is not given yet."""
     if kind == Kind.RAG:
-        return review_so_far(data)
+        return review_values(data, unfinished=True)
     values = given_answer(data, kind)
     if kind == Kind.RATING:
         values["ratings"] = {}

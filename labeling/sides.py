@@ -137,8 +137,8 @@ def _sides(project: Project, rows: Iterable[Judgment], reader: User | None, text
     if project.task != Task.RAG:
         return sides
     names = names_of(project)
-    reviews_of = (reviewed(given[-1], text=text, names=names) for given in by_slot.values())
-    return [replace(side, review=review) for side, review in zip(sides, reviews_of, strict=True)]
+    pairs = zip(sides, by_slot.values(), strict=True)
+    return [replace(side, review=reviewed(given[-1], text=text, names=names)) for side, given in pairs]
 
 
 def _side(project: Project, given: list[Judgment], reviews: list[Review], reader: User | None) -> Side:

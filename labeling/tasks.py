@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from labeling.models import Assignment, Draft, Response, Review, ReviewState, User
-from labeling.models import Task as Kind
 from labeling.rag.answers import Candidate
 from labeling.rag.showing import ShownCategory, ShownChunk, asked_of_people, review_parts
 from labeling.values import display_order
@@ -68,7 +67,7 @@ def show(*, assignment: Assignment, person: User) -> Task:
         client_key=uuid.uuid4(),
         messages=item.messages,
         responses=shown_responses(shown),
-        draft=asked_of_people(draft) if project.task == Kind.RAG else draft,
+        draft=asked_of_people(draft),
         expires_at=assignment.expires_at,
         revises=revises,
         comment=comment,

@@ -19,15 +19,12 @@ from labeling.capturing.bodies import captures_in, read_body
 from labeling.capturing.limiting import Limited, refuse_full
 from labeling.capturing.reading import FIELDS
 from labeling.capturing.receiving import Fate, receive
-from labeling.capturing.texts import storable
 from labeling.capturing.tokens import CaptureAuthentication
 from labeling.errors import Refused
 from labeling.models import CaptureToken
 
-PIECE, DRAINED = (
-    1 << 16,
-    4,
-)  # bytes read at a time, and how many times the limit is read only to be thrown away
+PIECE = 1 << 16  # bytes read at a time
+DRAINED = 4  # times the limit is read only to be thrown away
 CODES = {
     "stored": status.HTTP_201_CREATED,
     "duplicate": status.HTTP_200_OK,
@@ -136,12 +133,6 @@ class Captures(APIView):
         return Response({**counts, "results": [_line(fate) for fate in fates]})
 
 
-class CapturesWithSlash(Captures):
-    """The same address, as the others here end."""
-
-    schema = None
-
-
 def _line(fate: Fate) -> dict[str, str]:
     if fate.status == "refused":
         return {"status": fate.status, "detail": fate.reason}
@@ -150,11 +141,10 @@ def _line(fate: Fate) -> dict[str, str]:
 
 def _key(request: Request) -> str:
     """The key of the request. Raises Refused where it cannot be one."""
-    given = request.headers.get("Idempotency-Key", "").strip()
+    given: str = request.headers.get("Idempotency-Key", "").strip()
     if len(given) > 90:
         raise Refused(f"Idempotency-Key has {len(given)} letters; up to 90 are taken.")
-    storable(given)
-    return str(given)
+    return given
 
 
 def _raw(request: HttpRequest) -> bytes:
@@ -163,7 +153,7 @@ def _raw(request: HttpRequest) -> bytes:
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     raw = request.read(limit + 1)
     if len(raw) <= limit:
-        return bytes(raw)
+        return raw
     for _ in range(DRAINED * limit // PIECE):
         if not request.read(PIECE):
             break
@@ -175,5 +165,5 @@ def _raw(request: HttpRequest) -> bytes:
 
 urlpatterns = [
     path("captures", Captures.as_view(), name="api-captures"),
-    path("captures/", CapturesWithSlash.as_view()),
+    path("captures/", Captures.as_view(schema=None)),  # as the other addresses end
 ]

@@ -1,4 +1,4 @@
-"""Send captures to Prefloop from your product. Standard library only: copy this file, or its thirty lines.
+"""Send captures to Prefloop from your product. Standard library only: copy this file.
 
 prefloop = Prefloop("https://prefloop.example.org", "pfc_…")
 prefloop.capture(prompt="Where is it?", answer="In Utrecht.", thumbs="down", consent=True)
@@ -27,8 +27,10 @@ class Prefloop:
     def flush(self, tries: int = 6) -> list[dict[str, str]]:
         """What became of each; a capture that was refused says why. Keys make it harmless to send again."""
         sent = self.waiting[: self.batch]
+        if not sent:
+            return []
         body = json.dumps({"captures": sent}).encode()
-        for attempt in range(tries if sent else 0):
+        for attempt in range(tries):
             try:
                 request = urllib.request.Request(self.url, body, self.headers)
                 with urllib.request.urlopen(request, timeout=30) as answer:
@@ -41,6 +43,4 @@ class Prefloop:
             except OSError:
                 pause = 2.0**attempt
             time.sleep(pause)
-        if sent:
-            raise RuntimeError(f"{self.url} does not answer; {len(self.waiting)} captures still wait.")
-        return []
+        raise RuntimeError(f"{self.url} does not answer; {len(self.waiting)} captures still wait.")

@@ -1,15 +1,31 @@
 """Forms of the pages of captures."""
 
+from datetime import date
 from typing import Any
 
 from django import forms
+from django.core.validators import MaxValueValidator, MinValueValidator
 
+from labeling.capturing.texts import LONGEST_TAG
 from labeling.capturing.tokens import LONGEST_NAME
 from labeling.forms import PercentField, PlainForm
-from labeling.models import CaptureRule, Voice
+from labeling.models import CaptureRule, CaptureState, Voice
 from labeling.models.captures import WHOLE
 
 SMALLEST = 100 / WHOLE
+YEARS = [MinValueValidator(date(1970, 1, 1)), MaxValueValidator(date(2999, 12, 31))]
+
+
+class CaptureFilter(forms.Form):
+    """The address of the list. What does not fit is left out."""
+
+    q = forms.CharField(required=False, max_length=200)
+    voice = forms.ChoiceField(choices=Voice.choices, required=False)
+    state = forms.ChoiceField(choices=CaptureState.choices, required=False)
+    slice = forms.CharField(required=False, max_length=LONGEST_TAG)
+    day = forms.DateField(required=False, validators=YEARS)
+    after = forms.IntegerField(required=False, min_value=1, max_value=2**62)
+    before = forms.IntegerField(required=False, min_value=1, max_value=2**62)
 
 
 class RuleForm(PlainForm):
@@ -17,7 +33,7 @@ class RuleForm(PlainForm):
 
     voice = forms.ChoiceField(choices=[("", "Any"), *Voice.choices], required=False, label="The user said")
     slice = forms.CharField(
-        max_length=60,
+        max_length=LONGEST_TAG,
         required=False,
         label="Slice or tag",
         help_text="As your product sends it; empty for any.",
@@ -42,8 +58,7 @@ class RuleForm(PlainForm):
 
 def initial_of(rule: CaptureRule) -> dict[str, Any]:
     """The rule as the form shows it."""
-    names = ("voice", "slice", "model", "daily_cap")
-    return {**{name: getattr(rule, name) for name in names}, "share": rule.share / WHOLE}
+    return {**forms.model_to_dict(rule, list(RuleForm.base_fields)), "share": rule.share / WHOLE}
 
 
 class TokenForm(PlainForm):

@@ -5,18 +5,21 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from labeling.capturing.texts import (
+    LONGEST_TAG,
     answers_of,
-    contexts_of,
     keyed,
+    label_of,
     messages_of,
     short,
     storable,
     text_of,
 )
 from labeling.errors import RowRefused
+from labeling.importing.reviews import contexts_of, refuse_contexts
 from labeling.models import Project
 from labeling.models.captures import WHOLE, Voice
 from labeling.models.items import PREVIEW_LENGTH
@@ -24,7 +27,7 @@ from labeling.pii import scrub_into
 from labeling.values import LONGEST_REASON
 
 MOST_TAGS = 20
-LONGEST_KEY, LONGEST_LICENCE, LONGEST_TAG, LONGEST_NAME = 100, 100, 60, 200
+LONGEST_KEY, LONGEST_LICENCE, LONGEST_NAME = 100, 100, 200
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 FIELDS = {
     "prompt": "what was asked: a text, or a list of messages with role and content (also: messages)",
@@ -81,13 +84,9 @@ def read_capture(value: Any, *, project: Project, key: str, now: datetime) -> Ca
             f"consent is {said}, so nothing of it is stored; send consent: true where the user agreed"
         )
     counts: Counter[str] = Counter()
-
-    def clean(text: str) -> str:
-        return scrub_into(text, counts)
-
-    body, voice = _payload(given, clean, project)
-    slices = _slice(given)
-    tags = _tags(given)
+    body, voice = _payload(given, partial(scrub_into, counts=counts), project)
+    part = label_of(short(given, "slice", LONGEST_TAG))
+    labels = filter(None, dict.fromkeys([part, *_tags(given)]))
     named = short(given, "idempotency_key", LONGEST_KEY) or key
     asked = body["messages"][-1]["content"]
     draft = CaptureDraft(
@@ -95,8 +94,8 @@ def read_capture(value: Any, *, project: Project, key: str, now: datetime) -> Ca
         uid=uuid.uuid4().hex,
         voice=voice,
         model=body["answers"][0]["model"],
-        slice=slices,
-        labels="".join(f"|{word}" for word in dict.fromkeys([slices, *tags]) if word) + "|",
+        slice=part,
+        labels="|".join(["", *labels, ""]),
         licence=short(given, "licence", LONGEST_LICENCE),
         user_hash=keyed(project, short(given, "user", LONGEST_NAME)),
         preview=" ".join(asked[: 10 * PREVIEW_LENGTH].split())[:PREVIEW_LENGTH],
@@ -124,7 +123,7 @@ def _fields(value: Any) -> dict[str, Any]:
 
 
 def _payload(
-    given: Mapping[str, Any], clean: Callable[[str], str], project: Project
+    given: dict[str, Any], clean: Callable[[str], str], project: Project
 ) -> tuple[dict[str, Any], str]:
     """The texts, scrubbed, and what the user said of the answer."""
     answers = answers_of(given)
@@ -139,11 +138,13 @@ def _payload(
         str(thumbs), Voice.SILENT if chosen is None else Voice.CHOSE
     )
     comment = text_of(given.get("comment", ""), "comment", LONGEST_REASON)
+    contexts = contexts_of(given)
+    refuse_contexts(contexts)
     body = {
         "messages": [{**turn, "content": clean(turn["content"])} for turn in messages_of(given)],
         "contexts": [
             {"text": clean(each.text), "title": clean(each.title), "ref": each.ref, "score": each.score}
-            for each in contexts_of(given.get("contexts", []))
+            for each in contexts
         ],
         "answers": [{"text": clean(text), "model": model} for text, model in answers],
         "chosen": chosen,
@@ -153,10 +154,6 @@ def _payload(
     return body, voice
 
 
-def _slice(given: Mapping[str, Any]) -> str:
-    return _word(short(given, "slice", LONGEST_TAG))
-
-
 def _tags(given: Mapping[str, Any]) -> list[str]:
     value = given.get("tags", [])
     parts = value.split(",") if isinstance(value, str) else value
@@ -164,12 +161,7 @@ def _tags(given: Mapping[str, Any]) -> list[str]:
         raise RowRefused("tags must be a list of texts")
     if len(parts) > MOST_TAGS:
         raise RowRefused(f"there are {len(parts)} tags; up to {MOST_TAGS} are taken")
-    return [_word(text_of(part, "a tag", LONGEST_TAG)) for part in parts]
-
-
-def _word(text: str) -> str:
-    """A slice or tag as it is stored and looked for."""
-    return " ".join(text.replace("|", " ").split()).lower()
+    return [label_of(text_of(part, "a tag", LONGEST_TAG)) for part in parts]
 
 
 def _moment(given: Mapping[str, Any], now: datetime) -> datetime:

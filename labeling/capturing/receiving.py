@@ -17,7 +17,7 @@ from labeling.capturing.reading import CaptureDraft, NoConsent, read_capture
 from labeling.capturing.sampling import rules_of, taking
 from labeling.capturing.storing import count, insert_new, uids_of
 from labeling.errors import RowRefused
-from labeling.models import CaptureState, CaptureTally, CaptureToken, Project
+from labeling.models import CaptureTally, CaptureToken, Project
 from labeling.models.captures import Voice
 
 Outcome = CaptureTally.Outcome
@@ -53,12 +53,12 @@ def receive(*, token: CaptureToken, values: Sequence[Any], key: str = "") -> lis
         if isinstance(each, CaptureDraft):
             drafts.setdefault(each.key, each)
     rules = rules_of(project) if drafts else []
-    rows = [(draft, *_taken(taking(rules, draft))) for draft in drafts.values()]
+    rows = [(draft, taking(rules, draft)) for draft in drafts.values()]
     with transaction.atomic():
         stored = insert_new(token=token, rows=rows, now=now) if rows else set()
         fates = _fates(read, drafts, stored, project)
         count(project=project, day=day, outcomes=_outcomes(read, fates, drafts, stored))
-    if any(rule is not None and draft.key in stored for draft, _, rule in rows):
+    if any(rule is not None and draft.key in stored for draft, rule in rows):
         queueing.nudge(project)
     return fates
 
@@ -76,27 +76,21 @@ def _read(value: Any, project: Project, key: str, now: datetime) -> CaptureDraft
         return refusal
 
 
-def _taken(rule: Any) -> tuple[str, int | None]:
-    return (CaptureState.LEFT, None) if rule is None else (CaptureState.TAKEN, rule.pk)
-
-
 def _fates(
     read: Sequence[CaptureDraft | RowRefused],
     drafts: dict[str, CaptureDraft],
     stored: set[str],
     project: Project,
 ) -> list[Fate]:
-    old = [key for key in drafts if key not in stored]
-    known = uids_of(project, old) if old else {}
+    uids = uids_of(project, [key for key in drafts if key not in stored])
+    uids |= {key: drafts[key].uid for key in stored}
     found = []
     for each in read:
         if isinstance(each, RowRefused):
             found.append(Fate("refused", reason=f"{each.sentence[:1].upper()}{each.sentence[1:]}."))
-        elif each.key in stored and drafts[each.key] is each:
-            found.append(Fate("stored", each.uid))
         else:
-            uid = drafts[each.key].uid if each.key in stored else known.get(each.key, "")
-            found.append(Fate("duplicate", uid))
+            uid = uids.get(each.key, "")
+            found.append(Fate("stored" if uid == each.uid else "duplicate", uid))
     return found
 
 

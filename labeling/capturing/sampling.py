@@ -5,17 +5,18 @@ Whether a share takes a capture depends on its key alone: sending it again, or a
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Case, Count, F, IntegerField, Max, Q, Value, When
+from django.db.models import Case, Count, F, IntegerField, Max, Q, QuerySet, Value, When
 from django.db.models.functions import TruncDate
 from django.db.models.lookups import LessThan
 from django.utils import timezone
 
 from labeling.capturing.reading import CaptureDraft
+from labeling.capturing.texts import label_of
 from labeling.errors import Refused
 from labeling.models import Capture, CaptureRule, CaptureState, Project, User
 from labeling.models.captures import WHOLE
@@ -25,13 +26,15 @@ DAYS, LOOKED_AT, MOST_RULES = 7, 100_000, 30
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What the rules would take of the captures since `since`: by rule, and how many were looked at. `cut` where there
-    are more of them than are looked at."""
+    """What each rule would take of the captures that were looked at. `cut` where more came than are looked at."""
 
-    since: datetime
-    looked_at: int = 0
-    cut: bool = False
-    by_rule: dict[int, int] = field(default_factory=dict)
+    looked_at: int
+    cut: bool
+    by_rule: dict[int, int]
+
+    @property
+    def left(self) -> int:
+        return self.looked_at - sum(self.by_rule.values())
 
 
 def rules_of(project: Project) -> list[CaptureRule]:
@@ -62,17 +65,14 @@ def _fits(rule: CaptureRule) -> Q:
     return found & Q(labels__contains=f"|{rule.slice}|") if rule.slice else found
 
 
-def would_take(*, project: Project, rules: Sequence[CaptureRule], now: datetime | None = None) -> Taken:
-    """What each of these rules would have taken of the last days, had they stood then."""
-    now = now or timezone.now()
-    since = now - timedelta(days=DAYS)
-    rows = Capture.objects.filter(project=project, received_at__gte=since)
-    beyond = rows.order_by("-id").values_list("pk", flat=True)[LOOKED_AT : LOOKED_AT + 1]
-    cut = list(beyond)
+def would_take(*, project: Project) -> Taken:
+    """What each of the rules that are on would have taken of the last days, had they stood then."""
+    rules, rows = rules_of(project), _lately(project)
+    cut = list(rows.order_by("-id").values_list("pk", flat=True)[LOOKED_AT : LOOKED_AT + 1])
     if cut:
         rows = rows.filter(pk__gt=cut[0])
     whens = [When(_fits(rule), then=Value(rule.pk)) for rule in rules]
-    by = Case(*whens, default=Value(0), output_field=IntegerField()) if whens else Value(0)
+    by = Case(*whens, default=Value(0), output_field=IntegerField())
     counted = rows.annotate(day=TruncDate("received_at"), by=by).order_by().values("day", "by")
     caps = {rule.pk: rule.daily_cap for rule in rules}
     found: Counter[int] = Counter()
@@ -81,7 +81,7 @@ def would_take(*, project: Project, rules: Sequence[CaptureRule], now: datetime 
         total += n
         cap = caps.get(rule)
         found[rule] += n if cap is None else min(n, cap)
-    return Taken(since, total, bool(cut), {rule.pk: found[rule.pk] for rule in rules})
+    return Taken(total, bool(cut), {rule.pk: found[rule.pk] for rule in rules})
 
 
 @transaction.atomic
@@ -90,13 +90,12 @@ def save_rule(
 ) -> CaptureRule:
     """Add a rule at the end, or change one. Raises Refused where there is none of this number, or too many."""
     if "slice" in values:
-        values["slice"] = " ".join(values["slice"].replace("|", " ").split()).lower()
-    if rule_id is not None:
-        changed = CaptureRule.objects.filter(project=project, pk=rule_id).update(**values)
-        if not changed:
-            raise _no_rule()
-        return CaptureRule.objects.get(pk=rule_id)
+        values["slice"] = label_of(values["slice"])
     rules = CaptureRule.objects.filter(project=project)
+    if rule_id is not None:
+        if not rules.filter(pk=rule_id).update(**values):
+            raise _no_rule()
+        return rules.get(pk=rule_id)
     if rules.count() >= MOST_RULES:
         raise Refused(f"The project has {MOST_RULES} rules, the most there can be; take one away first.")
     last = rules.aggregate(last=Max("position"))["last"]
@@ -127,13 +126,16 @@ def move_rule(*, project: Project, rule_id: int, up: bool) -> None:
 
 
 @transaction.atomic
-def apply_rules(*, project: Project, now: datetime | None = None) -> int:
+def apply_rules(*, project: Project) -> int:
     """Let the rules take of the last days' captures what no rule took when they came. Returns how many."""
-    since = (now or timezone.now()) - timedelta(days=DAYS)
-    left = Capture.objects.filter(project=project, received_at__gte=since, state=CaptureState.LEFT)
+    left = _lately(project).filter(state=CaptureState.LEFT)
     return sum(
         left.filter(_fits(rule)).update(rule=rule, state=CaptureState.TAKEN) for rule in rules_of(project)
     )
+
+
+def _lately(project: Project) -> QuerySet[Capture]:
+    return Capture.objects.filter(project=project, received_at__gte=timezone.now() - timedelta(days=DAYS))
 
 
 def _no_rule() -> Refused:

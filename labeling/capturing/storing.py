@@ -5,10 +5,10 @@ from datetime import date, datetime
 from typing import Any
 
 import orjson
-from django.db import connection, transaction
+from django.db import connection
 
 from labeling.capturing.reading import CaptureDraft
-from labeling.models import Capture, CaptureTally, CaptureToken, Project
+from labeling.models import Capture, CaptureRule, CaptureState, CaptureTally, CaptureToken, Project
 
 TYPES = {  # column → its type on PostgreSQL, in the order of the values
     **dict.fromkeys(
@@ -21,24 +21,23 @@ TYPES = {  # column → its type on PostgreSQL, in the order of the values
     "rule_id": "bigint",
 }
 DRAFTED = tuple(name for name in TYPES if name not in ("state", "rule_id"))
-AT_ONCE = 250  # rows of a statement on SQLite
 
 
 def insert_new(
-    *, token: CaptureToken, rows: Sequence[tuple[CaptureDraft, str, int | None]], now: datetime
+    *, token: CaptureToken, rows: Sequence[tuple[CaptureDraft, CaptureRule | None]], now: datetime
 ) -> set[str]:
-    """Store the captures (with their state and rule) whose keys the project does not have. Returns those keys.
+    """Store the captures, each with the rule that takes it, whose keys the project does not have. Returns those keys.
 
     Rows go in the order of their keys: two requests with the same ones then wait for each other, and never both.
     """
     ordered = sorted(rows, key=lambda row: row[0].key)
-    values = [(*(getattr(draft, name) for name in DRAFTED), state, rule) for draft, state, rule in ordered]
-    if connection.vendor == "postgresql":
-        return _postgresql(token, values, now)
-    found: set[str] = set()
-    for start in range(0, len(values), AT_ONCE):
-        found |= _sqlite(token, values[start : start + AT_ONCE], now)
-    return found
+    taken, left = CaptureState.TAKEN, CaptureState.LEFT
+    values = [
+        (*(getattr(draft, name) for name in DRAFTED), taken if rule else left, rule and rule.pk)
+        for draft, rule in ordered
+    ]
+    insert = _postgresql if connection.vendor == "postgresql" else _sqlite
+    return insert(token, values, now)
 
 
 def _postgresql(token: CaptureToken, values: Sequence[tuple[Any, ...]], now: datetime) -> set[str]:
@@ -93,5 +92,5 @@ def count(*, project: Project, day: date, outcomes: Mapping[str, int]) -> None:
         f"ON CONFLICT (project_id, day, outcome) DO UPDATE SET n = {table}.n + excluded.n"
     )
     written = connection.ops.adapt_datefield_value(day)
-    with transaction.atomic(), connection.cursor() as cursor:
+    with connection.cursor() as cursor:
         cursor.execute(sql, [value for outcome, n in rows for value in (project.pk, written, outcome, n)])

@@ -1,21 +1,21 @@
-"""The parts of a capture as they are sent, each checked: messages, answers, contexts, short texts."""
+"""The parts of a capture as they are sent, each checked: messages, answers, short texts."""
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
-from labeling.errors import Refused, RowRefused
+from labeling.errors import RowRefused
 from labeling.importing.fields import messages
-from labeling.intake import ContextDraft, Message
+from labeling.intake import Message
 from labeling.models import Project
-from labeling.rag.contexts import checked_contexts
 from labeling.values import LONGEST_TEXT
 
-MOST_ANSWERS, MOST_MESSAGES, LONGEST_MODEL = 50, 500, 120
-BODIES = ("text", "content", "page_content")
+MOST_ANSWERS, MOST_MESSAGES, LONGEST_MODEL, LONGEST_TAG = 50, 500, 120, 60
+NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # as JSON writes it, and no backslash that is followed by u0000
 
 
 def messages_of(given: Mapping[str, Any]) -> list[Message]:
@@ -49,29 +49,6 @@ def answers_of(given: Mapping[str, Any]) -> list[tuple[str, str]]:
     return found
 
 
-def contexts_of(value: Any) -> list[ContextDraft]:
-    parts = [value] if isinstance(value, str) else value
-    if not isinstance(parts, list):
-        raise RowRefused("contexts must be a list of texts, or of objects with text")
-    try:
-        return checked_contexts([_context(part, number) for number, part in enumerate(parts, start=1)])
-    except RowRefused:
-        raise
-    except Refused as refusal:
-        raise RowRefused(_fragment(refusal.sentence)) from refusal
-
-
-def _context(part: Any, number: int) -> ContextDraft:
-    own = part if isinstance(part, Mapping) else {"text": part}
-    text = next((own[name] for name in BODIES if isinstance(own.get(name), str)), None)
-    if text is None:
-        raise RowRefused(f"context {number} has no text; give a text, or an object with text")
-    title, ref, score = own.get("title") or "", own.get("ref") or own.get("id") or "", own.get("score")
-    if isinstance(score, bool) or not isinstance(score, int | float | None):
-        raise RowRefused(f"the score of context {number} is no number")
-    return ContextDraft(text, str(title), str(ref), None if score is None else float(score))
-
-
 def text_of(value: Any, name: str, longest: int) -> str:
     if not isinstance(value, str):
         raise RowRefused(
@@ -91,6 +68,11 @@ def short(given: Mapping[str, Any], name: str, longest: int) -> str:
     return text_of(str(value).strip(), name, longest)
 
 
+def label_of(text: str) -> str:
+    """A slice or tag as it is stored and looked for."""
+    return " ".join(text.replace("|", " ").split()).lower()[:LONGEST_TAG]
+
+
 def keyed(project: Project, text: str, use: bytes = b"") -> str:
     """A hash that tells nothing to whoever does not know the project's key; "" of nothing."""
     if not text:
@@ -107,17 +89,6 @@ def storable(value: Any) -> str:
         raise RowRefused(
             "a text holds half of a surrogate pair, which is not valid Unicode; send it whole"
         ) from error
-    if b"\\u0000" in found and _has_nul(value):
+    if b"\\u0000" in found and NUL.search(found):
         raise RowRefused("a text holds a NUL character (\\u0000), which databases refuse; remove it")
     return found.decode()
-
-
-def _has_nul(value: Any) -> bool:
-    if isinstance(value, str):
-        return "\0" in value
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return any(_has_nul(part) for part in parts)
-
-
-def _fragment(sentence: str) -> str:
-    return f"{sentence[:1].lower()}{sentence[1:]}".rstrip(".")

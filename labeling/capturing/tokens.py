@@ -2,9 +2,9 @@
 
 import hashlib
 import secrets
-from dataclasses import dataclass
 from typing import Any
 
+from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.plumbing import build_bearer_security_scheme_object
@@ -54,35 +54,22 @@ def revoke_token(*, project: Project, token_id: int, person: User | None) -> Cap
     return CaptureToken.objects.get(pk=token_id)
 
 
-def token_of(secret: str) -> CaptureToken | None:
-    """The token of a secret with its project, revoked or not."""
-    return CaptureToken.objects.select_related("project").filter(secret_hash=_hash(secret)).first()
-
-
 def _hash(secret: str) -> str:
-    return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """Who sends captures: no person, but a program that holds a token."""
-
-    token: CaptureToken
-    is_authenticated: bool = True
-    is_active: bool = True
+    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 class CaptureAuthentication(BaseAuthentication):
-    """`Authorization: Bearer pfc_…`; nothing else opens this address, and this token opens no other."""
+    """`Authorization: Bearer pfc_…`; nothing else opens this address, and this token opens no other. It is a
+    program's, and no person's."""
 
-    def authenticate(self, request: Any) -> tuple[Sender, CaptureToken]:
+    def authenticate(self, request: Any) -> tuple[AnonymousUser, CaptureToken]:
         scheme, _, given = get_authorization_header(request).partition(b" ")
         secret = given.strip().decode("latin-1")
         if scheme.lower() not in SCHEMES or not secret:
             raise AuthenticationFailed(
                 "No capture token was sent; send Authorization: Bearer and a token that an owner of the project made."
             )
-        token = token_of(secret) if secret.startswith(PREFIX) else None
+        token = CaptureToken.objects.select_related("project").filter(secret_hash=_hash(secret)).first()
         if token is None:
             raise AuthenticationFailed(
                 f"This is no capture token; those begin with {PREFIX}, and owners make them on the project's page "
@@ -93,7 +80,7 @@ class CaptureAuthentication(BaseAuthentication):
                 f"The token {token.name!r} was revoked on {token.revoked_at:%Y-%m-%d}; ask an owner of the project "
                 "for another one."
             )
-        return Sender(token), token
+        return AnonymousUser(), token
 
     def authenticate_header(self, request: Any) -> str:
         return "Bearer"

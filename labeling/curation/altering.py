@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from django.db.models import Count, F, Min, Q, QuerySet
 
+from labeling.curation.recipe import Recipe
 from labeling.curation.withdrawing import rests_on
 from labeling.models import (
     Assignment,
@@ -23,8 +24,6 @@ from labeling.models import (
     ReviewState,
     Withdrawal,
 )
-
-SUBMITTED = (ReviewState.SUBMITTED, ReviewState.IN_REVIEW, ReviewState.ACCEPTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +56,8 @@ def alterations_of(versions: Sequence[DatasetVersion]) -> dict[int, list[Alterat
     parts = {"revised": _revised(versions), "settled": _settled(versions), "withdrawn": _withdrawn(versions)}
     for kind, entries in parts.items():
         _count(found, kind, entries)
-    for recipe, alike in _by_states(versions).items():
-        _count(found, "returned", _returned(alike, recipe))
+    for states, alike in _by_states(versions).items():
+        _count(found, "returned", _returned(alike, states))
     for version, count in _guidelines(versions).items():
         found[version].append(Alteration("guidelines", count))
     return found
@@ -70,9 +69,7 @@ def sentence(altered: Sequence[Alteration]) -> str:
     return f"Since it was frozen: {words}." if words else ""
 
 
-def _count(found: dict[int, list[Alteration]], kind: str, entries: QuerySet[DatasetEntry] | None) -> None:
-    if entries is None:
-        return
+def _count(found: dict[int, list[Alteration]], kind: str, entries: QuerySet[DatasetEntry]) -> None:
     rows = (
         entries.order_by()
         .values_list("version_id")
@@ -86,13 +83,12 @@ def _of(versions: Sequence[DatasetVersion]) -> QuerySet[DatasetEntry]:
     return DatasetEntry.objects.filter(version__in=[version.pk for version in versions])
 
 
-def _revised(versions: Sequence[DatasetVersion]) -> QuerySet[DatasetEntry] | None:
+def _revised(versions: Sequence[DatasetVersion]) -> QuerySet[DatasetEntry]:
     """Judgments of which there is a newer revision than the version knows."""
     oldest = min(version.last_judgment_id for version in versions)
     newer = Judgment.objects.filter(revision__gt=1, pk__gt=oldest).order_by()
-    slots = list(newer.values_list("assignment_id", flat=True).distinct()[:1])
-    if not slots:
-        return None
+    if not newer.exists():
+        return DatasetEntry.objects.none()
     before = Judgment.objects.filter(assignment__in=newer.values("assignment_id"))
     later = Q(
         judgment__assignment__judgments__revision__gt=F("judgment__revision"),
@@ -101,43 +97,36 @@ def _revised(versions: Sequence[DatasetVersion]) -> QuerySet[DatasetEntry] | Non
     return _of(versions).filter(judgment__in=before.order_by().values("pk")).filter(later)
 
 
-def _returned(versions: Sequence[DatasetVersion], states: Sequence[str]) -> QuerySet[DatasetEntry] | None:
+def _returned(versions: Sequence[DatasetVersion], states: Sequence[str]) -> QuerySet[DatasetEntry]:
     """Judgments whose state of review the recipe would leave out now."""
     out = [state for state in ReviewState.values if state not in states]
     slots = Assignment.objects.filter(
         project__in=_projects(versions), review__in=out, submitted_at__isnull=False
     )
-    return _of(versions).filter(
-        judgment__in=Judgment.objects.filter(assignment__in=slots.order_by().values("pk"))
-        .order_by()
-        .values("pk")
-    )
+    said = Judgment.objects.filter(assignment__in=slots.order_by().values("pk")).order_by()
+    return _of(versions).filter(judgment__in=said.values("pk"))
 
 
 def _by_states(versions: Sequence[DatasetVersion]) -> dict[tuple[str, ...], list[DatasetVersion]]:
     found: dict[tuple[str, ...], list[DatasetVersion]] = defaultdict(list)
     for version in versions:
-        found[tuple(version.recipe.get("statuses", SUBMITTED))].append(version)
+        found[tuple(version.recipe.get("statuses", Recipe().statuses))].append(version)
     return found
 
 
-def _settled(versions: Sequence[DatasetVersion]) -> QuerySet[DatasetEntry] | None:
+def _settled(versions: Sequence[DatasetVersion]) -> QuerySet[DatasetEntry]:
     """Judgments of items that were settled after the version was frozen."""
     oldest = min(version.created_at for version in versions)
     items = Resolution.objects.filter(created_at__gt=oldest).order_by()
     if not items.exists():
-        return None
+        return DatasetEntry.objects.none()
     said = Judgment.objects.filter(item__in=items.values("item_id")).order_by()
-    return (
-        _of(versions)
-        .filter(judgment__in=said.values("pk"))
-        .filter(judgment__item__resolutions__created_at__gt=F("version__created_at"))
-    )
+    later = Q(judgment__item__resolutions__created_at__gt=F("version__created_at"))
+    return _of(versions).filter(judgment__in=said.values("pk")).filter(later)
 
 
-def _withdrawn(versions: Sequence[DatasetVersion]) -> QuerySet[DatasetEntry] | None:
-    withdrawals = list(Withdrawal.objects.all())
-    return _of(versions).filter(rests_on(withdrawals)) if withdrawals else None
+def _withdrawn(versions: Sequence[DatasetVersion]) -> QuerySet[DatasetEntry]:
+    return _of(versions).filter(rests_on(list(Withdrawal.objects.all())))
 
 
 def _guidelines(versions: Sequence[DatasetVersion]) -> dict[int, int]:

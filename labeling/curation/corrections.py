@@ -1,42 +1,28 @@
 """Reviews of RAG answers → rows: for the generator what was corrected and what was called good or bad, for the
 retriever what it should have found. One review trains one of the two."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from labeling.curation.payload import Message, Source
 from labeling.curation.recipe import PAIRED, Recipe
-from labeling.curation.reviews import (
-    BAD,
-    GENERATOR,
-    GOOD,
-    IRRELEVANT,
-    RELEVANT,
-    RETRIEVER,
-    Verdict,
-    marks_of,
-    most_train,
-    trains,
-)
+from labeling.curation.reviews import IRRELEVANT, RELEVANT, Verdict, marks_of, most_train, trains
 from labeling.curation.rows import EDITED, Decided, Made, completion_row, labelled, pair_row, with_margin
 from labeling.curation.votes import Vote
-
-BLAMES = {RETRIEVER: "retrieval", GENERATOR: "generation"}  # why the other half's recipe leaves an item out
+from labeling.rag.answers import BAD, GOOD
 
 
 def review_rows(item: Decided, verdict: Verdict, source: Source, recipe: Recipe) -> Iterator[Made | str]:
     """The rows of a reviewed item without their split, or the reasons why a part of it gives none."""
-    half, reason = most_train(list(source.reviews.values()), source.stages)
-    wanted = RETRIEVER if recipe.kind == "retriever" else GENERATOR
-    if half != wanted:
-        yield reason or BLAMES[half]
+    half = most_train(source.reviews.values(), source.stages)
+    if half != ("retrieval" if recipe.kind == "retriever" else "generation"):
+        yield half
         return
     votes = [vote for vote in item.votes if trains(source.reviews[vote.judgment_id], source.stages) == half]
     yield from ["outvoted"] * (len(item.votes) - len(votes))
-    if half == RETRIEVER:
+    if half == "retrieval":
         yield _retrieval(source, votes)
-        return
-    yield from _generation(verdict, source, votes, recipe)
+    else:
+        yield from _generation(verdict, source, votes, recipe)
 
 
 def _generation(verdict: Verdict, source: Source, votes: list[Vote], recipe: Recipe) -> Iterator[Made | str]:
@@ -56,8 +42,7 @@ def _generation(verdict: Verdict, source: Source, votes: list[Vote], recipe: Rec
         else:
             yield _corrected(source, corrected, answer, vote, recipe)
     if recipe.kind == "unpaired":
-        good = verdict.label == GOOD
-        row = labelled(source, answer, verdict.confidence, good=good)
+        row = labelled(source, answer, verdict.confidence, good=verdict.label == GOOD)
         yield Made(row, votes) if verdict.label else verdict.reason
     elif verdict.label == GOOD and recipe.kind not in PAIRED:
         yield completion_row(source, answer, "good", verdict.confidence, recipe, votes)
@@ -85,18 +70,14 @@ def _retrieval(source: Source, votes: list[Vote]) -> Made | str:
     if set(positives) & set(negatives):
         return "contradicted"
     sure = min(mark.share for _, mark in known if mark.value in (RELEVANT, IRRELEVANT))
-    row = {
-        "query": query_of(source.asked),
-        "positives": positives,
-        "negatives": negatives,
-        "confidence": sure,
-    }
+    query = _query(source.asked)
+    row = {"query": query, "positives": positives, "negatives": negatives, "confidence": sure}
     return Made(row, votes)
 
 
-def query_of(asked: Sequence[Mapping[str, Any] | Message]) -> str:
+def _query(asked: Sequence[Message]) -> str:
     """What the retriever is asked: the question, or the whole conversation where the question alone may not be one."""
     turns = [turn for turn in asked if turn["role"] != "system"] or list(asked)
     if len(turns) == 1:
-        return str(turns[0]["content"])
+        return turns[0]["content"]
     return "\n\n".join(f"{turn['role']}: {turn['content']}" for turn in turns)

@@ -8,15 +8,15 @@ from labeling.curation.votes import REVIEW
 from labeling.errors import Refused
 from labeling.models import DatasetEntry, DatasetVersion, Guideline, Item, Judgment
 from labeling.values import LABEL_WORDS
+from labeling.wording import label_words
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One judgment behind a row, its answer in words, and the guidelines by which it was made."""
+    """One judgment behind a row, with its guidelines, and its answer in words."""
 
     judgment: Judgment
     words: str
-    guideline: Guideline | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class RowLineage:
 
     @property
     def guidelines(self) -> list[Guideline]:
-        return list({said.guideline.pk: said.guideline for said in self.said if said.guideline}.values())
+        return list(dict.fromkeys(said.judgment.guideline for said in self.said if said.judgment.guideline))
 
 
 def row_lineage(version: DatasetVersion, number: int) -> RowLineage:
@@ -46,12 +46,9 @@ def row_lineage(version: DatasetVersion, number: int) -> RowLineage:
         raise Refused(
             f"The rows of {version} cannot be read: {error}; restore them from a backup."
         ) from error
-    said = [_said(entry.judgment) for entry in found if entry.judgment is not None]
+    judgments = [entry.judgment for entry in found if entry.judgment is not None]
+    said = [Said(judgment, answer_words(judgment)) for judgment in judgments]
     return RowLineage(row, found[0].item, said)
-
-
-def _said(judgment: Judgment) -> Said:
-    return Said(judgment, answer_words(judgment), judgment.guideline)
 
 
 def answer_words(judgment: Judgment) -> str:
@@ -60,8 +57,7 @@ def answer_words(judgment: Judgment) -> str:
         words = LABEL_WORDS.get(judgment.label, judgment.label)
         return f"{words} is better" if judgment.label in ("0", "1") else words
     if judgment.kind == "ranking" and judgment.label[:1].isdigit():
-        letters = "".join(chr(65 + int(c)) if c.isdigit() else f" {c} " for c in judgment.label)
-        return f"from best to worst: {letters}"
+        return f"from best to worst: {label_words(judgment.kind, judgment.label)}"
     if judgment.kind == REVIEW:
         corrected = ", and corrected it" if (judgment.answer.get("corrected") or "").strip() else ""
         return f"called the answer {judgment.label}{corrected}"

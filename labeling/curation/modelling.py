@@ -3,14 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
-from labeling.curation.pairing import ByPair
+from labeling.curation.pairing import ByPair, Pair, winners
 from labeling.curation.recipe import Recipe
 from labeling.curation.votes import REVIEW, Votes
 from labeling.models import Project, User
-from labeling.values import BOTH_BAD, pairs_of
+from labeling.values import BOTH_BAD
 
 VERDICT = (0, 0)  # in the place of a pair: what is said of the one answer that was reviewed
-Said = tuple[str, str, tuple[int, int], str, str, int]
+Said = tuple[str, str, Pair, str, str, int]
 
 
 def chances_by_item(
@@ -39,28 +39,24 @@ def chances_by_item(
         ]
         for vote in votes:
             said = reviewed if vote.kind == REVIEW else compared
-            parts = [(VERDICT, vote.label)] if vote.kind == REVIEW else _pairs(vote.label)
+            parts = [(VERDICT, vote.label)] if vote.kind == REVIEW else winners(vote.label)
             who = names[vote.person_id]
             said += [(vote.item_hash, vote.project, pair, who, label, vote.item_id) for pair, label in parts]
     return _fitted(compared) | _fitted(reviewed)
 
 
-def _fitted(labels: list[Said]) -> dict[int, dict[tuple[int, int], dict[str, float]]]:
+def _fitted(labels: list[Said]) -> dict[int, dict[Pair, dict[str, float]]]:
     """Item → pair → chance of each label, in an order that no database decides."""
     from labeling.reliability import dawid_skene
 
     labels.sort()
     fitted = dawid_skene(((item, pair), name, label) for _, _, pair, name, label, item in labels)
-    found: dict[int, dict[tuple[int, int], dict[str, float]]] = {}
+    found: dict[int, dict[Pair, dict[str, float]]] = {}
     if fitted is None:
         return found
     for unit, row in zip(fitted.units, fitted.posteriors.tolist(), strict=True):
-        item, pair = cast(tuple[int, tuple[int, int]], unit)
+        item, pair = cast(tuple[int, Pair], unit)
         found.setdefault(item, {})[pair] = {
             str(name): round(chance, 6) for name, chance in zip(fitted.categories, row, strict=True)
         }
     return found
-
-
-def _pairs(label: str) -> list[tuple[tuple[int, int], str]]:
-    return [((a, b), winner) for a, b, winner in pairs_of(label)]

@@ -47,7 +47,7 @@ def decisions(
         if counts:
             yield "not_settled"
         return
-    settled_pairs = dict(_pairs(settled)) if settled is not None else {}
+    settled_pairs = dict(winners(settled)) if settled is not None else {}
     scores = _scores(counts) if recipe.aggregation == "bradley_terry" else {}
     found: list[Decision | str] = []
     for pair, labels in counts.items():
@@ -71,7 +71,7 @@ def by_pair(votes: Sequence[Vote]) -> Counts:
     compared = [vote for vote in votes if vote.kind in COMPARING]
     for vote in compared:
         if vote.kind == "pairwise" or vote.label != BOTH_BAD:
-            for pair, winner in _pairs(vote.label):
+            for pair, winner in winners(vote.label):
                 found.setdefault(pair, Counter())[winner] += 1
     all_bad = sum(vote.kind == "ranking" and vote.label == BOTH_BAD for vote in compared)
     if all_bad and not found:
@@ -81,7 +81,8 @@ def by_pair(votes: Sequence[Vote]) -> Counts:
     return found
 
 
-def _pairs(label: str) -> list[tuple[Pair, str]]:
+def winners(label: str) -> list[tuple[Pair, str]]:
+    """Which of each pair a label prefers, as `pairs_of` says it."""
     return [((a, b), winner) for a, b, winner in pairs_of(label)]
 
 

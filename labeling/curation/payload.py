@@ -1,6 +1,6 @@
 """What rows are made of: the texts of items, read for some hundred of them at a time."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -13,10 +13,6 @@ from labeling.models import Chunk, ErrorCategory, Item, Judgment, Project, Respo
 from labeling.rag.prompting import with_contexts
 
 Message = dict[str, str]
-Stages = Mapping[str, Mapping[str, str]]
-NOTHING: dict[int, str] = {}
-NO_REVIEWS: dict[int, dict[str, Any]] = {}
-NO_STAGES: dict[str, str] = {}
 
 
 class Source(NamedTuple):
@@ -28,9 +24,9 @@ class Source(NamedTuple):
     texts: Sequence[str]
     written: Mapping[int, str]
     asked: list[Message]
-    chunks: Sequence[str] = ()
-    reviews: Mapping[int, Mapping[str, Any]] = NO_REVIEWS
-    stages: Mapping[str, str] = NO_STAGES
+    chunks: Sequence[str]
+    reviews: Mapping[int, Mapping[str, Any]]
+    stages: Mapping[str, str]
 
 
 class Payload:
@@ -47,50 +43,42 @@ class Payload:
         """The payload of these items, and of the judgments behind their votes what people wrote."""
         votes = dict(found)
         items = list(votes)
-        texts = _texts(items)
-        chunks = _chunks(items) if self._has_chunks else {}
+        texts = _texts(Response, items)
+        chunks = _texts(Chunk, items) if self._has_chunks else {}
         written, reviews = _written([vote for each in votes.values() for vote in each])
         prompts = among(Item.objects.order_by(), "labeling_item.id", items)
-        whole = Cast(
-            "messages", TextField()
-        )  # read as text, a quarter of the time of the field's own reading
+        whole = Cast("messages", TextField())  # a quarter of the time of the field's own reading
         sources = {}
         for item, messages in prompts.values_list("pk", whole).iterator():
             asked, shown = orjson.loads(messages), chunks.get(item, ())
             sources[item] = Source(
                 with_contexts(asked, shown) if shown else asked,
                 texts.get(item, ()),
-                written.get(item, NOTHING),
+                written.get(item, {}),
                 asked,
                 shown,
-                reviews.get(item, NO_REVIEWS),
-                self._stages.get(votes[item][0].project, NO_STAGES),
+                reviews.get(item, {}),
+                self._stages.get(votes[item][0].project, {}),
             )
         return sources
 
 
-def asked_of(items: Sequence[int]) -> dict[int, list[Message]]:
+def asked_of(items: Collection[int]) -> dict[int, list[Message]]:
     """The messages of these items, without what was retrieved for them."""
-    found = among(Item.objects.order_by(), "labeling_item.id", items)
+    found = among(Item.objects.order_by(), "labeling_item.id", list(items))
     return dict(found.values_list("pk", "messages"))
 
 
-def _texts(items: Sequence[int]) -> dict[int, list[str]]:
+def _texts(model: type[Response] | type[Chunk], items: Sequence[int]) -> dict[int, list[str]]:
+    """The responses, or the chunks, of these items in their order."""
     found: dict[int, list[str]] = {}
-    rows = among(Response.objects.order_by("item_id", "position"), "labeling_response.item_id", items)
+    ordered = model._default_manager.order_by("item_id", "position")
+    rows = among(ordered, f"{model._meta.db_table}.item_id", items)
     for item, text in rows.values_list("item_id", "text").iterator():
         if item in found:
             found[item].append(text)
         else:
             found[item] = [text]
-    return found
-
-
-def _chunks(items: Sequence[int]) -> dict[int, list[str]]:
-    found: dict[int, list[str]] = {}
-    rows = among(Chunk.objects.order_by("item_id", "position"), "labeling_chunk.item_id", items)
-    for item, text in rows.values_list("item_id", "text").iterator():
-        found.setdefault(item, []).append(text)
     return found
 
 

@@ -46,7 +46,8 @@ class Line(NamedTuple):
 
 @dataclass(slots=True)
 class Preview:
-    """What a recipe gives. `exact` is false where a sample stands for the whole; then `rows` is about right."""
+    """What a recipe gives. `exact` is false where a sample stands for the whole; then `rows` is about right. `alike`
+    says how many of how many prompts are near-duplicates of one another, if most are."""
 
     rows: int = 0
     splits: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -54,9 +55,7 @@ class Preview:
     bounds: dict[str, tuple[int, int]] = field(default_factory=dict)
     sample: list[Row] = field(default_factory=list)
     exact: bool = True
-    alike: tuple[int, int] | None = (
-        None  # how many of how many prompts are near-duplicates of one another, if most are
-    )
+    alike: tuple[int, int] | None = None
 
     @property
     def lines(self) -> list[Line]:

@@ -2,16 +2,15 @@
 chunks are relevant."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from labeling.curation.recipe import Recipe
 from labeling.curation.votes import Vote
-from labeling.rag.stages import stage_of
+from labeling.rag.answers import GOOD
+from labeling.rag.stages import Blamed, stage_of
 
-GOOD, BAD = "good", "bad"
-RETRIEVER, GENERATOR, NEITHER = "retriever", "generator", ""
 RELEVANT, IRRELEVANT = 2, 0
 Review = Mapping[str, Any]
 
@@ -55,21 +54,18 @@ def decided(
     return Verdict(label, round(shares[label], 6))
 
 
-def trains(review: Review, stages: Mapping[str, str]) -> str:
+def trains(review: Review, stages: Mapping[str, str]) -> Blamed | None:
     """Which half of the system a review trains: never both. What blames the known answer alone trains neither."""
-    blamed = stage_of(review, stages)
-    if blamed is None:
-        return GENERATOR if review.get("verdict") == GOOD else NEITHER
-    return RETRIEVER if blamed == "retrieval" else GENERATOR
+    return stage_of(review, stages) or ("generation" if review.get("verdict") == GOOD else None)
 
 
-def most_train(reviews: Sequence[Review], stages: Mapping[str, str]) -> tuple[str, str]:
-    """Which half most of the reviews train; "" and the reason where they are divided, or train none."""
+def most_train(reviews: Iterable[Review], stages: Mapping[str, str]) -> str:
+    """Which half most of the reviews train, or the reason why that is not decided: "divided", or "nobody"."""
     counts = Counter(trains(review, stages) for review in reviews)
-    one, two = counts[RETRIEVER], counts[GENERATOR]
+    one, two = counts["retrieval"], counts["generation"]
     if one == two:
-        return NEITHER, "divided" if one else "nobody"
-    return (RETRIEVER if one > two else GENERATOR), ""
+        return "divided" if one else "nobody"
+    return "retrieval" if one > two else "generation"
 
 
 def marks_of(reviews: Sequence[Review], chunks: int) -> list[Mark]:
@@ -77,9 +73,8 @@ def marks_of(reviews: Sequence[Review], chunks: int) -> list[Mark]:
     found = []
     for place in range(chunks):
         given = Counter(mark for review in reviews if (mark := _mark(review, place)) is not None)
-        best = given.most_common(1)
-        decided_by = best[0][1] * 2 > given.total() if best else False
-        found.append(Mark(best[0][0], round(best[0][1] / given.total(), 6)) if decided_by else Mark())
+        value, most = next(iter(given.most_common(1)), (None, 0))
+        found.append(Mark(value, round(most / given.total(), 6)) if most * 2 > given.total() else Mark())
     return found
 
 

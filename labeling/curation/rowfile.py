@@ -7,7 +7,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from labeling.curation.recipe import PAIRED
 from labeling.curation.rows import Row, canonical
 
 FILE_NAME = "rows.parquet"
@@ -42,7 +41,7 @@ class RowWriter:
     """Append rows of a kind to a new Parquet file; use as a context manager. One thread of its own packs and writes a
     group while the next one is made; a full disk is told of at the next group, or at the end."""
 
-    def __init__(self, path: Path, kind: str = PAIRED[0]) -> None:
+    def __init__(self, path: Path, kind: str) -> None:
         import pyarrow.parquet as pq
 
         self._schema = schema(kind)

@@ -112,18 +112,14 @@ class FromVersion(RowSource):
         judgments = [key for rests in behind.values() for _, key in rests if key]
         found = among(Judgment.objects.order_by(), "labeling_judgment.id", judgments)
         votes = {vote.judgment_id: vote for vote in read_votes(found)}
-        texts = self._prompts_of({item for rests in behind.values() for item, _ in rests})
+        asked = asked_of({item for rests in behind.values() for item, _ in rests})
         for prompt in prompts:
-            yield [_row(row, behind[number], votes, texts) for number, row in prompt]
-
-    def _prompts_of(self, items: Collection[int]) -> dict[int, Any]:
-        """What was asked, of all rows: those with chunks in their prompts do not tell it apart."""
-        return asked_of(list(items))
+            yield [_row(row, behind[number], votes, asked) for number, row in prompt]
 
 
 def _row(
-    row: Row, rests: list[tuple[int, int | None]], votes: Mapping[int, Vote], texts: Mapping[int, Any]
+    row: Row, rests: list[tuple[int, int | None]], votes: Mapping[int, Vote], asked: Mapping[int, Any]
 ) -> Made:
     item = rests[0][0]
     nobody = Vote._make((item, row["item"], row["prompt_hash"], "", "", False, *NOBODY))
-    return Made(row, [votes[key] if key else nobody for _, key in rests], item, texts.get(item, ()))
+    return Made(row, [votes[key] if key else nobody for _, key in rests], item, asked.get(item, ()))

@@ -59,8 +59,7 @@ def count(projects: Sequence[Project], recipe: Recipe, first: int, last: int) ->
     `last` are the keys of the projects' items.
 
     Ratings and reviews are not read for it: an item of ratings counts as one row, and items with reviews are counted
-    under REVIEWED.
-    Where the recipe asks for a model of the people, the counts are those of the majority.
+    under REVIEWED. Where the recipe asks for a model of the people, the counts are those of the majority.
     """
     found: Counter[str] = Counter()
     if recipe.kind == "prompts":

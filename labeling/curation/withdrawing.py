@@ -57,8 +57,6 @@ def stale_versions(versions: Iterable[DatasetVersion]) -> set[int]:
     # Those of any project: a version may rest on judgments of several.
     withdrawals = list(Withdrawal.objects.all())
     keys = [version.pk for version in versions]
-    if not withdrawals or not keys:
-        return set()
     entries = DatasetEntry.objects.filter(rests_on(withdrawals), version__in=keys).order_by()
     return set(entries.values_list("version_id", flat=True).distinct())
 

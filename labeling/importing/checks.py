@@ -7,7 +7,7 @@ from typing import Any
 
 from labeling.errors import Refused, RowRefused
 from labeling.importing.judgments import order_label
-from labeling.importing.reviews import checked_review, refuse_contexts, texts_in
+from labeling.importing.reviews import checked_review, refuse_contexts
 from labeling.intake import ItemDraft, VerdictDraft
 from labeling.values import BOTH_BAD, LONGEST_REASON, LONGEST_TEXT, STRENGTHS, TIE, read_order
 
@@ -25,7 +25,7 @@ def finished(draft: ItemDraft, *, task: str) -> ItemDraft:
     are named in `extra["identical_responses"]` as groups of positions. Raises RowRefused with what is wrong.
     """
     _count(draft, task)
-    refuse_contexts(draft)
+    refuse_contexts(draft.contexts)
     _storable(draft)
     extra = {key: value for key, value in draft.extra.items() if key != "identical_responses"}
     if groups := identical(draft):
@@ -174,14 +174,16 @@ def _texts(draft: ItemDraft) -> Iterator[str]:
     for response in draft.responses:
         yield response.text
         yield response.origin
-    yield from _within(draft.extra)
-    yield from texts_in(draft)
+    for context in draft.contexts:
+        yield from (context.text, context.title, context.ref)
+    yield from _within(draft.extra, "extra")
     for verdict in draft.verdicts:
+        yield from _within(verdict.rag, "a review")
         yield from (verdict.person, verdict.kind, verdict.label, verdict.text, verdict.rationale)
         yield from verdict.ratings
 
 
-def _within(extra: dict[str, Any]) -> list[str]:
+def _within(whole: Any, name: str) -> list[str]:
     """All texts in what comes with a row. Raises RowRefused where it cannot be stored as JSON."""
     found: list[str] = []
 
@@ -189,13 +191,13 @@ def _within(extra: dict[str, Any]) -> list[str]:
         if isinstance(value, str):
             found.append(value)
         elif isinstance(value, float) and not math.isfinite(value):
-            raise RowRefused(f"extra holds {value}, which is not a number in JSON; use null")
+            raise RowRefused(f"{name} holds {value}, which is not a number in JSON; use null")
         elif isinstance(value, (dict, list)):
             for part in (*value, *value.values()) if isinstance(value, dict) else value:
                 walk(part)
 
     try:
-        walk(extra)
+        walk(whole)
     except RecursionError:
-        raise RowRefused("extra is nested too deeply; give a flat object") from None
+        raise RowRefused(f"{name} is nested too deeply; give a flat object") from None
     return found

@@ -13,7 +13,7 @@ ROLES = {
     **dict.fromkeys(("assistant", "gpt", "bot", "chatbot", "model", "ai", "function_call"), "assistant"),
     **dict.fromkeys(("tool", "function", "observation", "ipython"), "tool"),
 }
-LENGTHS = {"source": 200, "source_ref": 200, "origin": 120}
+LENGTHS = {"source": 200, "source_ref": 200, "origin": 120, "model": 120, "model_id": 120, "model_name": 120}
 LICENCE = ("licence", "license")
 
 Row = dict[str, Any]

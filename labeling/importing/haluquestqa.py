@@ -3,13 +3,12 @@ answer is better. Cells hold Python lists, one entry a span."""
 
 import ast
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from labeling.errors import RowRefused
 from labeling.importing.fields import Row, licence, reference, text
 from labeling.importing.quotes import Quote, placed
 from labeling.intake import ItemDraft, ResponseDraft, VerdictDraft
-from labeling.rag.answers import BAD, GOOD
 
 ASPECTS = {
     "factuality": "factuality",
@@ -17,9 +16,20 @@ ASPECTS = {
     "incomplete_ans": "incomplete_passage",
     "reference_example": "unhelpful_reference",
 }
+MISCONCEPTION = "ques_misconception"
 ASKED = ("question_text", "ans1_text", "ans2_text", "ans_preference")
 WRITERS = {"human_answer": "human", "model_answer": "model"}
-Mark = tuple[str, str, str, bool]
+
+
+class Mark(NamedTuple):
+    """What the expert said of words of an answer or, as a misconception, of the question. `where` is answer1, answer2,
+    question1 and so on; an example that helps is no error."""
+
+    aspect: str
+    where: str
+    quote: str
+    note: str
+    is_error: bool
 
 
 def is_row(row: Row) -> bool:
@@ -28,20 +38,14 @@ def is_row(row: Row) -> bool:
 
 def pair(row: Row) -> ItemDraft:
     """Both answers, to be compared, with the expert's preference."""
+    label = str(_preferred(row) - 1)
     return ItemDraft(
         messages=[{"role": "user", "content": text(row, "question_text")}],
         responses=[_response(row, 1), _response(row, 2)],
         source_ref=reference("haluquestqa", row.get("source_file")),
         licence=licence(row),
         extra=_extra(row),
-        verdicts=[
-            VerdictDraft(
-                person=_person(row),
-                kind="pairwise",
-                label=str(_preferred(row) - 1),
-                rationale=_reason(row),
-            )
-        ],
+        verdicts=[VerdictDraft(_person(row), "pairwise", label=label, rationale=_reason(row))],
     )
 
 
@@ -54,39 +58,25 @@ def _review(row: Row, number: int) -> ItemDraft:
     answer, question = _response(row, number), text(row, "question_text")
     marks = list(_marks(row))
     quotes = [
-        Quote(quote, ASPECTS[aspect], note)
-        for aspect, quote, note, is_error in marks_of(marks, f"answer{number}")
-        if is_error and aspect in ASPECTS
+        Quote(mark.quote, ASPECTS[mark.aspect], mark.note)
+        for mark in marks
+        if mark.where == f"answer{number}" and mark.is_error and mark.aspect in ASPECTS
     ]
     found = placed(answer.text, quotes)
     good = _preferred(row) == number
-    rag = {
-        "verdict": GOOD if good else BAD,
-        "spans": found.spans,
-        "failures": found.failures,
-        "rationale": _reason(row),
-        "unasked": ["relevance", "answers_question"],
-    }
     return ItemDraft(
         messages=[{"role": "user", "content": question}],
         responses=[answer],
         source_ref=reference("haluquestqa", f"{row.get('source_file', '')}#{number}"),
         licence=licence(row),
         extra={**_extra(row), **found.extra, **_praise(marks, number)},
-        verdicts=[VerdictDraft(person=_person(row), kind="rag", rag={k: v for k, v in rag.items() if v})],
+        verdicts=[found.review(person=_person(row), good=good, rationale=_reason(row))],
     )
 
 
-def marks_of(marks: list[tuple[str, str, str, str, bool]], label: str) -> list[Mark]:
-    """Those of an answer, factuality first: where two hold the same words, the graver one is kept as the span."""
-    return [
-        (aspect, quote, note, is_error) for aspect, where, quote, note, is_error in marks if where == label
-    ]
-
-
-def _marks(row: Row) -> Iterator[tuple[str, str, str, str, bool]]:
-    """(aspect, answer1 | answer2 | question1 …, the quoted words, the reason, whether it is an error)."""
-    for aspect in (*ASPECTS, "ques_misconception"):
+def _marks(row: Row) -> Iterator[Mark]:
+    """All marks, factuality first: where two hold the same words, the graver one is kept as the span."""
+    for aspect in (*ASPECTS, MISCONCEPTION):
         quotes = _listed(row, f"{aspect}_span")
         labels, reasons = _listed(row, f"{aspect}_label"), _listed(row, f"{aspect}_reason")
         if not len(quotes) == len(labels) == len(reasons):
@@ -97,7 +87,7 @@ def _marks(row: Row) -> Iterator[tuple[str, str, str, str, bool]]:
         helpful = _listed(row, "reference_example_helpful") if aspect == "reference_example" else []
         for place, (quote, label, reason) in enumerate(zip(quotes, labels, reasons, strict=True)):
             praised = place < len(helpful) and helpful[place] is True
-            yield aspect, str(label), str(quote), str(reason or ""), not praised
+            yield Mark(aspect, str(label), str(quote), str(reason or ""), not praised)
 
 
 def _listed(row: Row, name: str) -> list[Any]:
@@ -112,12 +102,10 @@ def _listed(row: Row, name: str) -> list[Any]:
     return found
 
 
-def _praise(marks: list[tuple[str, str, str, str, bool]], number: int) -> dict[str, Any]:
+def _praise(marks: list[Mark], number: int) -> dict[str, Any]:
     """What is no error of this answer: examples that help, and misconceptions in the question."""
-    helpful = [quote for _, where, quote, _, error in marks if where == f"answer{number}" and not error]
-    asked = [
-        {"text": quote, "note": note} for aspect, _, quote, note, _ in marks if aspect.startswith("ques")
-    ]
+    helpful = [mark.quote for mark in marks if mark.where == f"answer{number}" and not mark.is_error]
+    asked = [{"text": mark.quote, "note": mark.note} for mark in marks if mark.aspect == MISCONCEPTION]
     found = {"helpful_references": helpful, "question_misconceptions": asked}
     return {name: value for name, value in found.items() if value}
 

@@ -9,22 +9,22 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from labeling.errors import ImportRefused, RowRefused
-from labeling.importing.fields import Row, licence
+from labeling.importing.fields import Row, licence, messages, optional, reference
 from labeling.importing.jsonrows import DAMAGED
-from labeling.intake import ContextDraft, ItemDraft, ResponseDraft, VerdictDraft
+from labeling.importing.reviews import contexts_of
+from labeling.intake import ItemDraft, ResponseDraft, VerdictDraft
 from labeling.rag.answers import BAD, GOOD
 
 HEAD, LARGEST = 4096, 200_000_000
 KEYS = re.compile(rb'"(name|filters|models|metrics|documents|tasks|evaluations)"\s*:')
-SPEAKERS = {"user": "user", "agent": "assistant", "assistant": "assistant", "system": "system"}
 DECIDING = ("faithfulness", "appropriateness", "completeness")
 SCALE, GOOD_FROM = (1, 4), 3
 KEPT = ("task_type", "Question Type", "Multi-Turn", "Answerability", "Turn", "Collection")
 
 
 def is_report(head: bytes) -> bool:
-    """Whether a file that begins so is a report as a whole."""
-    return head.lstrip()[:1] == b"{" and len(set(KEYS.findall(head))) >= 3
+    """Whether a file of JSON objects that begins so is a report as a whole."""
+    return len(set(KEYS.findall(head))) >= 3
 
 
 def rows(stream: IO[bytes], name: str) -> Iterator[tuple[int, Any | RowRefused]]:
@@ -46,20 +46,12 @@ def rows(stream: IO[bytes], name: str) -> Iterator[tuple[int, Any | RowRefused]]
     for number, evaluation in enumerate(_list(report, "evaluations", name), start=1):
         task = tasks.get(str(evaluation.get("task_id")))
         if task is None:
-            yield (
-                number,
-                RowRefused(f"its task {str(evaluation.get('task_id'))[:60]!r} is not among the tasks"),
-            )
+            named = str(evaluation.get("task_id"))[:60]
+            yield number, RowRefused(f"its task {named!r} is not among the tasks")
             continue
-        yield (
-            number,
-            {
-                "evaluation": evaluation,
-                "task": task,
-                "contexts": [_context(given, documents) for given in _many(task.get("contexts"))],
-                "metrics": metrics,
-            },
-        )
+        contexts = [_context(given, documents) for given in _many(task.get("contexts"))]
+        row = {"evaluation": evaluation, "task": task, "contexts": contexts, "metrics": metrics}
+        yield number, row
 
 
 def is_row(row: Row) -> bool:
@@ -74,21 +66,16 @@ def review(row: Row) -> ItemDraft:
     answer = evaluation.get("model_response")
     if not isinstance(answer, str):
         raise RowRefused("model_response is missing; give the text of the answer")
-    people = _ratings(evaluation.get("annotations") or {}, row.get("metrics"))
+    people = _ratings(evaluation.get("annotations"), row.get("metrics"))
     return ItemDraft(
-        messages=[_message(turn, place) for place, turn in enumerate(_turns(task), start=1)],
-        responses=[ResponseDraft(answer, origin=str(evaluation.get("model_id") or "")[:120])],
-        source_ref=f"inspector:{evaluation.get('task_id')}"[:200],
+        messages=messages(_turns(task.get("input")), "input of the task"),
+        responses=[ResponseDraft(answer, origin=optional(evaluation, "model_id"))],
+        source_ref=reference("inspector", evaluation.get("task_id")),
         licence=licence(row, task),
         extra={name: task[name] for name in KEPT if task.get(name) not in (None, "", [])},
         verdicts=[verdict for person, given in people.items() for verdict in _verdicts(person, given)],
-        contexts=[ContextDraft(text=c["text"], title=c["title"], ref=c["ref"]) for c in _read(row)],
+        contexts=contexts_of(row),
     )
-
-
-def _read(row: Row) -> list[dict[str, str]]:
-    """The contexts as `rows` gives them; a row that somebody wrote by hand may have anything there."""
-    return [_context(one, {}) for one in _many(row.get("contexts"))]
 
 
 def _many(value: Any) -> list[Any]:
@@ -114,10 +101,9 @@ def _verdicts(person: str, given: dict[str, int]) -> Iterator[VerdictDraft]:
 def _ratings(annotations: Any, metrics: Any) -> dict[str, dict[str, int]]:
     """person → metric → value, of the metrics that people rate on the scale."""
     found: dict[str, dict[str, int]] = {}
-    for metric in metrics if isinstance(metrics, list) else []:
-        if not isinstance(metric, str):
-            continue
-        given = annotations.get(metric) if isinstance(annotations, dict) else None
+    rated = annotations if isinstance(annotations, dict) else {}
+    for metric in map(str, _many(metrics)):
+        given = rated.get(metric)
         for person, entry in given.items() if isinstance(given, dict) else ():
             value = str(entry.get("value") if isinstance(entry, dict) else "")
             whole = int(value) if value.isdecimal() and len(value) < 4 else None
@@ -126,21 +112,13 @@ def _ratings(annotations: Any, metrics: Any) -> dict[str, dict[str, int]]:
     return found
 
 
-def _turns(task: Row) -> list[Any]:
-    given = task.get("input")
-    if isinstance(given, str) and given.strip():
-        return [{"speaker": "user", "text": given}]
-    if not isinstance(given, list) or not given:
-        raise RowRefused("input of the task is missing; give the turns with speaker and text")
-    return given
-
-
-def _message(turn: Any, place: int) -> dict[str, str]:
-    given = turn if isinstance(turn, dict) else {}
-    role = SPEAKERS.get(str(given.get("speaker")))
-    if role is None or not isinstance(given.get("text"), str):
-        raise RowRefused(f"turn {place} of the task has no text, or another speaker than user and agent")
-    return {"role": role, "content": given["text"]}
+def _turns(given: Any) -> Any:
+    """Turns with speaker and text as messages with role and content."""
+    if not isinstance(given, list):
+        return given
+    turns = [turn if isinstance(turn, dict) else {} for turn in given]
+    said = [(turn.get("speaker"), turn.get("text")) for turn in turns]
+    return [{"role": "assistant" if who == "agent" else who, "content": words} for who, words in said]
 
 
 def _context(given: Any, documents: dict[str, Row]) -> dict[str, str]:

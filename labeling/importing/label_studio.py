@@ -84,7 +84,7 @@ def _names(given: Any) -> list[str]:
 def _person(given: Any) -> str:
     if isinstance(given, dict):
         given = given.get("email") or given.get("id")
-    if isinstance(given, int) or (isinstance(given, str) and given.isdigit()):
+    if isinstance(given, int) or (isinstance(given, str) and given.isdecimal()):
         return f"label-studio-{given}"
     return str(given) if given else "label-studio"
 

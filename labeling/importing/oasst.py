@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, TypeGuard
 
 from labeling.errors import RowRefused
-from labeling.importing.fields import ROLES, Row, licence, reference
+from labeling.importing.fields import ROLES, Row, licence, optional, reference
 from labeling.importing.judgments import order_label
 from labeling.intake import ItemDraft, Message, ResponseDraft, VerdictDraft
 
@@ -75,7 +75,7 @@ def _item(row: Row, node: Row, path: list[Message], answers: list[Row]) -> ItemD
     return ItemDraft(
         messages=path,
         responses=[
-            ResponseDraft(_message(answer)["content"], origin=str(answer.get("model_name") or "")[:120])
+            ResponseDraft(_message(answer)["content"], origin=optional(answer, "model_name"))
             for answer in answers
         ],
         source_ref=reference("oasst", node.get("message_id")),

@@ -45,7 +45,7 @@ def voted(row: Row) -> ItemDraft:
 
 
 def _vote(value: object, name: str) -> str:
-    number = int(value) if isinstance(value, str) and value.isdigit() else value
+    number = int(value) if isinstance(value, str) and value.isdecimal() else value
     if not isinstance(number, int) or number not in VOTES:
         raise RowRefused(f"{name} is {value!r}; it must be 0 for a tie, or 1 or 2 for the better response")
     return VOTES[number]

@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
-from labeling.rag.answers import LONGEST_NOTE
+from labeling.intake import VerdictDraft
+from labeling.rag.adopting import UNPLACED
+from labeling.rag.answers import BAD, GOOD, LONGEST_NOTE, Stretch
 
 FEWEST, LIKE = 4, 0.8
 """A quote of fewer words is not looked for by likeness. LIKE is the least: twice the words in common, in order, of
 the words of both."""
 
 WORD = re.compile(r"\w+")
-
-UNPLACED = "_unplaced"
-Stretch = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,6 @@ class Quote:
     text: str
     category: str
     note: str = ""
-    severity: int | None = None
     at: Stretch | None = None
 
 
@@ -46,6 +44,17 @@ class Placed:
         found = {"matched": dict(self.how), "unplaced": self.whole}
         return {name: value for name, value in found.items() if value}
 
+    def review(self, *, person: str, good: bool, rationale: str = "") -> VerdictDraft:
+        """All of it as the review of somebody who was asked for marks and a verdict only."""
+        rag = {
+            "verdict": GOOD if good else BAD,
+            "spans": self.spans,
+            "failures": self.failures,
+            "rationale": rationale,
+            "unasked": ["relevance", "answers_question"],
+        }
+        return VerdictDraft(person=person, kind="rag", rag=rag)
+
 
 def placed(text: str, quotes: Sequence[Quote]) -> Placed:
     """The quotes as spans of the text: as they are, else whatever the case, else the likest stretch. A quote that is in
@@ -61,11 +70,11 @@ def placed(text: str, quotes: Sequence[Quote]) -> Placed:
             failures.setdefault(f"{quote.category}{UNPLACED}", []).append(_quoted(quote))
             continue
         taken.append(found)
-        span = {"start": found[0], "end": found[1], "category": quote.category, "note": cut(quote.note)}
-        spans.append(span if quote.severity is None else {**span, "severity": quote.severity})
+        start, end = found
+        spans.append({"start": start, "end": end, "category": quote.category, "note": _cut(quote.note)})
     spans.sort(key=lambda span: span["start"])
     joined = {key: "\n".join(notes) for key, notes in failures.items()}
-    listed = [{"category": key, "note": cut(notes)} for key, notes in joined.items()]
+    listed = [{"category": key, "note": _cut(notes)} for key, notes in joined.items()]
     whole = [note for notes in failures.values() for note in notes]
     too_long = any(len(notes) > LONGEST_NOTE for notes in joined.values())
     return Placed(spans, listed, how, whole if too_long else [])
@@ -87,7 +96,7 @@ def find(quote: str, text: str) -> Iterator[tuple[Stretch, str]]:
         yield near, "fuzzy"
 
 
-def cut(note: str) -> str:
+def _cut(note: str) -> str:
     """A note as long as one may be."""
     return note if len(note) <= LONGEST_NOTE else f"{note[: LONGEST_NOTE - 1]}…"
 

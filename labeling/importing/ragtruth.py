@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from typing import Any, TypeGuard
 
 from labeling.errors import RowRefused
-from labeling.importing.fields import Row, licence, reference, text
+from labeling.importing.fields import Row, licence, optional, reference, text
 from labeling.importing.quotes import Quote, placed
-from labeling.intake import ContextDraft, ItemDraft, ResponseDraft, VerdictDraft
-from labeling.rag.answers import BAD, GOOD
+from labeling.intake import ContextDraft, ItemDraft, ResponseDraft
 
 KINDS = {
     "evident conflict": "evident_conflict",
@@ -22,6 +21,7 @@ KINDS = {
     "evident introduction of baseless information": "evident_baseless",
     "subtle introduction of baseless information": "subtle_baseless",
 }
+SOURCE = {"source_id", "source_info", "task_type", "source", "prompt"}
 PASSAGE = re.compile(r"(?:^|\n)\s*passage\s+(\d+)\s*:", re.IGNORECASE)
 PERSON, MOST_HELD = "ragtruth", 100_000
 Numbered = tuple[int, Any | RowRefused]
@@ -32,7 +32,7 @@ def is_response(row: Row) -> bool:
 
 
 def is_source(row: Any) -> TypeGuard[Row]:
-    return isinstance(row, dict) and "source_id" in row and "source_info" in row and "response" not in row
+    return isinstance(row, dict) and {"source_id", "source_info"} <= row.keys() <= SOURCE
 
 
 def review(row: Row) -> ItemDraft:
@@ -41,27 +41,21 @@ def review(row: Row) -> ItemDraft:
     if not isinstance(row.get("labels"), list):
         raise RowRefused("labels is missing; give the list of spans, which may be empty")
     found = placed(answer, [_quote(label) for label in row["labels"]])
-    rag = {
-        "verdict": BAD if row["labels"] else GOOD,
-        "spans": found.spans,
-        "failures": found.failures,
-        "unasked": ["relevance", "answers_question"],
-    }
     known = source if isinstance(source, dict) else {}
     kept: dict[str, Any] = {name: row[name] for name in ("quality", "split", "temperature") if name in row}
     kept |= {"task_type": known["task_type"]} if isinstance(known.get("task_type"), str) else {}
     return ItemDraft(
         messages=[{"role": "user", "content": _prompt(row, known)}],
-        responses=[ResponseDraft(answer, origin=str(row.get("model") or "")[:120])],
+        responses=[ResponseDraft(answer, origin=optional(row, "model"))],
         source_ref=reference("ragtruth", row.get("id")),
         licence=licence(row),
         extra={**kept, **found.extra},
-        verdicts=[VerdictDraft(person=PERSON, kind="rag", rag={k: v for k, v in rag.items() if v})],
-        contexts=contexts(known.get("source_info")),
+        verdicts=[found.review(person=PERSON, good=not row["labels"])],
+        contexts=_contexts(known.get("source_info")),
     )
 
 
-def contexts(info: Any) -> list[ContextDraft]:
+def _contexts(info: Any) -> list[ContextDraft]:
     """The contexts of the three shapes: a text to sum up, a question with numbered passages, a business as data."""
     if isinstance(info, str):
         return [ContextDraft(info)] if info.strip() else []

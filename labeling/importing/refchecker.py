@@ -3,17 +3,15 @@
 Claims are put by a model, not quoted: few stand in the answer word by word. Those that do become spans.
 """
 
-import re
 from collections import Counter
 from typing import Any
 
 from labeling.errors import RowRefused
-from labeling.importing.fields import Row, licence, reference, text
+from labeling.importing.fields import Row, licence, optional, reference, text
 from labeling.importing.quotes import Quote, placed
-from labeling.intake import ItemDraft, ResponseDraft, VerdictDraft
-from labeling.rag.answers import BAD, GOOD
+from labeling.intake import ItemDraft, ResponseDraft
 
-CLAIMS = re.compile(r".*response_kg$")
+CLAIMS = "response_kg"
 LABELS = {"Entailment": "", "Contradiction": "evident_conflict", "Neutral": "evident_baseless"}
 PERSON = "refchecker"
 
@@ -32,27 +30,20 @@ def review(row: Row) -> ItemDraft:
     wrong = [Quote(words, LABELS[label], note=f"claim: {words}") for words, label in read if LABELS[label]]
     found = placed(answer, wrong)
     counts = Counter(label for _, label in read)
-    rag: dict[str, Any] = {
-        "verdict": BAD if wrong else GOOD,
-        "spans": found.spans,
-        "failures": found.failures,
-        "rationale": f"{counts['Entailment']} of {len(read)} claims are supported.",
-        "unasked": ["relevance", "answers_question"],
-    }
-    identity = row.get("id")
+    supported = f"{counts['Entailment']} of {len(read)} claims are supported."
     return ItemDraft(
         messages=[{"role": "user", "content": _prompt(row)}],
-        responses=[ResponseDraft(answer, origin=str(row.get("model") or "")[:120])],
-        source_ref=reference("refchecker", identity),
+        responses=[ResponseDraft(answer, origin=optional(row, "model"))],
+        source_ref=reference("refchecker", row.get("id")),
         licence=licence(row),
         extra={"claims": dict(counts), **found.extra},
-        verdicts=[VerdictDraft(person=PERSON, kind="rag", rag={k: v for k, v in rag.items() if v})],
+        verdicts=[found.review(person=PERSON, good=not wrong, rationale=supported)],
     )
 
 
 def _field(row: Row) -> str | None:
     """The field that holds the claims; it is called after the model that put them."""
-    return next((name for name in row if isinstance(name, str) and CLAIMS.fullmatch(name)), None)
+    return next((name for name in row if isinstance(name, str) and name.endswith(CLAIMS)), None)
 
 
 def _claim(value: Any, number: int) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """Contexts of items and reviews of RAG answers in a file: read, and checked before they are stored."""
 
-import math
-from collections.abc import Iterator
+import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from labeling.rag.answers import RagAnswer
 from labeling.rag.contexts import checked_contexts
 
 NAMES = ("contexts", "context", "passages", "chunks")
+TEXTS = ("text", "content", "page_content")
 
 
 def contexts_of(row: Row) -> list[ContextDraft]:
@@ -26,12 +27,12 @@ def contexts_of(row: Row) -> list[ContextDraft]:
     return [_context(one, f"context {number}") for number, one in enumerate(listed, start=1)]
 
 
-def refuse_contexts(draft: ItemDraft) -> None:
+def refuse_contexts(contexts: Sequence[ContextDraft]) -> None:
     """Raise RowRefused where the contexts cannot be stored."""
     try:
-        checked_contexts(draft.contexts)
+        checked_contexts(contexts)
     except Refused as refusal:
-        sentence = refusal.sentence
+        sentence = refusal.sentence.rstrip(".")
         raise RowRefused(sentence[0].lower() + sentence[1:]) from refusal
 
 
@@ -41,10 +42,9 @@ def checked_review(verdict: VerdictDraft, draft: ItemDraft) -> VerdictDraft:
     What the server fills in, the candidates that were shown, is kept: an export is read back as it was.
     """
     who = f"{verdict.person}'s review"
-    if len(draft.responses) != 1:
-        raise RowRefused(f"{who} is of one answer, but the item has {len(draft.responses)}")
     try:
         answer = RagAnswer.model_validate(verdict.rag or {})
+        answer.check(responses=len(draft.responses), attributes=())
         answer.check_against(text=draft.responses[0].text, chunks=len(draft.contexts))
     except ValidationError as error:
         first = error.errors()[0]
@@ -55,38 +55,19 @@ def checked_review(verdict: VerdictDraft, draft: ItemDraft) -> VerdictDraft:
     return replace(verdict, label="", rag=answer.model_dump(exclude_defaults=True))
 
 
-def texts_in(draft: ItemDraft) -> Iterator[str]:
-    """All texts of contexts and reviews, for the check of what a database takes."""
-    for context in draft.contexts:
-        yield from (context.text, context.title, context.ref)
-    for verdict in draft.verdicts:
-        yield from _within(verdict.rag)
-
-
 def _context(value: Any, name: str) -> ContextDraft:
     if isinstance(value, str):
         return ContextDraft(value)
-    if not isinstance(value, dict) or not isinstance(value.get("text"), str):
+    given = value if isinstance(value, dict) else {}
+    text = next((given[each] for each in TEXTS if isinstance(given.get(each), str)), None)
+    if text is None:
         raise RowRefused(f"{name} is neither a text nor an object with a text")
-    score = value.get("score")
-    if score is not None and (
-        isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score)
-    ):
-        raise RowRefused(f"the score of {name} is {score!r}; it must be a number or null")
+    score = given.get("score")
+    if score is not None and (type(score) not in (int, float) or not abs(score) <= sys.float_info.max):
+        raise RowRefused(f"the score of {name} is {str(score)[:40]!r}; it must be a number or null")
     return ContextDraft(
-        value["text"],
-        title=str(value.get("title") or ""),
-        ref=str(value.get("ref") or value.get("document_id") or value.get("id") or ""),
+        text,
+        title=str(given.get("title") or ""),
+        ref=str(given.get("ref") or given.get("document_id") or given.get("id") or ""),
         score=None if score is None else float(score),
     )
-
-
-def _within(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for part in value.values():
-            yield from _within(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from _within(part)

@@ -4,14 +4,14 @@ Offsets count code points of the raw text of the response, [start, end), whateve
 by their stored positions, from 0: they are shown in the order in which they were retrieved.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from labeling.errors import Refused
-from labeling.values import LONGEST_REASON, LONGEST_TEXT, Answer, Attribute
+from labeling.values import LONGEST_TEXT, Answer, Attribute
 
 MOST_CHUNKS, LONGEST_CHUNK = 200, 100_000
 MOST_SPANS, MOST_FAILURES, LONGEST_NOTE = 500, 50, 2_000
@@ -22,6 +22,7 @@ ADDRESSED = {2: "yes", 1: "partly", 0: "no"}
 Severity = Annotated[int, Field(ge=1, le=3)]
 Grade = Annotated[int, Field(ge=0, le=2)]
 Asked = Literal["relevance", "spans", "answers_question"]
+Stretch = tuple[int, int]
 
 
 class Part(BaseModel):
@@ -82,7 +83,6 @@ class RagAnswer(Answer):
     corrected: str = Field(
         default="", max_length=LONGEST_TEXT, description="the answer as it should be, or empty"
     )
-    rationale: str = Field(default="", max_length=LONGEST_REASON, description="the reason, in words")
     unasked: list[Asked] = Field(default_factory=list)
     shown: list[Candidate] = Field(default_factory=list)
 
@@ -131,6 +131,16 @@ class RagAnswer(Answer):
         """Whether something says what is wrong: an error, a correction or words."""
         flagged = any(span.category or not span.chunks for span in self.spans)
         return flagged or bool(self.failures or self.corrected.strip() or self.rationale.strip())
+
+
+def is_error(span: Mapping[str, Any]) -> bool:
+    """Whether a stored span says that something is wrong: it has a category, or no chunk that supports it."""
+    return bool(span.get("category") or not span.get("chunks"))
+
+
+def errors_in(spans: Iterable[Mapping[str, Any]] | None) -> list[Stretch]:
+    """The stretches of those of these stored spans that are errors."""
+    return [(span["start"], span["end"]) for span in spans or () if is_error(span)]
 
 
 def _check_span(number: int, span: Span, length: int, chunks: int, keys: Collection[str] | None) -> None:

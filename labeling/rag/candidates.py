@@ -8,25 +8,22 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from labeling.models import Chunk, Item, Judgment, Purpose, Response, User
-from labeling.rag.answers import Candidate
+from labeling.rag.answers import Candidate, Stretch, errors_in
 from labeling.rag.stopwords import STOPWORDS
 
-WORD = re.compile(r"[^\W_]+(?:['’\-.,][^\W_]+)*", re.UNICODE)
-SENTENCE = re.compile(r"[^\n.!?]*(?:[.!?](?!\s|$|[\"')\]])[^\n.!?]*)*[.!?]*[\"')\]]*", re.UNICODE)
+WORD = re.compile(r"[^\W_]+(?:['’\-.,][^\W_]+)*")
+SENTENCE = re.compile(r"[^\n.!?]*(?:[.!?](?!\s|$|[\"')\]])[^\n.!?]*)*[.!?]*[\"')\]]*")
 STEM, FEWEST_WORDS, SUPPORTED, MOST = 5, 3, 0.5, 100
 MOST_READ = 2_000_000  # characters of all chunks, a second or so; above, only marks are proposed
-Stretch = tuple[int, int]
 
 
 def candidates_of(item: Item, person: User) -> list[Candidate]:
     """The candidates of an item for this person, in the order of the text; no two overlap."""
     text = Response.objects.filter(item=item).values_list("text", flat=True).first() or ""
     chunks = list(Chunk.objects.filter(item=item).values_list("text", flat=True))
-    later = Judgment.objects.filter(item=item, purpose=Purpose.WORK).exclude(person=person)
-    newest: dict[int, list[dict[str, object]]] = {}
-    for slot, spans in later.order_by("revision").values_list("assignment_id", "answer__spans"):
-        newest[slot] = spans or []
-    marked = _flagged(span for spans in newest.values() for span in spans)
+    given = Judgment.objects.filter(item=item, purpose=Purpose.WORK).exclude(person=person)
+    newest = dict(given.order_by("revision").values_list("assignment_id", "answer__spans"))
+    marked = [stretch for spans in newest.values() for stretch in errors_in(spans)]
     readable = sum(map(len, chunks)) <= MOST_READ
     return together(text, marked, unsupported(text, chunks) if readable else [])
 
@@ -81,14 +78,6 @@ def _words(text: str) -> set[str]:
         elif len(word) > 2 and word not in STOPWORDS:
             found.add(word[:STEM])
     return found
-
-
-def _flagged(spans: Iterable[dict[str, object]]) -> list[Stretch]:
-    return [
-        (int(str(span["start"])), int(str(span["end"])))
-        for span in spans
-        if span.get("category") or not span.get("chunks")
-    ]
 
 
 def _joined(stretches: Iterable[Stretch]) -> list[Stretch]:

@@ -37,19 +37,16 @@ def _rename(project: Project, person: User | None, values: Values) -> str:
 
 
 def _merge(project: Project, person: User | None, values: Values) -> str:
-    given = values.get("keys") or ([_text(values, "key")] if values.get("key") else [])
-    keys = [str(key) for key in given] if isinstance(given, list | tuple) else [str(given)]
+    keys = [str(key) for key in values.get("keys") or [_text(values, "key")] if key]
     into, reason = _text(values, "into"), _text(values, "reason")
     target = merge_categories(project=project, person=person, keys=keys, into=into, reason=reason)
     return f"What was said of {', '.join(keys)} counts as {target.name} from now on."
 
 
 def _split(project: Project, person: User | None, values: Values) -> str:
-    given = values.get("parts") or []
     parts = [
-        {name: str(part.get(name) or "") for name in ("name", "key", "words", "stage")}
-        for part in given
-        if isinstance(part, Mapping)
+        {name: _text(part, name) for name in ("name", "key", "words", "stage")}
+        for part in values.get("parts") or []
     ]
     key, reason = _text(values, "key"), _text(values, "reason")
     made = split_category(project=project, person=person, key=key, into=parts, reason=reason)

@@ -1,18 +1,15 @@
 """Retrieved contexts as they may be stored."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from labeling.errors import Refused
+from labeling.intake import ContextDraft
 from labeling.rag.answers import LONGEST_CHUNK, MOST_CHUNKS
-
-if TYPE_CHECKING:
-    from labeling.intake import ContextDraft
 
 LONGEST_TITLE = 500
 
 
-def checked_contexts(contexts: "Sequence[ContextDraft]") -> "list[ContextDraft]":
+def checked_contexts(contexts: Sequence[ContextDraft]) -> list[ContextDraft]:
     """The contexts as they are. Raises Refused where there are too many or one is too long to be a chunk."""
     if len(contexts) > MOST_CHUNKS:
         raise Refused(f"There are {len(contexts)} contexts; {MOST_CHUNKS} is the most that an item takes.")

@@ -1,6 +1,6 @@
-"""A review as the form of its page sends it: marks of chunks as `relevance.N`, spans and failures as JSON lists.
+"""A review as the form of its page sends it: marks of chunks as `relevance.N`, spans as a JSON list.
 
-Failures may come as plain fields too, without scripts: `failure.KEY` is 1 to 3 for its severity, 0 where that is not
+What is wrong with the whole answer comes as plain fields: `failure.KEY` is 1 to 3 for its severity, 0 where that is not
 said; `failure.KEY.note` says why. `chunks` is how many chunks there are, marked or not.
 """
 
@@ -12,30 +12,22 @@ from labeling.errors import Refused
 from labeling.rag.answers import MOST_CHUNKS
 
 PLAIN = ("verdict", "answers_question", "corrected", "rationale")
-LISTS = ("spans", "failures")
 
 
-def review_values(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a review. Raises Refused where a list is no JSON list."""
-    values = _plain(data)
-    for name in LISTS:
-        text = str(data.get(name) or "").strip()
-        if text:
-            values[name] = _listed(name, text)
-    values.setdefault("failures", _failures(data))
-    return values
-
-
-def review_so_far(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of an unfinished review; a list that cannot be read is left out."""
-    values = _plain(data)
-    for name in LISTS:
+def review_values(data: Mapping[str, Any], *, unfinished: bool = False) -> dict[str, Any]:
+    """The fields of a review. Raises Refused where the spans are no JSON list; if `unfinished`, they are left out."""
+    values: dict[str, Any] = {name: str(data[name]).replace("\r\n", "\n") for name in PLAIN if data.get(name)}
+    values["failures"] = _failures(data)
+    if marks := _marks(data):
+        count = str(data.get("chunks") or "")
+        length = min(int(count), MOST_CHUNKS) if count.isdecimal() and len(count) < 5 else 0
+        values["relevance"] = [marks.get(position) for position in range(max(max(marks) + 1, length))]
+    if text := str(data.get("spans") or "").strip():
         try:
-            if text := str(data.get(name) or ""):
-                values[name] = _listed(name, text)
+            values["spans"] = _listed(text)
         except Refused:
-            continue
-    values.setdefault("failures", _failures(data))
+            if not unfinished:
+                raise
     return values
 
 
@@ -50,29 +42,23 @@ def _failures(data: Mapping[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def _plain(data: Mapping[str, Any]) -> dict[str, Any]:
-    values: dict[str, Any] = {name: str(data[name]).replace("\r\n", "\n") for name in PLAIN if data.get(name)}
+def _marks(data: Mapping[str, Any]) -> dict[int, Any]:
+    """Position of a chunk → its mark."""
     marks = {}
     for name, value in data.items():
         head, _, number = name.partition(".")
         if head == "relevance" and number.isdecimal() and len(number) < 5 and value not in ("", None):
             marks[int(number)] = value
-    if marks:
-        if max(marks) >= MOST_CHUNKS:
-            raise Refused(f"Chunk {max(marks)} was marked, and an item has {MOST_CHUNKS} at most, from 0.")
-        count = str(data.get("chunks") or "")
-        length = max(
-            max(marks) + 1, min(int(count), MOST_CHUNKS) if count.isdecimal() and len(count) < 5 else 0
-        )
-        values["relevance"] = [marks.get(position) for position in range(length)]
-    return values
+    if max(marks, default=0) >= MOST_CHUNKS:
+        raise Refused(f"Chunk {max(marks)} was marked, and an item has {MOST_CHUNKS} at most, from 0.")
+    return marks
 
 
-def _listed(name: str, text: str) -> list[Any]:
+def _listed(text: str) -> list[Any]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, list):
-        raise Refused(f"The {name} given are {text[:60]!r}; send a JSON list, then submit again.")
+        raise Refused(f"The spans given are {text[:60]!r}; send a JSON list, then submit again.")
     return found

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from labeling.models import ErrorCategory, Judgment, Project, Task
-from labeling.rag.answers import ADDRESSED, RELEVANCES, SEVERITIES
-from labeling.rag.stages import Blamed, stage_of
+from labeling.models import ErrorCategory, Judgment, Project
+from labeling.rag.answers import ADDRESSED, RELEVANCES, SEVERITIES, is_error
+from labeling.rag.stages import stage_of
 from labeling.rag.taxonomy import all_categories, current
 from labeling.rag.triad import Triad, triad
 
@@ -71,28 +71,21 @@ def names_of(project: Project) -> Names:
     )
 
 
-def reviewed(judgment: Judgment, *, text: str, names: Names) -> Reviewed | None:
-    """The review that a judgment is, of this answer; None for other kinds."""
-    if judgment.kind != Task.RAG:
-        return None
+def reviewed(judgment: Judgment, *, text: str, names: Names) -> Reviewed:
+    """The review that a judgment is, of this answer."""
     answer = judgment.answer
-    spans = [_span(n, span, text, names) for n, span in enumerate(_in_order(answer), start=1)]
-    blamed: Blamed | None = stage_of(answer, names.stages)
+    spans = sorted(answer.get("spans") or [], key=lambda span: span["start"])
     return Reviewed(
         text=text,
         relevance=[RELEVANCES.get(grade, "") for grade in answer.get("relevance") or []],
-        spans=spans,
+        spans=[_span(number, span, text, names) for number, span in enumerate(spans, start=1)],
         failures=[_failure(failure, names) for failure in answer.get("failures") or []],
         addressed=ADDRESSED.get(answer.get("answers_question"), ""),
         corrected=answer.get("corrected", ""),
         triad=triad(answer, len(text), names.stages),
-        blamed=BLAMED.get(blamed or "", ""),
+        blamed=BLAMED.get(stage_of(answer, names.stages) or "", ""),
         candidates=len(answer["shown"]) if "shown" in answer else None,
     )
-
-
-def _in_order(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return sorted(answer.get("spans") or [], key=lambda span: (span["start"], span["end"]))
 
 
 def _span(number: int, span: Mapping[str, Any], text: str, names: Names) -> SpanLine:
@@ -104,7 +97,7 @@ def _span(number: int, span: Mapping[str, Any], text: str, names: Names) -> Span
         end=span["end"],
         text=text[span["start"] : span["end"]],
         words=names.words.get(key, key) if key else plain,
-        is_error=bool(key) or not links,
+        is_error=is_error(span),
         severity=SEVERITIES.get(span.get("severity") or 0, ""),
         links=[position + 1 for position in links],
         note=span.get("note", ""),

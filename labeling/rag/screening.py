@@ -3,8 +3,8 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from labeling.rag.answers import ADDRESSED, RELEVANCES, SEVERITIES, Candidate
 from labeling.rag.showing import ShownCategory, ShownChunk
@@ -23,7 +23,7 @@ class ChunkRow:
     title: str
     text: str
     grade: int | None
-    whole: bool = True
+    whole: bool
 
     @property
     def number(self) -> int:
@@ -32,10 +32,6 @@ class ChunkRow:
     @property
     def name(self) -> str:
         return f"relevance.{self.position}"
-
-    @property
-    def readable(self) -> str:
-        return readable(self.text)
 
     @property
     def opening(self) -> str:
@@ -51,9 +47,9 @@ class Choice:
     name: str
     words: str
     stage: str
-    chosen: bool = False
-    severity: int | None = None
-    note: str = ""
+    chosen: bool
+    severity: int | None
+    note: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,19 +61,18 @@ class ReviewScreen:
     span_choices: list[Choice]
     answer_choices: list[Choice]
     candidates: list[Candidate]
-    spans: list[dict[str, Any]] = field(default_factory=list)
-    failures: list[dict[str, Any]] = field(default_factory=list)
-    verdict: str = ""
-    answers_question: int | None = None
-    corrected: str = ""
+    spans: list[dict[str, Any]]
+    verdict: str
+    answers_question: int | None
+    corrected: str
+
+    grades: ClassVar = RELEVANCES
+    severities: ClassVar = SEVERITIES
+    addressed: ClassVar = ADDRESSED
 
     @property
     def spans_json(self) -> str:
         return json.dumps(self.spans)
-
-    @property
-    def failures_json(self) -> str:
-        return json.dumps(self.failures)
 
     @property
     def stages_json(self) -> str:
@@ -87,18 +82,6 @@ class ReviewScreen:
     @property
     def candidates_json(self) -> str:
         return json.dumps([candidate.model_dump() for candidate in self.candidates])
-
-    @property
-    def grades(self) -> list[tuple[int, str]]:
-        return list(RELEVANCES.items())
-
-    @property
-    def severities(self) -> list[tuple[int, str]]:
-        return list(SEVERITIES.items())
-
-    @property
-    def addressed(self) -> list[tuple[int, str]]:
-        return list(ADDRESSED.items())
 
 
 def readable(text: str) -> str:
@@ -116,16 +99,14 @@ def review_screen(
 ) -> ReviewScreen:
     """The page's review; what of `given` makes no sense is left out, so that a page never fails on a draft."""
     marks = given.get("relevance") or []
-    failures = _objects(given.get("failures"))
-    by_key = {failure.get("category"): failure for failure in failures}
+    failures = {failure.get("category"): failure for failure in _objects(given.get("failures"))}
     return ReviewScreen(
         text=text,
         chunks=list(_rows(chunks, marks)),
         span_choices=[_choice(category, {}) for category in categories if category.scope == "span"],
-        answer_choices=[_choice(category, by_key) for category in categories if category.scope == "answer"],
+        answer_choices=[_choice(category, failures) for category in categories if category.scope == "answer"],
         candidates=candidates,
         spans=[span for span in _objects(given.get("spans")) if _is_within(span, len(text))],
-        failures=failures,
         verdict=str(given.get("verdict") or ""),
         answers_question=_grade(given.get("answers_question")),
         corrected=str(given.get("corrected") or ""),
@@ -142,12 +123,16 @@ def _rows(chunks: list[ShownChunk], marks: list[Any]) -> Iterator[ChunkRow]:
 
 
 def _choice(category: ShownCategory, chosen: Mapping[Any, Mapping[str, Any]]) -> Choice:
-    found = chosen.get(category.key)
-    if found is None:
-        return Choice(category.key, category.name, category.words, category.stage)
-    severity = _grade(found.get("severity"))
-    note = str(found.get("note") or "")
-    return Choice(category.key, category.name, category.words, category.stage, True, severity, note)
+    found = chosen.get(category.key, {})
+    return Choice(
+        key=category.key,
+        name=category.name,
+        words=category.words,
+        stage=category.stage,
+        chosen=bool(found),
+        severity=_grade(found.get("severity")),
+        note=str(found.get("note") or ""),
+    )
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:

@@ -17,9 +17,9 @@ def stage_of(answer: Mapping[str, Any], stages: Mapping[str, str]) -> Blamed | N
     flagged = [stages.get(key, "other") for key in categories_in(answer)]
     if any(stage in RETRIEVING for stage in flagged):
         return "retrieval"
-    if any(stage not in NOBODY for stage in flagged) or _has_unsupported(answer):
-        return "generation"
-    return "generation" if answer.get("verdict") == "bad" and not flagged else None
+    unnamed = any(not span.get("category") and not span.get("chunks") for span in answer.get("spans") or [])
+    bad = answer.get("verdict") == "bad" and not flagged
+    return "generation" if unnamed or bad or any(stage not in NOBODY for stage in flagged) else None
 
 
 def categories_in(answer: Mapping[str, Any]) -> Iterator[str]:
@@ -27,8 +27,3 @@ def categories_in(answer: Mapping[str, Any]) -> Iterator[str]:
     for part in [*(answer.get("spans") or []), *(answer.get("failures") or [])]:
         if part.get("category"):
             yield part["category"]
-
-
-def _has_unsupported(answer: Mapping[str, Any]) -> bool:
-    """Whether a statement was marked as without support, and not named."""
-    return any(not span.get("category") and not span.get("chunks") for span in answer.get("spans") or [])

@@ -61,6 +61,7 @@ def current(project: Project) -> dict[str, list[str]]:
     return {category.key: resolved(category.key) for category in all_categories(project)}
 
 
+@transaction.atomic
 def add_category(
     *,
     project: Project,
@@ -73,53 +74,53 @@ def add_category(
     reason: str = "",
 ) -> ErrorCategory:
     """A new category at the end. Without a key it gets one made of its name."""
-    with transaction.atomic():
-        found = locked_categories(project)
-        made = _make(project, found, key=key, name=name, words=words, scope=scope, stage=stage)
-        _note(project, person, Action.ADD, reason, [], [snapshot(made)])
+    found = locked_categories(project)
+    made = _make(project, found, key=key, name=name, words=words, scope=scope, stage=stage)
+    _note(project, person, Action.ADD, reason, [], [snapshot(made)])
     return made
 
 
+@transaction.atomic
 def rename_category(
     *, project: Project, person: User | None, key: str, name: str, words: str | None = None, reason: str = ""
 ) -> ErrorCategory:
     """Other words for the same thing; its key and the answers stay as they are."""
-    with transaction.atomic():
-        found = locked_categories(project)
-        category = _living(found, key)
-        given = _name(found, name, except_for=category)
-        if given == category.name and words in (None, category.words):
-            raise Refused(f"{category.name!r} is already called that; give another name or other words.")
-        before = snapshot(category)
-        category.name, category.words = given, category.words if words is None else words.strip()
-        category.save(update_fields=["name", "words"])
-        _note(project, person, Action.RENAME, reason, [before], [snapshot(category)])
+    found = locked_categories(project)
+    category = _living(found, key)
+    given = _name(found, name, except_for=category)
+    if given == category.name and words in (None, category.words):
+        raise Refused(f"{category.name!r} is already called that; give another name or other words.")
+    before = snapshot(category)
+    category.name, category.words = given, category.words if words is None else words.strip()
+    category.save(update_fields=["name", "words"])
+    _note(project, person, Action.RENAME, reason, [before], [snapshot(category)])
     return category
 
 
+@transaction.atomic
 def merge_categories(
     *, project: Project, person: User | None, keys: Sequence[str], into: str, reason: str = ""
 ) -> ErrorCategory:
     """Retire these categories; what was said of them counts for `into` from now on."""
     gone = list(dict.fromkeys(keys))
-    with transaction.atomic():
-        found = locked_categories(project)
-        if not gone:
-            raise Refused("No category was chosen to merge; choose at least one, and the one that stays.")
-        if into in gone:
-            raise Refused(f"{into!r} cannot be merged into itself; choose another one that stays.")
-        target, merged = _living(found, into), [_living(found, key) for key in gone]
-        for category in merged:
-            if category.scope != target.scope:
-                raise Refused(
-                    f"{category.name!r} is said of {category.get_scope_display().lower()}, and {target.name!r} of "
-                    f"{target.get_scope_display().lower()}; merge those of one kind."
-                )
-        _retire(merged)
-        _note(project, person, Action.MERGE, reason, [*map(snapshot, merged)], [snapshot(target)])
+    found = locked_categories(project)
+    if not gone:
+        raise Refused("No category was chosen to merge; choose at least one, and the one that stays.")
+    if into in gone:
+        raise Refused(f"{into!r} cannot be merged into itself; choose another one that stays.")
+    target, merged = _living(found, into), [_living(found, key) for key in gone]
+    for category in merged:
+        if category.scope != target.scope:
+            raise Refused(
+                f"{category.name!r} is said of {category.get_scope_display().lower()}, and {target.name!r} of "
+                f"{target.get_scope_display().lower()}; merge those of one kind."
+            )
+    _retire(merged)
+    _note(project, person, Action.MERGE, reason, [*map(snapshot, merged)], [snapshot(target)])
     return target
 
 
+@transaction.atomic
 def split_category(
     *,
     project: Project,
@@ -130,38 +131,36 @@ def split_category(
 ) -> list[ErrorCategory]:
     """Retire a category in favour of two or more new ones, each {name, key?, words?, stage?}. What was said of it
     counts for all of them until somebody looks again."""
-    with transaction.atomic():
-        found = locked_categories(project)
-        old = _living(found, key)
-        if len(into) < 2:
-            raise Refused(
-                f"{old.name!r} was split into {len(into)}; give two or more new categories, or rename it."
-            )
-        made = []
-        _retire([old])
-        for part in into:
-            new = _make(
-                project,
-                found,
-                key=part.get("key", ""),
-                name=part.get("name", ""),
-                words=part.get("words", ""),
-                scope=old.scope,
-                stage=part.get("stage") or old.stage,
-                position=old.position,
-            )
-            found[new.key] = new
-            made.append(new)
-        _note(project, person, Action.SPLIT, reason, [snapshot(old)], [*map(snapshot, made)])
+    found = locked_categories(project)
+    old = _living(found, key)
+    if len(into) < 2:
+        raise Refused(
+            f"{old.name!r} was split into {len(into)}; give two or more new categories, or rename it."
+        )
+    _retire([old])
+    made = [
+        _make(
+            project,
+            found,
+            key=part.get("key", ""),
+            name=part.get("name", ""),
+            words=part.get("words", ""),
+            scope=old.scope,
+            stage=part.get("stage") or old.stage,
+            position=old.position,
+        )
+        for part in into
+    ]
+    _note(project, person, Action.SPLIT, reason, [snapshot(old)], [*map(snapshot, made)])
     return made
 
 
+@transaction.atomic
 def retire_category(*, project: Project, person: User | None, key: str, reason: str = "") -> ErrorCategory:
     """Offer a category no more. Answers that carry it keep it."""
-    with transaction.atomic():
-        category = _living(locked_categories(project), key)
-        _retire([category])
-        _note(project, person, Action.RETIRE, reason, [snapshot(category)], [])
+    category = _living(locked_categories(project), key)
+    _retire([category])
+    _note(project, person, Action.RETIRE, reason, [snapshot(category)], [])
     return category
 
 
@@ -187,10 +186,12 @@ def _make(
     *,
     key: str,
     name: str,
+    words: str,
     scope: str,
     stage: str,
-    **rest: Any,
+    position: int | None = None,
 ) -> ErrorCategory:
+    """A new category, which is among those found from now on; at the end without a position."""
     if sum(each.retired_at is None for each in found.values()) >= MOST:
         raise Refused(
             f"The project has {MOST} categories, the most there can be; merge or retire some first."
@@ -208,16 +209,11 @@ def _make(
         raise Refused(f"The scope given is {scope!r}; choose one of {', '.join(Scope.values)}.")
     if stage not in Stage.values:
         raise Refused(f"The stage given is {stage!r}; choose one of {', '.join(Stage.values)}.")
-    place = rest.get("position", 1 + max((each.position for each in found.values()), default=-1))
-    return ErrorCategory.objects.create(
-        project=project,
-        key=chosen,
-        name=given,
-        words=rest.get("words", "").strip(),
-        scope=scope,
-        stage=stage,
-        position=place,
-    )
+    if position is None:
+        position = 1 + max((each.position for each in found.values()), default=-1)
+    fields = {"name": given, "words": words.strip(), "scope": scope, "stage": stage, "position": position}
+    found[chosen] = ErrorCategory.objects.create(project=project, key=chosen, **fields)
+    return found[chosen]
 
 
 def _name(found: dict[str, ErrorCategory], name: str, except_for: ErrorCategory | None = None) -> str:

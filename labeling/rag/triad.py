@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-UNGROUNDED = "grounding"
-
 
 @dataclass(frozen=True, slots=True)
 class Triad:
@@ -20,14 +18,14 @@ class Triad:
     answer_relevance: float | None
 
 
-def triad(answer: Mapping[str, Any], length: int, stages: Mapping[str, str] | None = None) -> Triad:
+def triad(answer: Mapping[str, Any], length: int, stages: Mapping[str, str]) -> Triad:
     """The triad of a stored answer about a text of `length` characters.
 
     - context relevance: mean of the marked chunks, where relevant counts 1, partly 1/2 and not 0;
     - groundedness: share of the text's characters that no unsupported span holds. A span is unsupported where it has
-      an error category, or no category and no chunk. With `stages` (key → stage) errors of other stages than grounding
-      do not count: a sentence in a wrong format may be true. Text without a mark counts as grounded, so a hasty
-      reviewer makes it too high; nothing where the text is empty or spans were not asked;
+      neither category nor chunk, or a category whose stage (`stages`: key → stage) is grounding or not known: a
+      sentence in a wrong format may be true. Text without a mark counts as grounded, so a hasty reviewer makes it too
+      high; nothing where the text is empty or spans were not asked;
     - answer relevance: yes 1, partly 1/2, no 0.
     """
     marks = [mark for mark in answer.get("relevance") or [] if mark is not None]
@@ -39,19 +37,15 @@ def triad(answer: Mapping[str, Any], length: int, stages: Mapping[str, str] | No
     )
 
 
-def _groundedness(answer: Mapping[str, Any], length: int, stages: Mapping[str, str] | None) -> float | None:
-    if length <= 0 or "spans" in (answer.get("unasked") or []):
+def _groundedness(answer: Mapping[str, Any], length: int, stages: Mapping[str, str]) -> float | None:
+    if not length or "spans" in (answer.get("unasked") or []):
         return None
-    bad = [False] * length
-    for span in answer.get("spans") or []:
-        if _is_unsupported(span, stages):
-            start, end = max(0, span["start"]), min(length, span["end"])
-            bad[start:end] = [True] * max(0, end - start)
-    return 1 - sum(bad) / length
+    spans = answer.get("spans") or []  # which never overlap
+    lost: int = sum(span["end"] - span["start"] for span in spans if _is_unsupported(span, stages))
+    return 1 - lost / length
 
 
-def _is_unsupported(span: Mapping[str, Any], stages: Mapping[str, str] | None) -> bool:
-    category = span.get("category") or ""
-    if not category:
-        return not span.get("chunks")
-    return stages is None or stages.get(category, UNGROUNDED) == UNGROUNDED
+def _is_unsupported(span: Mapping[str, Any], stages: Mapping[str, str]) -> bool:
+    if category := span.get("category"):
+        return stages.get(category, "grounding") == "grounding"
+    return not span.get("chunks")

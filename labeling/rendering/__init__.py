@@ -25,6 +25,7 @@ CACHE_BYTES = 16 * 2**20
 
 cache = Cache(limit=CACHE_BYTES)
 logger = logging.getLogger(__name__)
+Show = Callable[[str], str]
 
 _UNWRITABLE = re.compile("[\x00\ud800-\udfff]")  # what HTML and UTF-8 have no way to write
 
@@ -35,12 +36,12 @@ def render(text: str) -> SafeString:
     A text beyond MAX_CHARS, or one built to be slow (`limits.TooMuch`), comes as `<div class="prose prose-plain">`
     with its source, escaped and complete. Never raises.
     """
-    return _kept(b"", text, _shown)
+    return _kept(b"", text, lambda text: sanitised(to_html(text)), escape)
 
 
 def render_to_mark(text: str) -> SafeString:
     """The same for a text whose spans are marked: each piece says where it stands in `text` (see `marking`)."""
-    return _kept(b"to mark", text, _shown_to_mark)
+    return _kept(b"to mark", text, lambda text: sanitised_with_places(to_marked_html(text)), written)
 
 
 def render_written(text: str) -> SafeString:
@@ -48,40 +49,23 @@ def render_written(text: str) -> SafeString:
     return mark_safe(written(_UNWRITABLE.sub("\ufffd", text)))  # noqa: S308 - `written` escapes
 
 
-def _kept(kind: bytes, text: str, show: Callable[[str], str]) -> SafeString:
+def _kept(kind: bytes, text: str, formatted: Show, plain: Show) -> SafeString:
     key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16, person=kind).digest()
     shown = cache.get(key)
     if shown is None:
-        # Safe: sanitised or escaped in the line above each return of what shows.
-        shown = mark_safe(show(_UNWRITABLE.sub("\ufffd", text)))  # noqa: S308
+        # Safe: what formats sanitises, and what shows plainly escapes.
+        shown = mark_safe(_shown(_UNWRITABLE.sub("\ufffd", text), formatted, plain))  # noqa: S308
         cache.put(key, shown)
     return shown
 
 
-def _shown(text: str) -> str:
-    if len(text) > MAX_CHARS:
-        return _plain(escape(text))
+def _shown(text: str, formatted: Show, plain: Show) -> str:
     try:
-        return f'<div class="prose">{sanitised(to_html(text))}</div>'
-    except TooMuch:
-        return _plain(escape(text))
+        if len(text) <= MAX_CHARS:
+            return f'<div class="prose">{formatted(text)}</div>'
+    except (TooMuch, Unplaced):
+        pass
     except Exception:
         # One odd text must not keep a person from the rest of the queue.
         logger.exception("A text could not be rendered and is shown as it is.")
-        return _plain(escape(text))
-
-
-def _shown_to_mark(text: str) -> str:
-    if len(text) > MAX_CHARS:
-        return _plain(written(text))
-    try:
-        return f'<div class="prose">{sanitised_with_places(to_marked_html(text))}</div>'
-    except (TooMuch, Unplaced):
-        return _plain(written(text))
-    except Exception:
-        logger.exception("A text could not be rendered for marking and is shown as it is.")
-        return _plain(written(text))
-
-
-def _plain(shown: str) -> str:
-    return f'<div class="prose prose-plain" dir="auto">{shown}</div>'
+    return f'<div class="prose prose-plain" dir="auto">{plain(text)}</div>'

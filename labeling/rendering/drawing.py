@@ -27,19 +27,16 @@ def draw(text: str, marks: Sequence[Mark]) -> SafeString:
     The last part of each has `data-number`, which is shown after it. A whole, such as a formula, carries these
     attributes itself as soon as a mark touches it. Of two marks that overlap the later one begins where the first ends.
     """
-    marked = [mark for mark in sorted(marks) if mark.start < mark.end]
     shown = render_to_mark(text)
-    last = {mark.number: at for at, parts in _parts(shown, marked) for _, mark in parts if mark}
-    out: list[str] = []
-    done = 0
-    pieces = iter(_parts(shown, marked))
-    for piece in _PIECE.finditer(shown):
-        at, parts = next(pieces)
-        out.append(shown[done : piece.start()])
-        out.append(_drawn(piece, parts, {number for number, place in last.items() if place == at}))
-        done = piece.end()
-    out.append(shown[done:])
-    return mark_safe("".join(out))  # noqa: S308 - what is cut was sanitised, and what is added is numbers and escaped
+    pieces = list(_parts(shown, [mark for mark in sorted(marks) if mark.start < mark.end]))
+    last = {mark.number: at for at, parts in pieces for _, mark in parts if mark}
+    left = iter(pieces)
+
+    def drawn(piece: re.Match[str]) -> str:
+        at, parts = next(left)
+        return _drawn(piece, parts, {number for number, place in last.items() if place == at})
+
+    return mark_safe(_PIECE.sub(drawn, shown))  # noqa: S308 - what is added to sanitised text is numbers and escaped
 
 
 def _parts(shown: str, marks: Sequence[Mark]) -> Iterator[tuple[int, list[tuple[str, Mark | None]]]]:
@@ -50,7 +47,7 @@ def _parts(shown: str, marks: Sequence[Mark]) -> Iterator[tuple[int, list[tuple[
         end = int(whole_to) if whole_to else start + len(words)
         while first < len(marks) and marks[first].end <= start:
             first += 1
-        touching = [mark for mark in marks[first:] if mark.start < end and mark.end > start] if marks else []
+        touching = [mark for mark in marks[first:] if mark.start < end and mark.end > start]
         if whole_to:
             yield start, [("", touching[0] if touching else None)]
         else:

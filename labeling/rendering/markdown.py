@@ -131,11 +131,7 @@ def _retag(tokens: list[Token], place: int, tag: str) -> None:
     tokens[place].tag = tokens[place + 2].tag = tag
 
 
-def _code(code: str, language: str, env: EnvType) -> str:
-    return f'<pre dir="ltr"><code>{highlighted(code, language, env["clock"])}</code></pre>\n'
-
-
-def on_its_own(tag: str, formula: str) -> str:
+def _on_its_own(tag: str, formula: str) -> str:
     """A formula as a line, which the keyboard can scroll where it may be wider than a telephone."""
     widest = max(len(_TAGS.sub("", row)) for row in formula.split("</mtr>"))
     scrolled = f' aria-label="Formula"{_SCROLLED}' if widest > WIDE_FORMULA else ""
@@ -143,17 +139,28 @@ def on_its_own(tag: str, formula: str) -> str:
 
 
 class Renderer(RendererHTML):
-    """What differs from plain HTML; each method is named for the token that it draws."""
+    """What differs from plain HTML; each public method is named for the token that it draws."""
+
+    def _words(self, token: Token, words: str) -> str:
+        """Words of a token as HTML."""
+        return escape(words)
+
+    def _coloured(self, token: Token, html: str) -> str:
+        """The code of a token, of which `html` has the colours."""
+        return html
+
+    def _formula(self, tag: str, token: Token, drawn: str) -> str:
+        return drawn
 
     def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         language = tokens[idx].info.split(maxsplit=1)
-        return _code(tokens[idx].content, language[0] if language else "", env)
+        html = highlighted(tokens[idx].content, language[0] if language else "", env["clock"])
+        return f'<pre dir="ltr"><code>{self._coloured(tokens[idx], html)}</code></pre>\n'
 
-    def code_block(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        return _code(tokens[idx].content, "", env)
+    code_block = fence
 
     def code_inline(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        return f'<code dir="ltr">{escape(tokens[idx].content)}</code>'
+        return f'<code dir="ltr">{self._words(tokens[idx], tokens[idx].content)}</code>'
 
     def image(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         """Never fetched: whoever serves it would learn who judges, and when."""
@@ -169,17 +176,20 @@ class Renderer(RendererHTML):
         return "</table></div>\n"
 
     def math_inline(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        display = bool(tokens[idx].meta["display"])
-        drawn = mathml(tokens[idx].content, display=display)
+        token, display = tokens[idx], bool(tokens[idx].meta["display"])
+        drawn = mathml(token.content, display=display)
         if drawn is None:
-            return f'<code class="tex-source" dir="ltr">{escape(tokens[idx].markup)}</code>'
-        return on_its_own("span", drawn) if display else drawn
+            return f'<code class="tex-source" dir="ltr">{self._words(token, token.markup)}</code>'
+        return self._formula("span", token, _on_its_own("span", drawn) if display else drawn)
 
     def math_block(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        drawn = mathml(tokens[idx].content, display=True)
+        token = tokens[idx]
+        drawn = mathml(token.content, display=True)
         if drawn is None:
-            return f'<pre dir="ltr"><code class="tex-source">{escape(tokens[idx].markup)}</code></pre>\n'
-        return on_its_own("div", drawn) + "\n"
+            return (
+                f'<pre dir="ltr"><code class="tex-source">{self._words(token, token.markup)}</code></pre>\n'
+            )
+        return self._formula("div", token, _on_its_own("div", drawn)) + "\n"
 
 
 def made(

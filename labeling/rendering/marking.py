@@ -15,10 +15,9 @@ from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
-from labeling.rendering.code import Clock, highlighted
-from labeling.rendering.formulas import mathml
+from labeling.rendering.code import Clock
 from labeling.rendering.limits import MAX_WORK
-from labeling.rendering.markdown import Renderer, made, on_its_own
+from labeling.rendering.markdown import Renderer, made
 from labeling.rendering.pieces import place
 from labeling.rendering.placing import Piece, Placing, PlacingBlocks, PlacingInline
 
@@ -52,12 +51,6 @@ def _whole(tag: str, piece: Piece, shown: str) -> str:
     return f'<{tag} data-at="{piece.start}" data-to="{piece.end}">{shown}</{tag}>'
 
 
-def _code(code: str, language: str, pieces: Sequence[Piece], env: EnvType) -> str:
-    """Coloured code, whose words keep their places."""
-    shown = _laid_within(highlighted(code, language, env["clock"]), pieces)
-    return f'<pre dir="ltr"><code>{shown}</code></pre>\n'
-
-
 def _laid_within(html: str, pieces: Sequence[Piece]) -> str:
     """`html`, whose text is that of the pieces, with the pieces laid within its tags."""
     out: list[str] = []
@@ -82,6 +75,15 @@ def _taken(left: list[Piece], count: int) -> Iterator[Piece]:
 class _Renderer(Renderer):
     """Draws the pieces that `pieces.place` has noted at each token."""
 
+    def _words(self, token: Token, words: str) -> str:
+        return laid(token.meta["pieces"])
+
+    def _coloured(self, token: Token, html: str) -> str:
+        return _laid_within(html, token.meta["pieces"])
+
+    def _formula(self, tag: str, token: Token, drawn: str) -> str:
+        return _whole(tag, token.meta["whole"], drawn)
+
     def text(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         return laid(tokens[idx].meta["pieces"])
 
@@ -100,34 +102,10 @@ class _Renderer(Renderer):
     def image(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         return f'<span class="prose-image">{laid(tokens[idx].meta["pieces"])}</span>'
 
-    def code_inline(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        return f'<code dir="ltr">{laid(tokens[idx].meta["pieces"])}</code>'
-
     def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        token = tokens[idx]
-        language = token.info.split(maxsplit=1)
-        info = laid(token.meta["info"])
-        code = _code(token.content, language[0] if language else "", token.meta["pieces"], env)
+        info = laid(tokens[idx].meta["info"])
+        code = super().fence(tokens, idx, options, env)
         return f'<div class="prose-info">{info}</div>{code}' if info.strip() else code
-
-    def code_block(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        return _code(tokens[idx].content, "", tokens[idx].meta["pieces"], env)
-
-    def math_inline(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        token = tokens[idx]
-        drawn = mathml(token.content, display=bool(token.meta["display"]))
-        if drawn is None:
-            return f'<code class="tex-source" dir="ltr">{laid(token.meta["pieces"])}</code>'
-        return _whole(
-            "span", token.meta["whole"], on_its_own("span", drawn) if token.meta["display"] else drawn
-        )
-
-    def math_block(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        token = tokens[idx]
-        drawn = mathml(token.content, display=True)
-        if drawn is None:
-            return f'<pre dir="ltr"><code class="tex-source">{laid(token.meta["pieces"])}</code></pre>\n'
-        return _whole("div", token.meta["whole"], on_its_own("div", drawn)) + "\n"
 
     def as_written(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         return f'<div class="prose-written" dir="auto">{laid(tokens[idx].meta["pieces"])}</div>\n'

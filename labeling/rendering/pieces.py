@@ -20,7 +20,7 @@ def place(tokens: Sequence[Token], src: str, placing: Placing) -> list[Token]:
     done = 0  # the line up to which everything is shown
     for block in _blocks(tokens):
         first, last = block[0].map or (done, done)
-        shown = [piece for token in block for piece in _place_token(token, src, placing, lines)]
+        shown = [piece for token in block for piece in _place_token(token, lines)]
         out.extend(lines.written_if_words(done, first))
         if lines.hides_words(first, last, shown):
             out.extend(lines.written(first, last))
@@ -80,15 +80,15 @@ class _Lines:
         return self.written(first, last) if self.src[start:end].strip() else []
 
 
-def _place_token(token: Token, src: str, placing: Placing, lines: _Lines) -> list[Piece]:
+def _place_token(token: Token, lines: _Lines) -> list[Piece]:
     """The pieces of a token of the block parser, in their order; they are noted at the tokens that draw them."""
     if token.type == "inline":
         places = content_places(token.content, token.meta["cut"])
-        return _place_words(token.children or [], token.content, places, placing)
+        return _place_words(token.children or [], token.content, places, lines.placing)
     if token.type in ("fence", "code_block"):
-        return _place_code(token, placing, lines)
+        return _place_code(token, lines)
     if token.type == "math_block":
-        return _place_formula(token, src, placing)
+        return _place_formula(token, lines)
     return []
 
 
@@ -145,26 +145,26 @@ def _pieces(
     return placing.pieces(content[at:to], places[at:to])
 
 
-def _place_code(token: Token, placing: Placing, lines: _Lines) -> list[Piece]:
+def _place_code(token: Token, lines: _Lines) -> list[Piece]:
     words, places = token.meta["cut"]
     if token.content not in (words, words + "\n"):
         raise Unplaced
-    token.meta["pieces"] = placing.pieces(token.content, [*places, -1][: len(token.content)])
+    token.meta["pieces"] = lines.placing.pieces(token.content, [*places, -1][: len(token.content)])
     token.meta["info"] = []
     if token.info:
         assert token.map is not None
         _, end = lines.range(token.map[0], token.map[0] + 1)
-        token.meta["info"] = placing.pieces(token.info, range(end - len(token.info), end))
+        token.meta["info"] = lines.placing.pieces(token.info, range(end - len(token.info), end))
     return [*token.meta["info"], *token.meta["pieces"]]
 
 
-def _place_formula(token: Token, src: str, placing: Placing) -> list[Piece]:
+def _place_formula(token: Token, lines: _Lines) -> list[Piece]:
     starts, rows = token.meta["starts"], token.markup.split("\n")
     places: list[int] = []
     for start, row in zip(starts, rows, strict=True):
-        if not src.startswith(row, start):
+        if not lines.src.startswith(row, start):
             raise Unplaced
         places.extend([*range(start, start + len(row)), -1])
-    token.meta["whole"] = placing.whole("", starts[0], starts[-1] + len(rows[-1]))
-    token.meta["pieces"] = placing.pieces(token.markup, places[:-1])
+    token.meta["whole"] = lines.placing.whole("", starts[0], starts[-1] + len(rows[-1]))
+    token.meta["pieces"] = lines.placing.pieces(token.markup, places[:-1])
     return [token.meta["whole"]]

@@ -1,16 +1,16 @@
 """Filters used by two or more pages."""
 
-from typing import Any
-
 from django import template
 from django.utils.safestring import SafeString
 
 from labeling.estimates import Estimate
-from labeling.rag import screening
+from labeling.rag.reviewed import Reviewed
+from labeling.rag.screening import readable
 from labeling.rendering import render, render_to_mark, render_written
 from labeling.rendering.drawing import Mark, draw
 
 register = template.Library()
+register.filter(readable)
 NOT_ENOUGH = "not enough data"
 
 
@@ -60,15 +60,7 @@ def written(text: str) -> SafeString:
 
 
 @register.filter
-def drawn(review: Any) -> SafeString:
-    """The answer of a review (`rag.reviewed.Reviewed`) with its spans drawn in it."""
-    sorts = {True: "error", False: "supported"}
-    return draw(
-        review.text, [Mark(span.start, span.end, span.number, sorts[span.is_error]) for span in review.spans]
-    )
-
-
-@register.filter
-def readable(text: str) -> str:
-    """A retrieved chunk, whose many empty lines are shown as one."""
-    return screening.readable(text)
+def drawn(review: Reviewed) -> SafeString:
+    """The answer of a review with its spans drawn in it."""
+    marks = [Mark(s.start, s.end, s.number, "error" if s.is_error else "supported") for s in review.spans]
+    return draw(review.text, marks)

@@ -1,6 +1,5 @@
 """Captures: what came from the product, the rules that put some into the queue, the tokens by which they come."""
 
-from datetime import date
 from typing import Any
 
 from django.conf import settings
@@ -12,36 +11,29 @@ from django.urls import reverse
 from labeling.access import Access, guarded
 from labeling.capturing import queueing, sampling
 from labeling.capturing.examples import CLIENT_NAME, client_source, curl_example
-from labeling.capturing.forms import RuleForm, TokenForm, initial_of
+from labeling.capturing.forms import CaptureFilter, RuleForm, TokenForm, initial_of
 from labeling.capturing.listing import Wanted, captures_of, days_of, hidden_of
 from labeling.capturing.reading import FIELDS
 from labeling.capturing.tokens import make_token, revoke_token
 from labeling.errors import Refused
 from labeling.models import Capture, CaptureRule, CaptureState, CaptureTally, CaptureToken, Voice
 from labeling.pages import page
+from labeling.views.parts import number
 
 SECTION = "captures"
 
 
 @guarded("curate")
 def captures(request: HttpRequest, access: Access) -> HttpResponse:
-    wanted = Wanted(
-        q=_plain(request, "q", 200),
-        voice=_one_of(request, "voice", Voice.values),
-        state=_one_of(request, "state", CaptureState.values),
-        slice=_plain(request, "slice", 60).lower(),
-        day=_day(request.GET.get("day", "")),
-        after=_number(request.GET.get("after")),
-        before=_number(request.GET.get("before")),
-    )
-    days = days_of(access.project)
+    form = CaptureFilter(request.GET)
+    form.is_valid()
+    wanted = Wanted(**form.cleaned_data)
     context = {
         "found": captures_of(project=access.project, wanted=wanted, reader=access.person),
         "wanted": wanted,
-        "filtered": bool(wanted.q or wanted.voice or wanted.state or wanted.slice or wanted.day),
         "voices": Voice.choices,
         "states": CaptureState.choices,
-        "days": days,
+        "days": days_of(access.project),
         "outcomes": CaptureTally.Outcome.labels,
         "rules": CaptureRule.objects.filter(project=access.project, is_on=True).count(),
         "curl": curl_example(_address(request), "pfc_…"),
@@ -52,7 +44,7 @@ def captures(request: HttpRequest, access: Access) -> HttpResponse:
 
 @guarded("curate")
 def capture(request: HttpRequest, access: Access, capture_id: int) -> HttpResponse:
-    rows = Capture.objects.select_related("token", "rule", "item")
+    rows = Capture.objects.select_related("token")
     found = get_object_or_404(rows, project=access.project, pk=capture_id)
     context = {
         "capture": found,
@@ -67,29 +59,26 @@ def capture(request: HttpRequest, access: Access, capture_id: int) -> HttpRespon
 def rules(request: HttpRequest, access: Access) -> HttpResponse:
     """The rules with what each would have taken lately; ?edit=N opens one of them."""
     project = access.project
-    step, _, number = request.POST.get("do", "").partition(":")
-    edited = _number(number or request.GET.get("edit"))
-    chosen = CaptureRule.objects.filter(project=project, pk=edited or 0).first()
+    step, _, key = request.POST.get("do", "").partition(":")
+    edited = number(key or request.GET.get("edit")) or 0
+    chosen = CaptureRule.objects.filter(project=project, pk=edited).first()
     form = RuleForm(
         request.POST if step in ("add", "save") else None, initial=initial_of(chosen) if chosen else None
     )
     refusal = ""
     if request.method == "POST":
         try:
-            if words := _change(access, step, edited or 0, form):
+            if words := _change(access, step, edited, form):
                 messages.success(request, words)
                 return redirect("labeling:capture_rules", project.slug)
         except Refused as refused:
             refusal = refused.sentence
-    there = list(CaptureRule.objects.filter(project=project))
-    on = [rule for rule in there if rule.is_on]
-    taken = sampling.would_take(project=project, rules=on)
+    taken = sampling.would_take(project=project)
     context = {
         "form": form,
         "chosen": chosen if step in ("", "save") else None,
-        "lines": [(rule, taken.by_rule.get(rule.pk)) for rule in there],
+        "lines": [(rule, taken.by_rule.get(rule.pk)) for rule in CaptureRule.objects.filter(project=project)],
         "taken": taken,
-        "left": taken.looked_at - sum(taken.by_rule.values()),
         "refusal": refusal,
         "section": SECTION,
     }
@@ -136,8 +125,8 @@ def tokens(request: HttpRequest, access: Access) -> HttpResponse:
                 _, secret = make_token(project=project, person=access.person, **form.cleaned_data)
                 form = TokenForm()
             elif not making:
-                number = _number(request.POST.get("revoke")) or 0
-                token = revoke_token(project=project, token_id=number, person=access.person)
+                key = number(request.POST.get("revoke")) or 0
+                token = revoke_token(project=project, token_id=key, person=access.person)
                 messages.success(request, f"The token {token.name} opens nothing any more.")
                 return redirect("labeling:capture_tokens", project.slug)
         except Refused as refused:
@@ -173,23 +162,3 @@ def client(request: HttpRequest, access: Access) -> HttpResponse:
 
 def _address(request: HttpRequest) -> str:
     return request.build_absolute_uri(reverse("api-captures"))
-
-
-def _plain(request: HttpRequest, name: str, longest: int) -> str:
-    return request.GET.get(name, "").replace("\0", "").strip()[:longest]
-
-
-def _one_of(request: HttpRequest, name: str, allowed: list[str]) -> str:
-    value = request.GET.get(name, "")
-    return value if value in allowed else ""
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isdecimal() and len(text) < 19 else None
-
-
-def _day(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None

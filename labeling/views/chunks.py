@@ -6,7 +6,6 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from labeling.access import Access, guarded
 from labeling.models import Chunk, Item
 from labeling.pages import page
-from labeling.rag.screening import readable
 
 LONGEST_QUERY = 200
 NOT_OPEN = "There is no such chunk of an item that you have open; go back to your queue and look again."
@@ -18,7 +17,7 @@ def chunk(request: HttpRequest, access: Access, assignment_id: int, position: in
     found = Chunk.objects.filter(item__in=_mine(access, assignment_id), position=position).first()
     if found is None:
         return HttpResponse(NOT_OPEN, status=409, content_type="text/plain")
-    context = {"chunk": found, "text": readable(found.text), "number": position + 1, "section": "rank"}
+    context = {"chunk": found, "number": position + 1, "section": "rank"}
     return page(request, "labeling/chunk.html", context, fragment="text")
 
 

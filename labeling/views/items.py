@@ -12,6 +12,7 @@ from labeling.itemlist import STATES, items_of
 from labeling.models import Item, User
 from labeling.pages import page
 from labeling.sides import sides_of
+from labeling.views.parts import number
 from labeling.wording import COMPARED
 
 
@@ -24,8 +25,8 @@ def items(request: HttpRequest, access: Access) -> HttpResponse:
         q=q,
         state=state if state in STATES else "",
         newest=newest,
-        after=_number(request.GET.get("after")),
-        before=_number(request.GET.get("before")),
+        after=number(request.GET.get("after")),
+        before=number(request.GET.get("before")),
     )
     context = {
         "found": found,
@@ -77,10 +78,6 @@ def _act(request: HttpRequest, access: Access, person: User, item_id: int) -> st
         read_without_judging(project=access.project, item_id=item_id, person=person)
         return "You read this item now and are not given it to judge."
     raise Refused("Nothing was chosen; press one of the buttons of this page.")
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isdigit() and len(text) < 19 else None
 
 
 @guarded("view_results")

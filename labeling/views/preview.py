@@ -1,7 +1,6 @@
 """A project as an annotator sees it: the annotating page with an item that nobody holds, and nothing is stored."""
 
 import uuid
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -27,10 +26,12 @@ ANSWERS = (
     "Basil likes sun and water.",
     "Water it three times a day and cut it down to the soil each month.",
 )
-PASSAGES = (
-    ("Herbs indoors", "Basil wants six hours of sun a day. Turn the pot, or it leans to the window."),
-    ("Watering", "Water basil when the top of the soil is dry. Standing water rots its roots."),
-)
+PASSAGES = [
+    ShownChunk(
+        0, "Herbs indoors", "Basil wants six hours of sun a day. Turn the pot, or it leans to the window."
+    ),
+    ShownChunk(1, "Watering", "Water basil when the top of the soil is dry. Standing water rots its roots."),
+]
 NOTHING = Progress(done=0, today=0, left=1, more_left=False, active_today_ms=0, per_hour=None, cap=None)
 
 
@@ -51,22 +52,18 @@ def _task_of(project: Project, item: Item) -> Task:
     order = display_order(
         key=project.order_key, item_hash=item.content_hash, turn=0, responses=item.n_responses
     )
-    task = _task(project, item.messages, [texts[position] for position in order if position < len(texts)])
-    if project.task != Kind.RAG:
-        return task
-    return replace(task, chunks=chunks_of(item), categories=shown_categories(project))
+    shown = [texts[position] for position in order if position < len(texts)]
+    return _task(project, item.messages, shown, chunks_of(item))
 
 
 def _sample(project: Project) -> Task:
     counts = {Kind.RANKING: 3, Kind.EDIT: 1, Kind.DEMONSTRATION: 0, Kind.RAG: 1}
-    task = _task(project, PROMPT, list(ANSWERS[: counts.get(Kind(project.task), 2)]))
-    if project.task != Kind.RAG:
-        return task
-    chunks = [ShownChunk(position, title, text) for position, (title, text) in enumerate(PASSAGES)]
-    return replace(task, chunks=chunks, categories=shown_categories(project))
+    return _task(project, PROMPT, list(ANSWERS[: counts.get(Kind(project.task), 2)]), PASSAGES)
 
 
-def _task(project: Project, messages: list[dict[str, str]], texts: list[str]) -> Task:
+def _task(
+    project: Project, messages: list[dict[str, str]], texts: list[str], chunks: list[ShownChunk]
+) -> Task:
     """What the annotating page gets of an item; its token opens nothing."""
     return Task(
         kind=project.task,
@@ -77,6 +74,8 @@ def _task(project: Project, messages: list[dict[str, str]], texts: list[str]) ->
         responses=shown_responses(texts),
         draft=None,
         expires_at=timezone.now() + timedelta(seconds=project.lease_seconds),
+        chunks=chunks,
+        categories=shown_categories(project) if project.task == Kind.RAG else [],
     )
 
 

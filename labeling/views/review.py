@@ -20,6 +20,7 @@ from labeling.models import Item, Review, ReviewState, User
 from labeling.pages import page
 from labeling.reviewlist import ALL, SKIPPED, Wanted, answers, counts, judging_people, read_place
 from labeling.sides import sides_of
+from labeling.views.parts import number
 from labeling.wording import COMPARED
 
 YEARS = [MinValueValidator(date(1970, 1, 1)), MaxValueValidator(date(2999, 12, 31))]
@@ -104,8 +105,8 @@ def disagreeing(request: HttpRequest, access: Access) -> HttpResponse:
         since=asked.get("since"),
         until=asked.get("until"),
         q=asked.get("q", ""),
-        after=_number(asked.get("after")),
-        before=_number(asked.get("before")),
+        after=number(asked.get("after")),
+        before=number(asked.get("before")),
     )
     context = {
         "found": disagreements(project=access.project, sought=sought, reader=access.person),
@@ -123,7 +124,7 @@ def _act(data: QueryDict, access: Access, item_id: int | None = None) -> Done:
     reviewer = access.person
     assert reviewer is not None
     step, _, keys = data.get("do", "").partition(":")
-    chosen = [int(key) for key in (keys.split(",") if keys else data.getlist("answer")) if key.isdigit()]
+    chosen = [int(key) for key in (keys.split(",") if keys else data.getlist("answer")) if key.isdecimal()]
     try:
         if step == "accept":
             return _accepted(data, access, reviewer, chosen)
@@ -184,7 +185,7 @@ def _step(data: QueryDict, access: Access, reviewer: User, step: str, key: int, 
 def _seen(data: QueryDict, chosen: list[int]) -> dict[int, int]:
     """The judgment that the page showed of each answer."""
     shown = {key: data.get(f"seen.{key}", "") for key in chosen}
-    return {key: int(value) for key, value in shown.items() if value.isdigit()}
+    return {key: int(value) for key, value in shown.items() if value.isdecimal()}
 
 
 def _asked(query: QueryDict) -> dict[str, Any]:
@@ -227,10 +228,6 @@ def _following(access: Access, asked: dict[str, Any], item_id: int, *, settling:
 
 def _is_narrowed(asked: dict[str, Any]) -> bool:
     return bool(set(asked) & {"person", "differs", "since", "until", "skip", "q"})
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isdigit() and len(text) < 19 else None
 
 
 def _midnight(day: date) -> datetime:

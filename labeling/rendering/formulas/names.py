@@ -77,7 +77,6 @@ TEXTS = dict.fromkeys(_words("text textrm textnormal textup textsf mbox hbox"), 
 }
 STYLES = {"displaystyle": ("true", 0), "textstyle": ("false", 0), "scriptstyle": ("false", 1)}
 INFIX = {"over": "", "atop": "..", "choose": "()"}
-REST_OF_ROW = frozenset([*SWITCHES, *STYLES, *INFIX])
 
 FENCES = {"pmatrix": "()", "bmatrix": "[]", "Bmatrix": "{}", "vmatrix": "||", "Vmatrix": "‖‖", "cases": "{."}
 FENCES |= {"dcases": "{.", "rcases": ".}"} | dict.fromkeys(_words("matrix smallmatrix array subarray"), "..")

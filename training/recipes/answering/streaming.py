@@ -6,42 +6,41 @@ import json
 from collections.abc import Callable, Iterator
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
-from typing import Any, TypeVar
+from typing import Any
 
 LOOK_SECONDS = 0.1
-Heard = TypeVar("Heard")
 
 
-def as_it_comes(source: Callable[[Event], Iterator[Heard]], pause: Callable[[], None]) -> Iterator[Heard]:
+def as_it_comes(
+    source: Callable[[Event], Iterator[dict[str, Any]]], pause: Callable[[], None]
+) -> Iterator[dict[str, Any]]:
     """Yield what a connection gives, with `pause` called while it gives nothing, so that it can be left at any moment.
 
     `source` is called in a thread of its own, with an event after which it should end.
     """
-    came: SimpleQueue[tuple[Heard | None, Exception | None, bool]] = SimpleQueue()
+    came: SimpleQueue[dict[str, Any] | Exception | None] = SimpleQueue()  # None is the end
     over = Event()
 
     def listen() -> None:
         try:
-            for one in source(over):
-                came.put((one, None, False))
+            for event in source(over):
+                came.put(event)
+            came.put(None)
         except Exception as error:
-            came.put((None, error, True))
-        else:
-            came.put((None, None, True))
+            came.put(error)
 
     Thread(target=listen, daemon=True).start()
     try:
         while True:
             pause()
             try:
-                one, error, last = came.get(timeout=LOOK_SECONDS)
+                one = came.get(timeout=LOOK_SECONDS)
             except Empty:
                 continue
-            if error is not None:
-                raise error
-            if last:
+            if one is None:
                 return
-            assert one is not None
+            if isinstance(one, Exception):
+                raise one
             yield one
     finally:
         over.set()

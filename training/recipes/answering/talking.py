@@ -10,7 +10,6 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Protocol
 
@@ -30,8 +29,7 @@ from training.specs import ChatJob
 
 LIVE = "live"
 LOOK_SECONDS, SHOW_SECONDS = 0.05, 0.05
-KNOWN = {field.name for field in fields(Sampling)}
-Show = Callable[[Callable[[], str]], None]  # is given what makes the text so far, and calls it now and then
+Show = Callable[[Callable[[], str]], None]  # is given, once, what makes the text so far
 Pause = Callable[[], None]
 
 
@@ -79,11 +77,10 @@ class Inbox:
         if "stop" in row:
             self.stopped.add(str(row["stop"]))
         elif "messages" in row:
-            given = {name: value for name, value in (row.get("sampling") or {}).items() if name in KNOWN}
-            given["stop"] = tuple(given.get("stop", ()))
-            messages = row["messages"]
+            given = row.get("sampling") or {}
+            sampling = Sampling(**given | {"stop": tuple(given.get("stop", ()))})
             self.todo.append(
-                Wanted(str(row["id"]), str(row["target"]), "complete", messages, sampling=Sampling(**given))
+                Wanted(str(row["id"]), str(row["target"]), "complete", row["messages"], sampling=sampling)
             )
 
 
@@ -92,24 +89,23 @@ class Live:
 
     def __init__(self, path: Path) -> None:
         self.path, self.text = path, ""
-        self.make: Callable[[], str] | None = None
+        self.make: Callable[[], str] = str
         self.next = 0.0
         path.write_bytes(b"")
 
     def show(self, make: Callable[[], str]) -> None:
-        """Write the text so far, unless that was done a moment ago."""
+        """From now on this makes the text so far."""
         self.make = make
-        self.catch_up()
 
     def catch_up(self) -> None:
-        """Write what was not written yet, if it is time: the last words before a pause too."""
+        """Write the text so far, unless that was done a moment ago."""
         if time.monotonic() >= self.next:
             self.flush()
 
     def flush(self) -> None:
         """Write the text so far. Half of a character is left out until the rest of it is there."""
         self.next = time.monotonic() + SHOW_SECONDS
-        text = self.make().rstrip("\ufffd") if self.make else ""
+        text = self.make().rstrip("\ufffd")
         if text == self.text:
             return
         more, mode = (text[len(self.text) :], "ab") if text.startswith(self.text) else (text, "wb")

@@ -63,13 +63,13 @@ class Elsewhere:
         parts: list[str] = []
         finish = ""
         usage: dict[str, Any] = {}
+        show(lambda: "".join(parts))
         for event in as_it_comes(lambda over: caller.stream(body, lambda lines: events(lines, over)), pause):
             for choice in event.get("choices") or []:
                 said = choice.get("delta") or choice.get("message") or {}
                 parts.append(said.get("content") or said.get("refusal") or "")
                 finish = str(choice.get("finish_reason") or finish)[:20]
             usage = event.get("usage") or usage
-            show(lambda: "".join(parts))
         return wanted.answer(
             text="".join(parts),
             finish=finish,

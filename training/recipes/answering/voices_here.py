@@ -77,12 +77,8 @@ class LocalVoices:
         with self._taken(target) as net, torch.no_grad():
             if generating.at_once(net):
                 loop = generating.Loop(net, [draft], words)
-
-                def look() -> None:
-                    show(lambda: words.text(loop.found[0], stop))
-                    pause()
-
-                ((tokens, why),) = loop.carry_out(look)
+                show(lambda: words.text(loop.found[0], stop))
+                ((tokens, why),) = loop.carry_out(pause)
             else:
                 ((tokens, why),) = generating.write(net, [draft], words, pause)
         return wanted.answer(text=words.text(tokens, stop), tokens=len(tokens), finish=why, **draft.facts)

@@ -58,12 +58,12 @@ class ServedVoices:
         def so_far() -> str:
             return self.words.text(tokens, asked.stop)
 
+        show(so_far)
         try:
             for event in as_it_comes(lambda over: self.server.stream(COMPLETIONS, body, over), pause):
                 for choice in event.get("choices") or []:
                     tokens.extend(choice.get("token_ids") or [])
                     finish = choice.get("finish_reason") or finish
-                show(so_far)
         except servers.RequestRefused as refusal:
             if NO_NUMBER in refusal.text:
                 raise FloatingPointError from None
