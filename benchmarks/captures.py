@@ -117,17 +117,18 @@ class Product:
     broken: float | None = None
     over: threading.Event = field(default_factory=threading.Event)
 
+    def line(self) -> Line:
+        return Line(self.address, {"Authorization": f"Bearer {self.secret}"})
+
     def run(self, sender: int) -> None:
-        name, number = f"{self.name}{sender}", 0
-        headers = {"Authorization": f"Bearer {self.secret}"}
-        line = Line(self.address, headers)
+        name, number, line = f"{self.name}{sender}", 0, self.line()
         while not self.over.is_set():
             body = batch(name, number)
             began = time.monotonic()
             while not self._sent(line, body):
                 line.close()
                 time.sleep(0.05)
-                line = Line(self.address, headers)
+                line = self.line()
             number += 1
             self.ended = time.monotonic()
             self.seconds.append(self.ended - began)
@@ -149,31 +150,30 @@ class Product:
         return True
 
 
-def warm(server: Server, secret: str) -> dict[str, int]:
+def warm(server: Server, product: Product) -> None:
     """Let the web processes answer, and wait until all of them are as large as the largest: a port is open long before
-    the application is loaded behind it. Returns what was stored on the way."""
-    known = _warmed(server.address, secret, "early")
+    the application is loaded behind it."""
+    _warm(product)
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         sizes = [process.memory_info().rss for process in server.processes()[1:]]
         if len(sizes) > 1 and min(sizes) > 0.8 * max(sizes):
             break
         time.sleep(0.2)
-    return known | _warmed(server.address, secret, "warm")
+    _warm(product)
 
 
-def _warmed(address: str, secret: str, word: str) -> dict[str, int]:
-    names = [f"{word}-{time.time_ns()}-{n}" for n in range(8)]
-    lines = {name: Line(address, {"Authorization": f"Bearer {secret}"}) for name in names}
+def _warm(product: Product) -> None:
+    names = [f"warm-{time.time_ns()}-{n}" for n in range(8)]
     senders = [
-        threading.Thread(target=line.send, args=("POST", "/api/v1/captures", batch(name, 0)))
-        for name, line in lines.items()
+        threading.Thread(target=product.line().send, args=("POST", "/api/v1/captures", batch(name, 0)))
+        for name in names
     ]
     for sender in senders:
         sender.start()
     for sender in senders:
         sender.join()
-    return dict.fromkeys(names, 1)
+    product.stored |= dict.fromkeys(names, 1)
 
 
 def send_for(product: Product, seconds: float, disturb: Any = None) -> float:
@@ -192,18 +192,13 @@ def send_for(product: Product, seconds: float, disturb: Any = None) -> float:
     return product.ended - began
 
 
-def kill(group: int) -> None:
-    os.killpg(group, signal.SIGKILL)
-
-
 def undisturbed(place: Installation, secret: str, seconds: float) -> tuple[Product, dict[str, float]]:
     with place.working(), place.serving() as server:
         product = Product(secret, "calm", server.address)
-        known = warm(server, secret)
+        warm(server, product)
         before = server.cpu_seconds()
         took = send_for(product, seconds)
         used = server.cpu_seconds() - before
-    product.stored |= known
     captures = BATCH * len(product.seconds)
     figures = {
         "per_second": round(captures / took, 1),
@@ -213,33 +208,28 @@ def undisturbed(place: Installation, secret: str, seconds: float) -> tuple[Produ
     return product, figures
 
 
-def disturbed(
-    place: Installation, secret: str, seconds: float, inside: Inside
-) -> tuple[Product, dict[str, Any]]:
-    """Kill the web server and the worker in the middle, and start both again."""
+def disturbed(place: Installation, secret: str, seconds: float, inside: Inside) -> tuple[Product, float]:
+    """Kill the web server and the worker in the middle, and start both again. Returns how long that took, too."""
     with ExitStack() as first, ExitStack() as second:
         worker = first.enter_context(place.working())
         server: Server = first.enter_context(place.serving())
         product = Product(secret, "hard", server.address)
-        warm(server, secret)
+        warm(server, product)
 
         def crash() -> None:
             product.broken = time.monotonic()
-            kill(server.pid)
-            kill(worker)
+            for group in (server.pid, worker):
+                os.killpg(group, signal.SIGKILL)
             second.enter_context(place.working())
             product.address = second.enter_context(place.serving()).address
 
         send_for(product, seconds, crash)
         assert product.broken is not None
         restart = (product.back or product.ended) - product.broken
-        answered = dict(product.stored)
         deadline = time.monotonic() + PATIENCE_S
-        found = inside(missing, answered=answered)
-        while found["waiting"] and time.monotonic() < deadline:
+        while inside(missing, answered={})["waiting"] and time.monotonic() < deadline:
             time.sleep(1)
-            found = inside(missing, answered=answered)
-    return product, {"restart": round(restart, 1)}
+    return product, round(restart, 1)
 
 
 def main() -> None:
@@ -248,18 +238,16 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_S:g} seconds of each run")
     seconds = QUICK_S if parser.parse_args().quick else FULL_S
-    signal.signal(
-        signal.SIGTERM, lambda *_: sys.exit(143)
-    )  # so that servers and folders are put away then, too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers and folders are put away then, too
     with tempfile.TemporaryDirectory(prefix="prefloop-captures-") as name, postgres.server() as url:
         place = Installation(Path(name), url)
         with place.inside() as inside:
             secret = inside(prepare)
             calm, figures = undisturbed(place, secret, seconds)
             print(figures, file=sys.stderr)
-            hard, more = disturbed(place, secret, seconds, inside)
+            hard, restart = disturbed(place, secret, seconds, inside)
             counts = inside(missing, answered=calm.stored | hard.stored)
-    print(json.dumps({**figures, **counts, **more}))
+    print(json.dumps({**figures, **counts, "restart": restart}))
 
 
 if __name__ == "__main__":

@@ -404,15 +404,15 @@ def preferences(rng: Generator, win_rate: float, prompts: int, people: int = 2) 
 
 def looked_at(values: Array, bounds: tuple[float, ...], truth: float) -> tuple[bool, bool]:
     """Whether a study stopped at a look, on the right side where there is one, and whether all its intervals held."""
-    stopped, held, going = False, True, True
+    beyond, held = [], True
     for share, bound in zip(LOOKS, bounds, strict=True):
         tail = 2 * NormalDist().cdf(-bound)
         found = of.repeated_win_rate(values[: round(share * len(values))], tail=tail)
         assert found is not None
         held &= found.rate.low <= truth <= found.rate.high
-        if going and abs(found.z) >= bound:
-            stopped, going = (found.z > 0) == (truth >= 0.5) or truth == 0.5, False
-    return stopped, held
+        if abs(found.z) >= bound:
+            beyond.append(found.z)
+    return bool(beyond) and (truth == 0.5 or beyond[0] > 0), held
 
 
 @repeat(10_000, "false_positives", 0.05)

@@ -132,9 +132,7 @@ class Evaluations(ProjectView, generics.ListAPIView[EvalRun]):
 
     @extend_schema(request=PlanSerializer, responses={202: EvaluationSerializer})
     def post(self, request: Request, slug: str) -> Response:
-        form = PlanSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        access, values = self.access(), form.validated_data
+        access, values = self.access(), self.given(PlanSerializer)
         project, baseline = access.project, values["baseline"]
         plan = {
             "checkpoints": [find_checkpoint(project=project, name=name) for name in values["checkpoints"]],

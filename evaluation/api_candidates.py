@@ -16,6 +16,7 @@ from evaluation.models import Endpoint, Generation, Suite
 from evaluation.outlook import Wanted
 from evaluation.prompts import ALL, MOST, UNJUDGED, from_items, from_suite
 from labeling.api import ProjectView
+from labeling.models import Project
 from training.registry import find_checkpoint
 
 FROM_SUITE = "suite"
@@ -30,13 +31,38 @@ class GenerationSerializer(serializers.ModelSerializer[Generation]):
         ]
 
 
-class NewGenerationSerializer(serializers.Serializer[Any]):
+class AskingSerializer(serializers.Serializer[Any]):
+    """Who answers, and how all of them are sampled."""
+
     checkpoints = serializers.ListField(
         child=serializers.CharField(), required=False, default=list, help_text="By number or name."
     )
     endpoints = serializers.ListField(
         child=serializers.CharField(), required=False, default=list, help_text="By number or name."
     )
+    sampling = serializers.DictField(
+        required=False, default=dict, help_text="max_tokens, top_p, top_k, seed, stop."
+    )
+    system = serializers.CharField(required=False, default="", allow_blank=True)
+    engine = serializers.CharField(required=False, default="")
+    name = serializers.CharField(required=False, default="", allow_blank=True)
+
+
+def wanted_of(project: Project, values: dict[str, Any], **more: Any) -> Wanted:
+    """Who answers and how, of what was given. Raises Refused for a model that is not there."""
+    return Wanted(
+        checkpoints=[find_checkpoint(project=project, name=name) for name in values["checkpoints"]],
+        endpoints=[find_endpoint(project=project, name=name) for name in values["endpoints"]],
+        sampling={
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in values["sampling"].items()
+        },
+        **{name: values[name] for name in ("engine", "system")},
+        **more,
+    )
+
+
+class NewGenerationSerializer(AskingSerializer):
     prompts = serializers.ChoiceField(choices=[UNJUDGED, ALL, FROM_SUITE], default=UNJUDGED)
     suite = serializers.CharField(
         required=False, default="", help_text="A suite's name, where prompts come from one."
@@ -44,14 +70,8 @@ class NewGenerationSerializer(serializers.Serializer[Any]):
     count = serializers.IntegerField(required=False, default=200, min_value=1, max_value=MOST)
     samples = serializers.IntegerField(required=False, default=2)
     temperatures = serializers.ListField(child=serializers.FloatField(), required=False, default=[0.7])
-    sampling = serializers.DictField(
-        required=False, default=dict, help_text="max_tokens, top_p, top_k, seed, stop."
-    )
     limits = serializers.DictField(required=False, default=dict, help_text="max_length, budget and others.")
-    system = serializers.CharField(required=False, default="", allow_blank=True)
     grouping = serializers.CharField(required=False, default="", help_text="once, every or together.")
-    engine = serializers.CharField(required=False, default="")
-    name = serializers.CharField(required=False, default="", allow_blank=True)
 
 
 class Generations(ProjectView, generics.ListAPIView[Generation]):
@@ -67,9 +87,7 @@ class Generations(ProjectView, generics.ListAPIView[Generation]):
 
     @extend_schema(request=NewGenerationSerializer, responses={202: GenerationSerializer})
     def post(self, request: Request, slug: str) -> Response:
-        form = NewGenerationSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        access, values = self.access(), form.validated_data
+        access, values = self.access(), self.given(NewGenerationSerializer)
         project = access.project
         if values["prompts"] == FROM_SUITE:
             suite = get_object_or_404(Suite, project=project, name=values["suite"])
@@ -79,15 +97,10 @@ class Generations(ProjectView, generics.ListAPIView[Generation]):
         generation = start_generation(
             project=project,
             prompts=prompts,
-            wanted=Wanted(
-                checkpoints=[find_checkpoint(project=project, name=name) for name in values["checkpoints"]],
-                endpoints=[find_endpoint(project=project, name=name) for name in values["endpoints"]],
-                **{name: values[name] for name in ("engine", "samples", "temperatures", "limits", "system")},
-                sampling={
-                    key: tuple(value) if isinstance(value, list) else value
-                    for key, value in values["sampling"].items()
-                },
-                grouping=values["grouping"],
+            wanted=wanted_of(
+                project,
+                values,
+                **{name: values[name] for name in ("samples", "temperatures", "limits", "grouping")},
             ),
             person=access.person,
             name=values["name"],
@@ -132,9 +145,7 @@ class Endpoints(ProjectView, generics.ListAPIView[Endpoint]):
 
     @extend_schema(request=EndpointSerializer, responses={201: EndpointSerializer})
     def post(self, request: Request, slug: str) -> Response:
-        form = EndpointSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        access, values = self.access(), form.validated_data
+        access, values = self.access(), self.given(EndpointSerializer)
         values.pop("archived", None)
         made = add_endpoint(project=access.project, draft=EndpointDraft(**values), person=access.person)
         return Response(EndpointSerializer(made).data, status=status.HTTP_201_CREATED)

@@ -97,9 +97,7 @@ class Send(ProjectView):
 
     @extend_schema(request=SendSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request, slug: str) -> Response:
-        form = SendSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        project, values = self.access().project, form.validated_data
+        project, values = self.access().project, self.given(SendSerializer)
         sides = find_sides(project, values["s"])
         intake, parcel = send_to_labeling(project=project, sides=sides, case_ids=values["cases"])
         return Response(
@@ -156,9 +154,7 @@ class GateVerdict(ProjectView):
 
     @extend_schema(request=ActSerializer, responses={201: DecisionSerializer})
     def post(self, request: Request, slug: str, evaluation_id: int, index: int) -> Response:
-        form = ActSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        values, access = form.validated_data, self.access()
+        values, access = self.given(ActSerializer), self.access()
         if values["despite"]:
             access.require("manage")
         run, target = self._candidate(evaluation_id, index)
@@ -207,8 +203,6 @@ class RollBack(ProjectView):
 
     @extend_schema(request=RollBackSerializer, responses={201: DecisionSerializer})
     def post(self, request: Request, slug: str, checkpoint: str) -> Response:
-        form = RollBackSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
         access = self.access()
         found = find_checkpoint(project=access.project, name=checkpoint)
         if found.project_id != access.project.pk:
@@ -217,7 +211,7 @@ class RollBack(ProjectView):
             project=access.project,
             checkpoint=found,
             person=access.person,
-            reason=form.validated_data["reason"],
+            reason=self.given(RollBackSerializer)["reason"],
         )
         return Response(DecisionSerializer(made).data, status=status.HTTP_201_CREATED)
 

@@ -26,7 +26,7 @@ from labeling.models import User
 
 class AnalysisSerializer(serializers.ModelSerializer[Analysis]):
     target = serializers.CharField(source="target.name")
-    read = serializers.IntegerField(source="done", read_only=True, default=0)
+    read = serializers.IntegerField(source="done", read_only=True)
 
     class Meta:
         model = Analysis
@@ -55,9 +55,7 @@ class Analyses(ProjectView, generics.ListAPIView[Analysis]):
 
     @extend_schema(request=NewAnalysisSerializer, responses={201: AnalysisSerializer})
     def post(self, request: Request, slug: str) -> Response:
-        form = NewAnalysisSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        access, values = self.access(), form.validated_data
+        access, values = self.access(), self.given(NewAnalysisSerializer)
         (side,) = find_sides(access.project, [values["target"]], least=1)
         made = start_analysis(
             run=side.run,
@@ -66,7 +64,8 @@ class Analyses(ProjectView, generics.ListAPIView[Analysis]):
             seed=values["seed"],
             person=access.person,
         )
-        return Response(AnalysisSerializer(made).data, status=status.HTTP_201_CREATED)
+        found = self.get_queryset().get(pk=made.pk)
+        return Response(AnalysisSerializer(found).data, status=status.HTTP_201_CREATED)
 
 
 class AnalysisTable(ProjectView):
@@ -100,7 +99,8 @@ class SaidSerializer(serializers.Serializer[Any]):
 
 
 class ErrorReads(ProjectView, generics.ListAPIView[ErrorRead]):
-    """The failures that were read; POST without a place to take the next one, with its place to say what it is."""
+    """The failures that are read or open; POST without a place to take the next one, with its place to say what it
+    is."""
 
     capability = {"GET": "view_results", "POST": "review"}
     serializer_class = ErrorReadSerializer
@@ -108,24 +108,12 @@ class ErrorReads(ProjectView, generics.ListAPIView[ErrorRead]):
 
     def get_queryset(self) -> QuerySet[ErrorRead]:
         rows = ErrorRead.objects.filter(analysis=_analysis(self, self.kwargs["analysis_id"]))
-        return rows.select_related("case", "reader").only(
-            *(
-                "place",
-                "categories",
-                "note",
-                "claimed_at",
-                "read_at",
-                "case__uid",
-                "reader__username",
-                "analysis",
-            )
-        )
+        shown = ("place", "categories", "note", "claimed_at", "read_at", "case__uid", "reader__username")
+        return rows.select_related("case", "reader").only(*shown)
 
     @extend_schema(request=SaidSerializer, responses=ErrorReadSerializer)
     def post(self, request: Request, slug: str, analysis_id: int) -> Response:
-        form = SaidSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        values, person = form.validated_data, self.access().person
+        values, person = self.given(SaidSerializer), self.access().person
         analysis = _analysis(self, analysis_id)
         assert isinstance(person, User)
         if values["place"] is None:
@@ -151,10 +139,10 @@ class Interventions(ProjectView):
 
     @extend_schema(request=InterventionSerializer, responses={202: OpenApiTypes.OBJECT})
     def post(self, request: Request, slug: str, analysis_id: int) -> Response:
-        form = InterventionSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
         made = plan_intervention(
-            analysis=_analysis(self, analysis_id), person=self.access().person, **form.validated_data
+            analysis=_analysis(self, analysis_id),
+            person=self.access().person,
+            **self.given(InterventionSerializer),
         )
         return Response(_intervention(made), status=status.HTTP_202_ACCEPTED)
 

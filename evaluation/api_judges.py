@@ -10,7 +10,7 @@ from rest_framework import generics, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from evaluation.cards import newest_cards, read_card, trust
+from evaluation.cards import THRESHOLD, newest_cards, read_card, trust
 from evaluation.endpoints import find_endpoint
 from evaluation.judges import VersionDraft, create_judge, save_version
 from evaluation.judging import start_check
@@ -51,7 +51,7 @@ def _trust(judge: Judge) -> tuple[bool, str]:
     version = judge.versions.all()[0]
     version.judge = judge
     row = newest_cards([version.pk]).get(version.pk)
-    return trust(version, read_card(row) if row else None, 0.667)
+    return trust(version, read_card(row) if row else None, THRESHOLD)
 
 
 class DraftSerializer(serializers.Serializer[Any]):
@@ -114,9 +114,7 @@ class Judges(ProjectView, generics.ListAPIView[Judge]):
 
     @extend_schema(request=NewJudgeSerializer, responses={201: JudgeSerializer})
     def post(self, request: Request, slug: str) -> Response:
-        form = NewJudgeSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        access, values = self.access(), form.validated_data
+        access, values = self.access(), self.given(NewJudgeSerializer)
         version = create_judge(
             project=access.project,
             name=values["name"],
@@ -136,9 +134,7 @@ class JudgeVersions(ProjectView):
     def post(self, request: Request, slug: str, judge_id: int) -> Response:
         access = self.access()
         judge = get_object_or_404(Judge, project=access.project, pk=judge_id)
-        form = NewVersionSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        values = form.validated_data
+        values = self.given(NewVersionSerializer)
         version = save_version(
             judge=judge, draft=_draft(access.project, values), person=access.person, base=values["base"]
         )
@@ -180,9 +176,7 @@ class AgreementCards(ProjectView, generics.ListAPIView[AgreementCard]):
 
     @extend_schema(request=JudgeCheckSerializer, responses={202: CardSerializer})
     def post(self, request: Request, slug: str) -> Response:
-        form = JudgeCheckSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        access, values = self.access(), form.validated_data
+        access, values = self.access(), self.given(JudgeCheckSerializer)
         versions = JudgeVersion.objects.select_related("judge__project", "endpoint")
         card = start_check(
             version=get_object_or_404(versions, judge__project=access.project, pk=values["version"]),

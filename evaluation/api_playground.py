@@ -15,6 +15,7 @@ from evaluation.models import Conversation, Turn
 from evaluation.playground import again, ask, begin, delete_conversation, stop, vote
 from evaluation.playground.listing import conversations_of, own_conversation
 from evaluation.playground.outcomes import VERDICTS
+from evaluation.playground.prompts import PLACES
 from evaluation.playground.standing import ShownTurn, shown_turn, shown_turns
 from labeling.access import visible_projects
 from labeling.api import ProjectView
@@ -98,7 +99,7 @@ class NewTurnSerializer(serializers.Serializer[Any]):
         child=serializers.CharField(trim_whitespace=False), required=False, default=list
     )
     settings = ChatSettingsSerializer(required=False, default=dict)
-    carries = serializers.ChoiceField(choices=["", "left", "right"], required=False, default="")
+    carries = serializers.ChoiceField(choices=["", *PLACES], required=False, default="")
 
 
 class TurnAgainSerializer(serializers.Serializer[Any]):
@@ -153,9 +154,7 @@ class Conversations(ConversationView, generics.ListAPIView[Conversation]):
 
     @extend_schema(request=NewConversationSerializer, responses={201: ConversationSerializer})
     def post(self, request: Request, slug: str) -> Response:
-        form = NewConversationSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        access, values = self.access(), form.validated_data
+        access, values = self.access(), self.given(NewConversationSerializer)
         if values["endpoints"]:
             access.require("train")
         project = access.project
@@ -194,9 +193,7 @@ class ConversationTurns(ConversationView):
 
     @extend_schema(request=NewTurnSerializer, responses={202: ChatTurnSerializer})
     def post(self, request: Request, slug: str, conversation_id: int) -> Response:
-        form = NewTurnSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        turn = ask(conversation=self.conversation(), **form.validated_data)
+        turn = ask(conversation=self.conversation(), **self.given(NewTurnSerializer))
         return told(shown_turn(turn), status.HTTP_202_ACCEPTED)
 
 
@@ -228,9 +225,7 @@ class TurnAgain(ConversationView):
 
     @extend_schema(request=TurnAgainSerializer, responses={202: ChatTurnSerializer})
     def post(self, request: Request, slug: str, turn_id: int) -> Response:
-        form = TurnAgainSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        made = again(turn=self.turn(), **form.validated_data)
+        made = again(turn=self.turn(), **self.given(TurnAgainSerializer))
         return told(shown_turn(made), status.HTTP_202_ACCEPTED)
 
 
@@ -241,9 +236,7 @@ class TurnVote(ConversationView):
 
     @extend_schema(request=TurnVoteSerializer, responses={201: VotedTurnSerializer})
     def post(self, request: Request, slug: str, turn_id: int) -> Response:
-        form = TurnVoteSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        values, turn = form.validated_data, self.turn()
+        values, turn = self.given(TurnVoteSerializer), self.turn()
         found: Project | None = None
         if name := values.pop("project"):
             found = get_object_or_404(visible_projects(self.person()), slug=name)

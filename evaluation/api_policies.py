@@ -1,5 +1,6 @@
 """REST API of the retrain policy: read and set it, start a run, read how far its steps are, stop it."""
 
+from functools import cached_property
 from typing import Any
 
 from django.db.models import QuerySet
@@ -14,9 +15,9 @@ from rest_framework.response import Response
 
 from evaluation.models import PolicyRun, PolicyStep, RetrainPolicy, Suite
 from evaluation.policies import advancing
-from evaluation.policies.facts import facts_of
+from evaluation.policies.facts import Facts, facts_of
 from evaluation.policies.reading import runs_of
-from evaluation.policies.rules import NAMES, set_policy
+from evaluation.policies.rules import set_policy
 from evaluation.policies.standing import hindrance, outlook
 from evaluation.policies.starting import policy_of, start
 from labeling.api import ProjectView
@@ -34,22 +35,26 @@ class RetrainPolicySerializer(serializers.ModelSerializer[RetrainPolicy]):
 
     class Meta:
         model = RetrainPolicy
-        fields = [*NAMES, "changed_at", "next", "why_not", "new_judgments"]
+        fields = [
+            *("suite", "is_on", "days", "times", "zone", "every", "origin", "recipe", "values", "override"),
+            *("engine", "sampling", "runs_a_week", "hours_a_week", "cost_a_week", "quiet_from", "quiet_to"),
+            *("pause_after", "changed_at", "next", "why_not", "new_judgments"),
+        ]
 
     def get_next(self, policy: RetrainPolicy) -> str:
-        return outlook(policy, self._facts(policy)).sentence
+        return outlook(policy, self._facts).sentence
 
     def get_why_not(self, policy: RetrainPolicy) -> str:
-        found = hindrance(policy, self._facts(policy))
+        found = hindrance(policy, self._facts)
         return found.sentence if found else ""
 
     def get_new_judgments(self, policy: RetrainPolicy) -> int:
-        return int(self._facts(policy).newer)
+        return self._facts.newer
 
-    def _facts(self, policy: RetrainPolicy) -> Any:
-        if not hasattr(self, "_known"):
-            self._known = facts_of(policy, timezone.now())
-        return self._known
+    @cached_property
+    def _facts(self) -> Facts:
+        policy: Any = self.instance
+        return facts_of(policy, timezone.now())
 
 
 class RetrainRulesSerializer(serializers.Serializer[Any]):
@@ -110,9 +115,7 @@ class Policy(ProjectView):
 
     @extend_schema(request=RetrainRulesSerializer, responses=RetrainPolicySerializer)
     def put(self, request: Request, slug: str) -> Response:
-        form = RetrainRulesSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        access, changes = self.access(), dict(form.validated_data)
+        access, changes = self.access(), self.given(RetrainRulesSerializer)
         for name, model in (("suite", Suite), ("origin", TrainingRun)):
             if changes.get(name) is not None:
                 changes[name] = get_object_or_404(model, project=access.project, pk=changes[name])
@@ -136,7 +139,7 @@ class PolicyRuns(ProjectView, generics.ListAPIView[PolicyRun]):
     filterset_fields = ["outcome", "trigger"]
 
     def get_queryset(self) -> QuerySet[PolicyRun]:
-        return runs_of(_project(self.kwargs["slug"]))
+        return runs_of(self.access().project)
 
     @extend_schema(request=None, responses={202: PolicyRunSerializer})
     def post(self, request: Request, slug: str) -> Response:
@@ -150,20 +153,17 @@ class OnePolicyRun(ProjectView, generics.RetrieveAPIView[PolicyRun]):
 
     capability = {"GET": "view_results", "DELETE": "train"}
     serializer_class = PolicyRunSerializer
+    queryset = PolicyRun.objects.none()
     lookup_url_kwarg = "run_id"
 
     def get_queryset(self) -> QuerySet[PolicyRun]:
-        return runs_of(_project(self.kwargs["slug"]))
+        return runs_of(self.access().project)
 
     @extend_schema(responses={202: PolicyRunSerializer})
     def delete(self, request: Request, slug: str, run_id: int) -> Response:
         if not advancing.cancel(self.get_object()):
             raise Refused("This run is over; there is nothing to stop.")
         return Response(PolicyRunSerializer(self.get_object()).data, status=status.HTTP_202_ACCEPTED)
-
-
-def _project(slug: str) -> Project:
-    return get_object_or_404(Project, slug=slug)
 
 
 PROJECT = "projects/<slug:slug>/"

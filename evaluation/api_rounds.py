@@ -12,11 +12,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from evaluation.measured import find_sides
-from evaluation.models import Analysis, Decision, Round
+from evaluation.models import Analysis, Decision
 from evaluation.rounds.ledger import entries_of, fixes_of
 from evaluation.rounds.opening import open_fix
 from evaluation.rounds.sheet import as_dict, sheet_of, stale_words
-from evaluation.rounds.tying import start_round
+from evaluation.rounds.tying import rounds_of, start_round
 from labeling.api import ProjectView
 from labeling.errors import Refused
 from labeling.models import DatasetVersion
@@ -52,9 +52,7 @@ class Fixes(ProjectView):
 
     @extend_schema(request=NewFixSerializer, responses={201: OpenApiTypes.OBJECT})
     def post(self, request: Request, slug: str) -> Response:
-        form = NewFixSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        access, given = self.access(), dict(form.validated_data)
+        access, given = self.access(), self.given(NewFixSerializer)
         known = {each.key: each for each in categories_of(access.project)}
         if given["category"] not in known:
             raise Refused(f"There is no category {given['category'][:60]!r}. Known: {', '.join(known)}.")
@@ -104,8 +102,7 @@ class Rounds(ProjectView):
 
     @extend_schema(operation_id="projects_rounds_list", parameters=[PAGE], responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, slug: str) -> Response:
-        rows = Round.objects.filter(project=self.access().project).select_related("dataset_version__project")
-        pages = Paginator(rows, PER_PAGE)
+        pages = Paginator(rounds_of(self.access().project), PER_PAGE)
         some = list(pages.get_page(request.query_params.get("page")))
         stale = stale_words(some)
         found = [
@@ -123,9 +120,7 @@ class Rounds(ProjectView):
 
     @extend_schema(request=NewRoundSerializer, responses={201: OpenApiTypes.OBJECT})
     def post(self, request: Request, slug: str) -> Response:
-        form = NewRoundSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        access, given = self.access(), form.validated_data
+        access, given = self.access(), self.given(NewRoundSerializer)
         number, decision = given["dataset_version"], given["decision"]
         made = start_round(
             project=access.project,
@@ -148,12 +143,8 @@ class RoundDetail(ProjectView):
 
     @extend_schema(responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, slug: str, round_id: int) -> Response:
-        rows = Round.objects.select_related(
-            "project", "dataset_version__project", "decision__candidate", "study"
-        )
-        return Response(
-            as_dict(sheet_of(get_object_or_404(rows, project=self.access().project, pk=round_id)))
-        )
+        found = get_object_or_404(rounds_of(self.access().project), pk=round_id)
+        return Response(as_dict(sheet_of(found)))
 
 
 PROJECT = "projects/<slug:slug>/"

@@ -10,11 +10,10 @@ from rest_framework import generics, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from evaluation.endpoints import find_endpoint
+from evaluation.api_candidates import AskingSerializer, wanted_of
 from evaluation.judges import find_judge_version
-from evaluation.models import Study, StudyLook, Suite
-from evaluation.outlook import Wanted
-from evaluation.prompts import MOST, Prompts
+from evaluation.models import Study, StudyLook
+from evaluation.prompts import MOST, Prompts, find_suite
 from evaluation.studies import sentences
 from evaluation.studies.design import read_design
 from evaluation.studies.looking import cancel_study, take_look
@@ -24,7 +23,6 @@ from labeling.access import open_project
 from labeling.api import ProjectView
 from labeling.errors import Refused
 from labeling.models import DatasetVersion, Project
-from training.registry import find_checkpoint
 
 
 class StudyLookSerializer(serializers.ModelSerializer[StudyLook]):
@@ -71,13 +69,7 @@ class StudyWithLooksSerializer(StudySerializer):
         return sentences.headline(study, study.looks.last())
 
 
-class NewStudySerializer(serializers.Serializer[Any]):
-    checkpoints = serializers.ListField(
-        child=serializers.CharField(), required=False, default=list, help_text="By number or name."
-    )
-    endpoints = serializers.ListField(
-        child=serializers.CharField(), required=False, default=list, help_text="By number or name."
-    )
+class NewStudySerializer(AskingSerializer):
     suite = serializers.CharField(required=False, default="", help_text="A suite's name; or give a version.")
     dataset_version = serializers.IntegerField(required=False, help_text="A version's number in the project.")
     split = serializers.CharField(required=False, default="test", help_text="test or validation.")
@@ -86,17 +78,11 @@ class NewStudySerializer(serializers.Serializer[Any]):
         required=False, default=dict, help_text="win_rate, ties, power, alpha, looks, spending, annotators, …"
     )
     temperature = serializers.FloatField(required=False, default=0.7)
-    sampling = serializers.DictField(
-        required=False, default=dict, help_text="max_tokens, top_p, top_k, seed."
-    )
-    system = serializers.CharField(required=False, default="", allow_blank=True)
-    engine = serializers.CharField(required=False, default="")
     judge = serializers.CharField(required=False, default="", help_text="NAME, or NAME:VERSION.")
     queue = serializers.CharField(required=False, default="", help_text="The project whose people are asked.")
     leave_out = serializers.BooleanField(
         required=False, default=False, help_text="Prompts that were trained on."
     )
-    name = serializers.CharField(required=False, default="", allow_blank=True)
 
 
 class TakeLookSerializer(serializers.Serializer[Any]):
@@ -118,21 +104,13 @@ class Studies(ProjectView, generics.ListAPIView[Study]):
 
     @extend_schema(request=NewStudySerializer, responses={202: StudySerializer})
     def post(self, request: Request, slug: str) -> Response:
-        form = NewStudySerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        access, values = self.access(), form.validated_data
+        access, values = self.access(), self.given(NewStudySerializer)
         project = access.project
         queue = open_project(request.user, values["queue"], "train").project if values["queue"] else None
         judge = find_judge_version(project=project, name=values["judge"]) if values["judge"] else None
         plan = StudyPlan(
             prompts=_prompts(project, values),
-            wanted=Wanted(
-                checkpoints=[find_checkpoint(project=project, name=name) for name in values["checkpoints"]],
-                endpoints=[find_endpoint(project=project, name=name) for name in values["endpoints"]],
-                temperatures=(values["temperature"],),
-                sampling=values["sampling"],
-                **{name: values[name] for name in ("engine", "system")},
-            ),
+            wanted=wanted_of(project, values, temperatures=(values["temperature"],)),
             design=read_design(values["design"]),
             judge=judge,
             queue=queue,
@@ -168,11 +146,9 @@ class StudyLooks(ProjectView):
 
     @extend_schema(request=TakeLookSerializer, responses={201: StudyLookSerializer})
     def post(self, request: Request, slug: str, study_id: int) -> Response:
-        form = TakeLookSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
         access = self.access()
         found = get_object_or_404(Study, project=access.project, pk=study_id)
-        look = take_look(study=found, person=access.person, final=form.validated_data["final"])
+        look = take_look(study=found, person=access.person, final=self.given(TakeLookSerializer)["final"])
         return Response(StudyLookSerializer(look).data, status=status.HTTP_201_CREATED)
 
 
@@ -183,11 +159,7 @@ def _prompts(project: Project, values: dict[str, Any]) -> Prompts:
         if version is None:
             raise Refused(f"There is no dataset version {values['dataset_version']} here; look at its list.")
         return of_split(version=version, split=values["split"], count=count)
-    suite = Suite.objects.filter(project=project, name=values["suite"]).first()
-    if suite is None:
-        known = ", ".join(Suite.objects.filter(project=project).values_list("name", flat=True)[:20])
-        raise Refused(f"There is no suite {values['suite'][:120]!r} here. Known: {known or 'none yet'}.")
-    return of_suite(suite=suite, count=count)
+    return of_suite(suite=find_suite(project=project, name=values["suite"]), count=count)
 
 
 PROJECT = "projects/<slug:slug>/"

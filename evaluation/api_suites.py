@@ -87,14 +87,11 @@ class Suites(ProjectView, generics.ListAPIView[Suite]):
     queryset = Suite.objects.none()
 
     def get_queryset(self) -> QuerySet[Suite]:
-        rows = Suite.objects.filter(project__slug=self.kwargs["slug"])
-        return rows.select_related("dataset_version").prefetch_related("versions")
+        return _rows(self)
 
     @extend_schema(request=SuiteSerializer, responses={201: SuiteSerializer})
     def post(self, request: Request, slug: str) -> Response:
-        form = SuiteSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        access, values = self.access(), form.validated_data
+        access, values = self.access(), self.given(SuiteSerializer)
         number = (values.get("dataset_version") or {}).get("number")
         if number is not None:
             version = get_object_or_404(DatasetVersion, project=access.project, number=number)
@@ -113,8 +110,7 @@ class SuiteDetail(ProjectView, generics.RetrieveAPIView[Suite]):
     lookup_url_kwarg = "suite_id"
 
     def get_queryset(self) -> QuerySet[Suite]:
-        rows = Suite.objects.filter(project__slug=self.kwargs["slug"])
-        return rows.select_related("dataset_version").prefetch_related("versions")
+        return _rows(self)
 
 
 class SuiteCases(ProjectView, generics.ListAPIView[Case]):
@@ -124,26 +120,18 @@ class SuiteCases(ProjectView, generics.ListAPIView[Case]):
     serializer_class = CaseSerializer
     queryset = Case.objects.none()
 
-    def _suite(self) -> Suite:
-        access = self.access()
-        return get_object_or_404(
-            Suite.objects.select_related("project"), project=access.project, pk=self.kwargs["suite_id"]
-        )
-
     def get_queryset(self) -> QuerySet[Case]:
-        rows = living(self._suite()).order_by("position", "id")
+        rows = living(_suite(self)).order_by("position", "id")
         return rows if self.access().can.manage else rows.filter(sealed=False)
 
     @extend_schema(request=CasesSerializer, responses={200: PutSerializer})
     def post(self, request: Request, slug: str, suite_id: int) -> Response:
-        form = CasesSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        rows = form.validated_data["cases"]
+        rows = self.given(CasesSerializer)["cases"]
         if len(rows) > MOST_CASES:
             raise Refused(f"{len(rows):,} cases were sent; up to {MOST_CASES:,} can be added at once.")
         found = list(read_cases(enumerate(rows, start=1), source="API"))
         drafts = [draft for _, draft in found if isinstance(draft, Draft)]
-        done = put_cases(suite=self._suite(), drafts=drafts, person=self.access().person)
+        done = put_cases(suite=_suite(self), drafts=drafts, person=self.access().person)
         errors = [
             {"line": line, "reason": row.sentence} for line, row in found if isinstance(row, RowRefused)
         ]
@@ -177,17 +165,12 @@ class SuitePicks(ProjectView):
 
     @extend_schema(request=PicksSerializer, responses={200: PickedSerializer})
     def post(self, request: Request, slug: str, suite_id: int) -> Response:
-        form = PicksSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        access, values = self.access(), form.validated_data
-        suite = get_object_or_404(
-            Suite.objects.select_related("project"), project=access.project, pk=suite_id
-        )
+        access, values = self.access(), self.given(PicksSerializer)
         items = list(values["items"])
         if values["flagged"]:
             items += flagged_items(project=access.project, person=access.person)
         items = list(dict.fromkeys(items))
-        done = add_picked(suite=suite, items=items, tags=values["tags"], person=access.person)
+        done = add_picked(suite=_suite(self), items=items, tags=values["tags"], person=access.person)
         return Response({"new": done.new, "unchanged": done.unchanged})
 
 
@@ -198,14 +181,19 @@ class SuiteFreezes(ProjectView):
 
     @extend_schema(request=SuiteVersionSerializer, responses={200: SuiteVersionSerializer})
     def post(self, request: Request, slug: str, suite_id: int) -> Response:
-        access = self.access()
-        suite = get_object_or_404(
-            Suite.objects.select_related("project"), project=access.project, pk=suite_id
-        )
-        form = SuiteVersionSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        version = freeze_version(suite=suite, person=access.person, note=form.validated_data.get("note", ""))
+        note = self.given(SuiteVersionSerializer).get("note", "")
+        version = freeze_version(suite=_suite(self), person=self.access().person, note=note)
         return Response(SuiteVersionSerializer(version).data)
+
+
+def _rows(view: ProjectView) -> QuerySet[Suite]:
+    rows = Suite.objects.filter(project__slug=view.kwargs["slug"])
+    return rows.select_related("dataset_version").prefetch_related("versions")
+
+
+def _suite(view: ProjectView) -> Suite:
+    rows = Suite.objects.select_related("project")
+    return get_object_or_404(rows, project=view.access().project, pk=view.kwargs["suite_id"])
 
 
 SUITES = "projects/<slug:slug>/suites/"

@@ -6,7 +6,7 @@ What was answered is kept: a job that was killed goes on, and a second one that 
 import json
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import islice
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Min, QuerySet
 
-from evaluation.carrying import asked_of, desk_of, interruptible, part_of, write_lines
+from evaluation.carrying import asked_of, desk_of, interruptible, json_line, part_of, write_lines
 from evaluation.engines.protocol import Request
 from evaluation.grouping import SOURCE_KIND, Made, Tally, drafts_of, groupings_of, origin_of
 from evaluation.models import Generation, Output
@@ -45,15 +45,13 @@ def start_generation(
 
     Prompts of a suite, and others that evaluation uses, are protected from training as they are asked.
     """
-    if len(name) > NAME_LENGTH:
-        raise Refused(f"The name has {len(name)} characters; up to {NAME_LENGTH} are allowed.")
     outlook(project=project, prompts=prompts, wanted=wanted)
     spec = spec_of(project, wanted)
     asked = with_system(prompts, spec.system)
     names = ", ".join(target["name"] for target in spec.targets)
     generation = Generation(
         project=project,
-        name=" ".join(name.split()) or f"{names} on {prompts.words}"[:NAME_LENGTH],
+        name=name_of(name, f"{names} on {prompts.words}"),
         spec=spec.model_dump(mode="json"),
         prompts=len(asked.found),
         folder=uuid.uuid4().hex,
@@ -66,17 +64,29 @@ def start_generation(
             "sealed": prompts.sealed,
         },
     )
-    try:
-        write_lines(generation.path / PROMPTS, map(_line, asked.found))
-    except OSError as error:
-        raise Refused(
-            f"The prompts could not be kept ({error.strerror}); free some space on the server."
-        ) from error
+    keep_prompts(generation, asked.found)
     with transaction.atomic():
         _protect(project, prompts, asked)
         generation.save()
         generation.enqueue()
     return generation
+
+
+def name_of(name: str, otherwise: str) -> str:
+    """The name given, or another one where none is. Raises Refused where it is too long."""
+    if len(name) > NAME_LENGTH:
+        raise Refused(f"The name has {len(name)} characters; up to {NAME_LENGTH} are allowed.")
+    return " ".join(name.split()) or otherwise[:NAME_LENGTH]
+
+
+def keep_prompts(job: Any, prompts: Iterable[Prompt]) -> None:
+    """Write down what is asked, in the job's folder. Raises Refused where the disk says no."""
+    try:
+        write_lines(job.path / PROMPTS, map(json_line, prompts))
+    except OSError as error:
+        raise Refused(
+            f"The prompts could not be kept ({error.strerror}); free some space on the server."
+        ) from error
 
 
 def carry_generation(generation: Generation) -> None:
@@ -102,6 +112,8 @@ def source_of(generation: Generation) -> str:
 class Answering:
     """The asking and storing of one generation, in this process; other jobs with such a spec and prompts store the
     answers in another way."""
+
+    kind: type[Prompt] = Prompt
 
     def __init__(self, generation: Any) -> None:
         self.generation = generation
@@ -215,7 +227,7 @@ class Answering:
     def prompts(self) -> Iterator[Prompt]:
         with (self.generation.path / PROMPTS).open(encoding="utf-8") as file:
             for line in file:
-                yield Prompt(**json.loads(line))
+                yield self.kind(**json.loads(line))
 
 
 def _protect(project: Project, prompts: Prompts, asked: Prompts) -> None:
@@ -228,10 +240,6 @@ def _protect(project: Project, prompts: Prompts, asked: Prompts) -> None:
             more |= {prompt_hash(one.messages): prompt_text(one.messages) for one in (before, after)}
     if more:
         protect(project=project, prompts=more, reason=f"{prompts.words}, by a generation"[:200])
-
-
-def _line(prompt: Prompt) -> bytes:
-    return json.dumps(asdict(prompt), ensure_ascii=False).encode() + b"\n"
 
 
 def chunked(prompts: Iterator[Prompt]) -> Iterator[list[Prompt]]:

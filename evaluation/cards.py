@@ -14,7 +14,7 @@ from evaluation.models import AgreementCard, JudgeVersion
 from labeling.estimates import Estimate
 from labeling.lifecycle import Status
 
-ENOUGH = 50
+ENOUGH, THRESHOLD = 50, 0.667
 SILENT = 0.2
 DIFFERENCES = "differences.jsonl"
 Counts = dict[str, int]
@@ -91,7 +91,7 @@ def newest_cards(versions: list[int]) -> dict[int, AgreementCard]:
     return {row.version_id: row for row in rows}
 
 
-def trusted(version_id: int, threshold: float = 0.667) -> tuple[bool, str]:
+def trusted(version_id: int, threshold: float = THRESHOLD) -> tuple[bool, str]:
     """Whether a judge's version may carry a decision, and why: its newest check has an alpha of `threshold` or more on
     ENOUGH pairs, and the same answers today that did then. A check of another version does not count."""
     version = (

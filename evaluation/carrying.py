@@ -1,6 +1,8 @@
 """What jobs share that put questions at a desk: who is asked under which identity, and what an interruption means."""
 
+import json
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +73,8 @@ def write_lines(path: Path, lines: Iterable[bytes]) -> None:
     with building.open("wb") as file:
         file.writelines(lines)
     building.replace(path)
+
+
+def json_line(row: Any) -> bytes:
+    """A dataclass as one line of JSON."""
+    return json.dumps(asdict(row), ensure_ascii=False).encode() + b"\n"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from evaluation.models import Case, EvalRun
+from evaluation.models import Case
 from evaluation.planning import trained_on
 from labeling.curation import rowfile
 from labeling.curation.rows import texts_of
@@ -79,11 +79,11 @@ def asked_text(messages: Sequence[Mapping[str, Any]]) -> str:
 
 
 def dirty_cases(
-    run: EvalRun, checkpoints: Sequence[Checkpoint], beat: Callable[[], object] = lambda: None
+    cases: Iterable[Case], checkpoints: Sequence[Checkpoint], beat: Callable[[], object] = lambda: None
 ) -> dict[int, dict[int, str]]:
-    """For each checkpoint the cases of the run that it may have met, with the first reason found. Texts are read;
-    `beat` is called now and then."""
-    index = Index.of(Case.objects.of_run(run).iterator(chunk_size=BATCH))
+    """For each checkpoint those of the cases that it may have met, with the first reason found. Texts are read; `beat`
+    is called now and then."""
+    index = Index.of(cases)
     met: dict[int, dict[int, str]] = {}
     found: dict[int, dict[int, str]] = {}
     for checkpoint in checkpoints:

@@ -4,11 +4,11 @@ import hashlib
 import heapq
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evaluation.carrying import write_lines
+from evaluation.carrying import json_line, write_lines
 from evaluation.planning import trained_on
 from labeling.curation import exporting, rowfile
 from labeling.errors import Refused
@@ -67,7 +67,7 @@ def draw(
             "version, or another model as the judge."
         )
     write_lines(folder / LEFT_OUT, [json.dumps(left_out).encode()])
-    write_lines(folder / PAIRS, (_line(_pair(version, number, row)) for _, number, row in chosen))
+    write_lines(folder / PAIRS, (json_line(_pair(version, number, row)) for _, number, row in chosen))
 
 
 def pairs(folder: Path) -> Iterator[Pair]:
@@ -105,10 +105,6 @@ def _pair(version: DatasetVersion, number: int, row: dict[str, Any]) -> Pair:
         second=second,
         people="first" if chosen_first else "second",
     )
-
-
-def _line(pair: Pair) -> bytes:
-    return json.dumps(asdict(pair), ensure_ascii=False).encode() + b"\n"
 
 
 def _chance(version: DatasetVersion, number: int, what: str) -> str:

@@ -3,8 +3,9 @@
 from typing import Any
 
 from django import forms
+from django.db.models import QuerySet
 
-from evaluation.engines import default_engine
+from evaluation.engines import ENGINES, default_engine
 from evaluation.models import Endpoint, Split, Suite
 from evaluation.specs import CONTEXT_WORDS, LimitsSpec, SamplingSpec
 from evaluation.targets import SERVICES
@@ -57,11 +58,9 @@ class EvaluationForm(forms.Form):
         self.project = project
         fields: dict[str, Any] = self.fields
         fields["on"].choices = self._suites()
-        checkpoints = visible_checkpoints(project).exclude(line=Checkpoint.Line.REWARD).order_by("-id")
-        fields["checkpoints"].queryset = fields["baseline"].queryset = checkpoints
+        fields["checkpoints"].queryset = fields["baseline"].queryset = answering(project)
         fields["endpoints"].queryset = Endpoint.objects.filter(project=project, archived_at=None)
-        fields["engine"].choices = [(name, ENGINE_WORDS[name]) for name in local_engines()]
-        fields["engine"].initial = default_engine()
+        fields["engine"].choices, fields["engine"].initial = engine_choices(), default_engine()
         for spec, names in ((SamplingSpec, SETTINGS), (LimitsSpec, LIMITS)):
             for field in names:
                 fields[field].initial = spec.model_fields[field].default
@@ -118,11 +117,14 @@ ENGINE_WORDS = {
 }
 
 
-def local_engines() -> list[str]:
-    """The engines that load weights, as far as this installation has them."""
-    from evaluation.engines import ENGINES
-
+def engine_choices() -> list[tuple[str, str]]:
+    """The engines that load weights, as far as this installation has them, each with words."""
     known = [name for name in ENGINES if name != SERVICES]
-    for name in known:
-        ENGINE_WORDS.setdefault(name, name)
-    return [name for name in known if name != "vllm" or default_engine() == "vllm"]
+    return [
+        (name, ENGINE_WORDS.get(name, name)) for name in known if name != "vllm" or default_engine() == "vllm"
+    ]
+
+
+def answering(project: Project) -> QuerySet[Checkpoint]:
+    """The checkpoints that give answers, the newest first."""
+    return visible_checkpoints(project).exclude(line=Checkpoint.Line.REWARD).order_by("-id")

@@ -4,7 +4,8 @@ from typing import Any
 
 from django import forms
 
-from evaluation.errors.interventions import LARGEST_SEED, MOST, USUAL
+from evaluation.errors.failures import LARGEST_SEED
+from evaluation.errors.interventions import MOST, USUAL
 from evaluation.errors.plans import LONGEST_NOTE, MOST_DAYS, members
 from evaluation.measured import choices
 from evaluation.models import CategoryPlan, Intervention

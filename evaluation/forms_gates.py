@@ -5,7 +5,6 @@ from typing import Any
 from django import forms
 
 from evaluation.models import Gate, Suite
-from evaluation.plans import COMPOSITE
 from evaluation.scorers import find_scorer
 from evaluation.scorers.base import Scale
 from training.staging import REASON_LENGTH
@@ -15,8 +14,7 @@ PERCENT = {"alpha": 5.0, "margin": 2.0, "forgetting_margin": 2.0, "contamination
 
 
 def percent(label: str, help_text: str, most: float = 100.0) -> forms.FloatField:
-    widget = forms.NumberInput(attrs={"step": "any", "min": 0, "max": most})
-    return forms.FloatField(label=label, help_text=help_text, min_value=0, max_value=most, widget=widget)
+    return forms.FloatField(label=label, help_text=help_text, min_value=0, max_value=most)
 
 
 class GateForm(forms.Form):
@@ -38,7 +36,6 @@ class GateForm(forms.Form):
         help_text="Krippendorff’s alpha, 0 to 1. A judge below it cannot decide.",
         min_value=0,
         max_value=1,
-        widget=forms.NumberInput(attrs={"step": "any", "min": 0, "max": 1}),
     )
     forgetting = forms.ModelChoiceField(
         queryset=Suite.objects.none(),
@@ -59,21 +56,16 @@ class GateForm(forms.Form):
     def __init__(self, *args: Any, gate: Gate, **kwargs: Any) -> None:
         kwargs.setdefault("initial", _initial(gate))
         super().__init__(*args, **kwargs)
-        suites = Suite.objects.filter(project=gate.suite.project_id, archived_at=None).exclude(
-            pk=gate.suite_id
-        )
-        field = self.fields["forgetting"]
-        assert isinstance(field, forms.ModelChoiceField)
-        field.queryset = suites
+        suites = Suite.objects.filter(project=gate.suite.project_id, archived_at=None)
+        field: Any = self.fields["forgetting"]
+        field.queryset = suites.exclude(pk=gate.suite_id)
         self.metrics = [(f"{RAIL}{number}", metric) for number, metric in enumerate(gate.suite.scoring)]
         for name, metric in self.metrics:
-            words, unit = _unit(metric)
             self.fields[name] = forms.FloatField(
                 required=False,
                 min_value=0,
-                label=f"{metric['name']}, {words}",
-                help_text=unit,
-                widget=forms.NumberInput(attrs={"step": "any", "min": 0}),
+                label=f"{metric['name']}, {_way(metric)}",
+                help_text="Empty: it decides nothing.",
             )
 
     @property
@@ -119,14 +111,12 @@ def _factor(metric: dict[str, Any]) -> float:
     return 100.0 if scale in (Scale.BINARY, Scale.SHARE, Scale.PERPLEXITY) else 1.0
 
 
-def _unit(metric: dict[str, Any]) -> tuple[str, str]:
+def _way(metric: dict[str, Any]) -> str:
     scorer = find_scorer(metric["scorer"])
     way = "may fall by" if scorer.higher_is_better else "may rise by"
-    if scorer.scale == Scale.PERPLEXITY:
-        return f"{way}, %", "Empty: it decides nothing."
-    if scorer.scale in (Scale.BINARY, Scale.SHARE):
-        return f"{way}, points", "Empty: it decides nothing."
-    return f"{way}{f', {scorer.unit}' if scorer.unit else ''}", "Empty: it decides nothing."
+    own = {Scale.PERPLEXITY: "%", Scale.BINARY: "points", Scale.SHARE: "points"}
+    unit = own.get(scorer.scale, scorer.unit)
+    return f"{way}, {unit}" if unit else way
 
 
 class DecisionForm(forms.Form):
@@ -141,17 +131,4 @@ class DecisionForm(forms.Form):
 
 class RollBackForm(forms.Form):
     back_to = forms.IntegerField(required=False, widget=forms.HiddenInput)
-    reason = forms.CharField(
-        max_length=REASON_LENGTH,
-        required=False,
-        label="What went wrong",
-        widget=forms.TextInput(attrs={"maxlength": REASON_LENGTH}),
-    )
-
-
-def primary_of(suite: Suite) -> str:
-    """The metric that the verdict of a suite is about; empty without scorers."""
-    weighted = [metric for metric in suite.scoring if metric.get("weight")]
-    if len(weighted) > 1:
-        return COMPOSITE
-    return str((weighted or suite.scoring or [{"name": ""}])[0]["name"])
+    reason = forms.CharField(max_length=REASON_LENGTH, required=False, label="What went wrong")

@@ -6,14 +6,13 @@ from django import forms
 
 from evaluation.endpoints import PREFIX, EndpointDraft
 from evaluation.engines import default_engine
-from evaluation.forms import ENGINE_WORDS, local_engines
+from evaluation.forms import answering, engine_choices
 from evaluation.judges import LABELS, RUBRICS, VersionDraft
 from evaluation.judging import FEWEST, MOST
 from evaluation.models import Endpoint, Judge, JudgeVersion
 from labeling.curation.recipe import PAIRED
 from labeling.forms import PlainForm
 from labeling.models import DatasetVersion, Project
-from training.models import Checkpoint
 from training.registry import visible_checkpoints
 
 USUAL = 500
@@ -47,8 +46,7 @@ class VersionForm(PlainForm):
         self.project, self.kind = project, kind
         fields: dict[str, Any] = self.fields
         fields["answers"].choices = self._answering()
-        fields["engine"].choices = [(name, ENGINE_WORDS[name]) for name in local_engines()]
-        fields["engine"].initial = default_engine()
+        fields["engine"].choices, fields["engine"].initial = engine_choices(), default_engine()
         fields["rubric"].initial = RUBRICS[Judge.Kind(kind)]
         if kind == Judge.Kind.PAIRWISE:
             del fields["labels"]
@@ -62,10 +60,9 @@ class VersionForm(PlainForm):
         return any(group for _, group in choices)
 
     def _answering(self) -> list[tuple[str, list[tuple[str, str]]]]:
-        checkpoints = visible_checkpoints(self.project).exclude(line=Checkpoint.Line.REWARD).order_by("-id")
         endpoints = Endpoint.objects.filter(project=self.project, archived_at=None)
         groups = [
-            ("Checkpoints", [(f"checkpoint:{one.pk}", one.name) for one in checkpoints]),
+            ("Checkpoints", [(f"checkpoint:{one.pk}", one.name) for one in answering(self.project)]),
             ("Endpoints", [(f"endpoint:{one.pk}", one.name) for one in endpoints]),
         ]
         return [group for group in groups if group[1]]

@@ -1,21 +1,21 @@
 """Forms of the playground: who answers, and what is said next."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from django import forms
 
-from evaluation.forms import ENGINE_WORDS, local_engines
+from evaluation.forms import ENGINE_WORDS, answering
 from evaluation.models import Endpoint
 from evaluation.playground.specs import ChatSettings
-from evaluation.playground.talking import ENGINES, usual_engine
+from evaluation.playground.talking import engines, usual_engine
 from labeling.forms import PlainForm
 from labeling.models import Project
 from training.models import Checkpoint
-from training.registry import visible_checkpoints
 
 CHECKPOINT, ENDPOINT = "checkpoint", "endpoint"
-SETTINGS = ("temperature", "top_p", "max_tokens", "seed", "system")
+SETTINGS = tuple(ChatSettings.model_fields)
 SEPARATOR = "---"
 MOST_SHOWN = 200
 
@@ -38,9 +38,13 @@ class SettingsForm(PlainForm):
         help_text="What the models are told before everything else; both get the same.",
     )
 
+    def clean_system(self) -> str:
+        return with_plain_lines(self.cleaned_data["system"])
+
     def settings(self) -> dict[str, Any]:
-        """What was given, of a form that is valid."""
-        return {name: self.cleaned_data[name] for name in SETTINGS if self.cleaned_data[name] is not None}
+        """What the page sent, of a form that is valid. A system message that was emptied is none any more."""
+        sent = {name: self.cleaned_data[name] for name in SETTINGS if name in self.data}
+        return {name: value for name, value in sent.items() if value is not None}
 
 
 class BeginForm(SettingsForm):
@@ -60,20 +64,19 @@ class BeginForm(SettingsForm):
     def __init__(self, *args: Any, project: Project, endpoints: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         fields: dict[str, Any] = self.fields
-        rows = visible_checkpoints(project).exclude(line=Checkpoint.Line.REWARD).order_by("-id")
-        self.sources: dict[str, Checkpoint | Endpoint] = {
-            f"{CHECKPOINT}:{row.pk}": row for row in rows[:MOST_SHOWN]
-        }
-        groups = [("Checkpoints", [(key, str(row)) for key, row in self.sources.items()])]
-        if endpoints:
-            found = Endpoint.objects.filter(project=project, archived_at=None)
-            elsewhere: dict[str, Checkpoint | Endpoint] = {f"{ENDPOINT}:{row.pk}": row for row in found}
-            groups.append(("Endpoints", [(key, str(row)) for key, row in elsewhere.items()]))
-            self.sources |= elsewhere
-        groups = [group for group in groups if group[1]]
+        rows = answering(project)[:MOST_SHOWN]
+        here: dict[str, Any] = {f"{CHECKPOINT}:{row.pk}": row for row in rows}
+        found = Endpoint.objects.filter(project=project, archived_at=None) if endpoints else []
+        elsewhere: dict[str, Any] = {f"{ENDPOINT}:{row.pk}": row for row in found}
+        self.sources: dict[str, Checkpoint | Endpoint] = here | elsewhere
+        groups = [
+            (kind, [(key, str(row)) for key, row in some.items()])
+            for kind, some in (("Checkpoints", here), ("Endpoints", elsewhere))
+            if some
+        ]
         fields["first"].choices = groups
         fields["second"].choices = [("", "Nobody: one alone"), *groups]
-        fields["engine"].choices = [(name, ENGINE_WORDS[name]) for name in local_engines() if name in ENGINES]
+        fields["engine"].choices = [(name, ENGINE_WORDS[name]) for name in engines()]
         fields["engine"].initial = usual_engine()
         if len(fields["engine"].choices) < 2:
             del fields["engine"]
@@ -106,27 +109,14 @@ class MessageForm(SettingsForm):
 
     def __init__(self, *args: Any, before: Mapping[str, Any], **kwargs: Any) -> None:
         super().__init__(*args, initial=dict(before), **kwargs)
-        self.fields["system"].help_text = says("system")
-
-    def settings(self) -> dict[str, Any]:
-        """A system message that was emptied is none any more, where the page sent one at all."""
-        given = super().settings()
-        if "system" not in self.data:
-            given.pop("system", None)
-        return given
 
     def clean_text(self) -> str:
         return with_plain_lines(self.cleaned_data["text"])
 
     def passages(self) -> list[str]:
         """The pasted passages, of a form that is valid."""
-        found: list[list[str]] = [[]]
-        for line in self.cleaned_data["contexts"].splitlines():
-            if line.strip() == SEPARATOR:
-                found.append([])
-            else:
-                found[-1].append(line)
-        return ["\n".join(lines) for lines in found]
+        text = with_plain_lines(self.cleaned_data["contexts"])
+        return re.split(rf"(?m)^\s*{SEPARATOR}\s*$", text)
 
 
 def with_plain_lines(text: str) -> str:

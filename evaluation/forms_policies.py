@@ -7,7 +7,7 @@ from django import forms
 from django.conf import settings
 
 from evaluation.engines import default_engine
-from evaluation.forms import ENGINE_WORDS, local_engines
+from evaluation.forms import ENGINE_WORDS, engine_choices
 from evaluation.models import RetrainPolicy, Suite
 from evaluation.policies.channels import CHOICES
 from evaluation.policies.notices import USUAL
@@ -38,21 +38,10 @@ def clock() -> forms.TimeInput:
     return forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
 
 
-def number(name: str, label: str, help_text: str, *, whole: bool = True) -> forms.Field:
+def number(name: str, label: str, help_text: str, kind: Any = forms.IntegerField) -> forms.Field:
     _, low, high = BOUNDS[name]
-    widget = forms.NumberInput(attrs={"step": "1" if whole else "any"})
-    if whole:
-        return forms.IntegerField(
-            min_value=int(low),
-            max_value=int(high),
-            required=False,
-            label=label,
-            help_text=help_text,
-            widget=widget,
-        )
-    return forms.FloatField(
-        min_value=low, max_value=high, required=False, label=label, help_text=help_text, widget=widget
-    )
+    field: forms.Field = kind(min_value=low, max_value=high, required=False, label=label, help_text=help_text)
+    return field
 
 
 class PolicyForm(PlainForm):
@@ -112,10 +101,10 @@ class PolicyForm(PlainForm):
         "runs_a_week", "Runs a week, at most", "That train, in any 7 days; empty for no limit."
     )
     hours_a_week = number(
-        "hours_a_week", "Hours a week, at most", "Of training and evaluation that ended.", whole=False
+        "hours_a_week", "Hours a week, at most", "Of training and evaluation that ended.", forms.FloatField
     )
     cost_a_week = number(
-        "cost_a_week", "Cost a week, at most", "Of endpoints, in the unit of their prices.", whole=False
+        "cost_a_week", "Cost a week, at most", "Of endpoints, in the unit of their prices.", forms.FloatField
     )
     pause_after = number("pause_after", "Pause after failures in a row", "Usually 3. A person lets it go on.")
     quiet_from = forms.TimeField(required=False, widget=clock(), help_text="No run starts from then …")
@@ -127,14 +116,12 @@ class PolicyForm(PlainForm):
         rows = TrainingRun.objects.filter(project=project, status=Status.SUCCEEDED).exclude(method="reward")
         newest = list(rows.order_by("-id").values_list("pk", flat=True)[:OFFERED])
         chosen = [policy.origin_id] if policy and policy.origin_id else []
-        origins, suites = self.fields["origin"], self.fields["suite"]
-        assert isinstance(origins, forms.ModelChoiceField)
-        assert isinstance(suites, forms.ModelChoiceField)
-        origins.queryset = rows.filter(pk__in=[*newest, *chosen]).select_related("start").defer("result")
-        suites.queryset = Suite.objects.filter(project=project, archived_at=None)
-        words = f"The usual one: {ENGINE_WORDS.get(default_engine(), default_engine())}"
-        engines: forms.ChoiceField = self.fields["engine"]  # type: ignore[assignment]
-        engines.choices = [("", words), *((name, ENGINE_WORDS[name]) for name in local_engines())]
+        origins = rows.filter(pk__in=[*newest, *chosen]).select_related("start").defer("result")
+        fields: dict[str, Any] = self.fields
+        fields["origin"].queryset = origins
+        fields["suite"].queryset = Suite.objects.filter(project=project, archived_at=None)
+        usual = f"The usual one: {ENGINE_WORDS[default_engine()]}"
+        fields["engine"].choices = [("", usual), *engine_choices()]
 
     @property
     def groups(self) -> list[tuple[str, list[forms.BoundField]]]:
@@ -165,12 +152,10 @@ class PolicyForm(PlainForm):
         """What `set_policy` takes."""
         given = dict(self.cleaned_data)
         sampling = {name: given.pop(name) for name in SAMPLING}
-        times = [part for part in given["times"].replace(",", " ").split() if part]
         return {
             **given,
-            "times": times,
-            "zone": given["zone"].strip(),
-            "sampling": {name: value for name, value in sampling.items() if value is not None},
+            "times": given["times"].replace(",", " ").split(),
+            "sampling": sampling,
             "pause_after": given["pause_after"] or 3,
         }
 
@@ -216,11 +201,8 @@ class PersonForm(PlainForm):
         rows = Membership.objects.filter(project=project).exclude(role=Role.ANNOTATOR).select_related("user")
         people: forms.ChoiceField = self.fields["person"]  # type: ignore[assignment]
         people.choices = [
-            (
-                row.user.username,
-                row.user.username if row.user.email else f"{row.user.username} (no e-mail address)",
-            )
-            for row in rows.order_by("user__username")
+            (each.username, each.username if each.email else f"{each.username} (no e-mail address)")
+            for each in (row.user for row in rows.order_by("user__username"))
         ]
 
 

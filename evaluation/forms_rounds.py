@@ -5,19 +5,19 @@ from typing import Any
 from django import forms
 from django.http import QueryDict
 
-from evaluation.models import Analysis, Decision, EvalRun, Round, RunTarget, Split, Study
+from evaluation.models import Analysis, Round, RunTarget, Split
 from evaluation.rounds.opening import LONGEST_NOTE
 from evaluation.rounds.tying import LONGEST_NOTE as LONGEST_ROUND_NOTE
-from evaluation.rounds.tying import NAME_LENGTH
+from evaluation.rounds.tying import MANY, NAME_LENGTH, ONE
+from labeling.forms import PercentField, PlainForm
 from labeling.lifecycle import Status
-from labeling.models import DatasetVersion, ErrorCategory, Project
+from labeling.models import Project
 from labeling.rag.taxonomy import categories_of
-from training.models import Checkpoint, TrainingRun
 
 RECENT = 60
 
 
-class FixForm(forms.Form):
+class FixForm(PlainForm):
     """What a fix is of: a category, and the target that fails in it, by an analysis or by a run alone."""
 
     category = forms.ChoiceField(label="Category", help_text="What goes wrong.")
@@ -32,9 +32,9 @@ class FixForm(forms.Form):
         label="Metric",
         help_text="In which a case passes or fails; empty for the analysis’s, or the primary one.",
     )
-    held_out = forms.IntegerField(
+    held_out = PercentField(
         label="Held out, %",
-        initial=50,
+        initial=0.5,
         min_value=10,
         max_value=90,
         help_text="Siblings: never trained on, and what the fix is measured by. The others go to labeling and leave "
@@ -46,9 +46,8 @@ class FixForm(forms.Form):
         self._categories = {each.key: each for each in categories_of(project)}
         self._analyses = {each.pk: each for each in _analyses(project)}
         self._targets = {f"{each.run_id}.{each.index}": each for each in _targets(project)}
-        kwargs.setdefault("initial", {})
-        kwargs["initial"] |= {"category": query.get("category", ""), "of": _first(query), "held_out": 50}
-        super().__init__(*args, **kwargs)
+        asked = {"category": query.get("category", ""), "of": _first(query)}
+        super().__init__(*args, initial=asked, **kwargs)
         self.fields["category"].choices = [(key, each.name) for key, each in self._categories.items()]  # type: ignore[attr-defined]
         self.fields["of"].choices = [  # type: ignore[attr-defined]
             ("Analyses of errors", [(f"a{key}", _words(each)) for key, each in self._analyses.items()]),
@@ -62,17 +61,14 @@ class FixForm(forms.Form):
 
     def values(self) -> dict[str, Any]:
         """What the verb takes."""
-        given = self.cleaned_data
-        kind, key = given["of"][0], given["of"][1:]
-        analysis = self._analyses[int(key)] if kind == "a" else None
-        category: ErrorCategory = self._categories[given["category"]]
-        return {
-            "category": category,
-            "target": analysis.target if analysis is not None else self._targets[key],
+        given = dict(self.cleaned_data)
+        of = given.pop("of")
+        analysis = self._analyses[int(of[1:])] if of.startswith("a") else None
+        target = analysis.target if analysis is not None else self._targets[of[1:]]
+        return given | {
+            "category": self._categories[given["category"]],
+            "target": target,
             "analysis": analysis,
-            "metric": given["metric"],
-            "held_out": given["held_out"] / 100,
-            "note": given["note"],
         }
 
 
@@ -114,35 +110,20 @@ class RoundForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Round
         fields = [
-            "name",
-            "note",
-            "dataset_version",
-            "runs",
-            "checkpoints",
-            "evaluations",
-            "study",
-            "decision",
+            *("name", "note", "dataset_version", "runs", "checkpoints", "evaluations", "study", "decision")
         ]
-        widgets = dict.fromkeys(("runs", "checkpoints", "evaluations"), forms.CheckboxSelectMultiple)
+        widgets = dict.fromkeys(MANY, forms.CheckboxSelectMultiple)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        round, project = self.instance, self.instance.project
-        rows = {
-            "dataset_version": DatasetVersion.objects.filter(project=project).select_related("project"),
-            "decision": Decision.objects.filter(project=project).select_related("candidate"),
-            "study": Study.objects.filter(project=project),
-        }
-        for name, found in rows.items():
-            self.fields[name].queryset = found  # type: ignore[attr-defined]
-            self.fields[name].empty_label = "None yet"  # type: ignore[attr-defined]
-        many = {
-            "runs": TrainingRun.objects.filter(project=project),
-            "checkpoints": Checkpoint.objects.filter(project=project),
-            "evaluations": EvalRun.objects.filter(project=project, arm=None),
-        }
-        for name, found in many.items():
-            chosen = getattr(round, name).values_list("pk", flat=True)
-            recent = found.order_by("-pk").values_list("pk", flat=True)[:RECENT]
-            keys = [*chosen, *recent]
-            self.fields[name].queryset = found.filter(pk__in=keys).order_by("-pk")  # type: ignore[attr-defined]
+        for name in (*ONE, *MANY):
+            field: Any = self.fields[name]
+            rows = field.queryset.filter(project=self.instance.project).order_by("-pk")
+            if name in ONE:
+                field.empty_label = "None yet"
+                field.queryset = rows.select_related("candidate" if name == "decision" else "project")
+                continue
+            if name == "evaluations":
+                rows = rows.filter(arm=None)
+            chosen = getattr(self.instance, name).values_list("pk", flat=True)
+            field.queryset = rows.filter(pk__in=[*chosen, *rows.values_list("pk", flat=True)[:RECENT]])

@@ -91,7 +91,7 @@ class ScoringForm:
         if data is None:
             self.rows = [self._row(index, initial=_initial(metric)) for index, metric in enumerate(scoring)]
         else:
-            keys = [int(key) for key in data.get("rows", "").split(",") if key.isdigit()][:60]
+            keys = [int(key) for key in data.get("rows", "").split(",") if key.isdecimal()][:60]
             self.rows = [
                 self._row(key, data=data) for key in keys if data.get(f"m{key}-scorer") in self.known
             ]

@@ -36,7 +36,7 @@ def run_spec(
             RunSpec,
             {
                 "metrics": tuple(metrics),
-                "primary": primary_of(metrics),
+                "primary": primary_of({metric.name: metric.weight for metric in metrics}),
                 "system": suite.system,
                 "sampling": parse(SamplingSpec, _plain(sampling)),
                 "limits": parse(LimitsSpec, _plain(limits)),
@@ -48,12 +48,11 @@ def run_spec(
         raise Refused(f"{refusal}.") from refusal
 
 
-def primary_of(metrics: Sequence[MetricSpec]) -> str:
-    """The metric that the verdict is about: the one with a weight, all of them together, or without any the first."""
-    weighted = [metric for metric in metrics if metric.weight > 0]
-    if len(weighted) > 1:
-        return COMPOSITE
-    return (weighted or list(metrics))[0].name
+def primary_of(weights: Mapping[str, float]) -> str:
+    """The metric that the verdict is about, of names with their weights: the one with a weight, all of them together,
+    or without any the first; empty where there are none."""
+    weighted = [name for name, weight in weights.items() if weight > 0]
+    return COMPOSITE if len(weighted) > 1 else next(iter(weighted or weights), "")
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def from_items(*, project: Project, which: str = UNJUDGED, count: int = MOST) ->
     """Up to `count` prompts of the project's own items, drawn at random but always alike. Raises Refused."""
     if which not in WHICH:
         raise Refused(f"The items asked for are {which[:40]!r}; choose one of {', '.join(WHICH)}.")
-    _refuse_count(count)
+    refuse_count(count)
     rows = Item.objects.filter(project=project).exclude(
         pk__in=Withdrawal.objects.filter(project=project, item__isnull=False).values("item")
     )
@@ -77,7 +77,7 @@ def _of_items(keys: list[int]) -> Iterator[Prompt]:
 
 def from_suite(*, suite: Suite, count: int = MOST) -> Prompts:
     """Up to `count` prompts of the open cases of a suite as it is now. Prompts of sealed cases stay under seal."""
-    _refuse_count(count)
+    refuse_count(count)
     version = current_version(suite)
     if version is None:
         raise Refused(f"{suite} has no case yet; choose another suite.")
@@ -99,7 +99,7 @@ def from_file(*, project: Project, path: Path, name: str, count: int = MOST) -> 
 
     Raises Refused where the file cannot be read or has more prompts than fit.
     """
-    _refuse_count(count)
+    refuse_count(count)
     found: dict[str, Prompt] = {}
     refused = 0
     errors: list[tuple[int, str]] = []
@@ -146,7 +146,17 @@ def with_system(prompts: Prompts, system: str) -> Prompts:
     )
 
 
-def _refuse_count(count: int) -> None:
+def find_suite(*, project: Project, name: str) -> Suite:
+    """A suite by its name. Raises Refused with the names there are."""
+    rows = Suite.objects.filter(project=project)
+    found = rows.filter(name=name).first()
+    if found is None:
+        known = ", ".join(rows.values_list("name", flat=True)[:20])
+        raise Refused(f"There is no suite {name[:120]!r} here. Known: {known or 'none yet'}.")
+    return found
+
+
+def refuse_count(count: int) -> None:
     if not 1 <= count <= MOST:
         raise Refused(f"{count:,} prompts were asked for; choose 1 to {MOST:,}.")
 

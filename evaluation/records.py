@@ -37,7 +37,7 @@ def record_of(
     parts = [
         f"# Decision: {plain(action)}",
         plain(findings.sentence),
-        _table(["Field", "Value"], [
+        table(["Field", "Value"], [
             ["Project", run.project.name],
             ["Decided", f"{_now()} by {_who(person)}"],
             ["Reason", reason or "as the gate says"],
@@ -50,11 +50,11 @@ def record_of(
             ["Trained on", data or "nothing here"],
         ]),
         "## Conditions",
-        _table(["Condition", "Outcome", "Numbers"], [
+        table(["Condition", "Outcome", "Numbers"], [
             [each.label, MARKS[each.passed], each.words] for each in findings.conditions
         ]),
         "## Numbers, with 95 % intervals",
-        _table(["Metric", baseline.name, target.name, "Difference", "Fixed", "Broken"],
+        table(["Metric", baseline.name, target.name, "Difference", "Fixed", "Broken"],
                _numbers(baseline, lines[target.pk])),
         "## How it was measured",
         plain(_settings(run)),
@@ -74,7 +74,7 @@ def rollback_record(
         ["Out of production", f"{checkpoint.name}, hash {checkpoint.content_hash or 'not known'}"],
         ["Back in production", f"{before.name}, hash {before.content_hash or 'not known'}"],
     ]
-    return f"# Decision: rolled back to {plain(before.name)}\n\n{_table(['Field', 'Value'], rows)}\n"
+    return f"# Decision: rolled back to {plain(before.name)}\n\n{table(['Field', 'Value'], rows)}\n"
 
 
 def plain(text: str) -> str:
@@ -127,7 +127,8 @@ def _gate_words(gate: Gate) -> str:
     )
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
     lines = [[plain(cell) for cell in row] for row in [head, *rows]]
     lines.insert(1, ["---"] * len(head))
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from evaluation import statistics
-from evaluation.contamination import dirty_cases
-from evaluation.models import CaseResult, CaseScore, RunTarget, Score
+from evaluation.contamination import BATCH, dirty_cases
+from evaluation.models import Case, CaseResult, CaseScore, RunTarget, Score
 from evaluation.numbers import delta, own_score
 from evaluation.plans import Plan
 from evaluation.sheets import Cell, Line, Metric, Sheet, metrics_of, read_sheet
@@ -109,7 +109,8 @@ def _fill(score: Score, estimate: Estimate | None) -> None:
 def run_facts(plan: Plan, beat: Beat = lambda: None) -> dict[str, Any]:
     """What else is known of each target's answers, by its index: tokens, latency, cost, how many were cut short."""
     checkpoints = {target.index: target.checkpoint for target in plan.rows if target.checkpoint is not None}
-    dirty = dirty_cases(plan.run, list(checkpoints.values()), beat)
+    cases = Case.objects.of_run(plan.run).iterator(chunk_size=BATCH)
+    dirty = dirty_cases(cases, list(checkpoints.values()), beat)
     facts = {str(target.index): _facts(plan, target) for target in plan.rows}
     for index, checkpoint in checkpoints.items():
         facts[str(index)]["dirty"] = {str(case): reason for case, reason in dirty[checkpoint.pk].items()}

@@ -33,6 +33,7 @@ DECLINES = re.compile(
     r"(?:mentioned|stated|given|provided|in the (?:text|passages|context))|not enough information)\b"
 )
 BLAMED = ("retrieval", "ranking", "grounding", "instruction", "gold")
+MENDED = ("retrieval", "ranking")  # what an arm mends, so that the gain is measured
 PASSES, UNKNOWN = "passes", "unknown"
 
 
@@ -63,7 +64,7 @@ def stage_of(arms: Arms) -> str:
     """The stage to blame, by the table above."""
     if arms.retrieved is not None and arms.retrieved >= PASSING:
         return PASSES
-    if None in (arms.retrieved, arms.gold, arms.none, arms.shuffled):
+    if None in arms.values:
         return UNKNOWN
     gold, none, shuffled = (
         value is not None and value >= PASSING for value in (arms.gold, arms.none, arms.shuffled)
@@ -80,7 +81,7 @@ def stage_of(arms: Arms) -> str:
 def gain_of(arms: Arms, stage: str) -> float:
     """How much the case gains if the stage were mended: measured where an arm mends it, else all that is left."""
     now = arms.retrieved or 0.0
-    return max(0.0, arms.mended - now) if stage in ("retrieval", "ranking") else 1.0 - now
+    return min(max(arms.mended - now, 0.0), 1.0) if stage in MENDED else 1.0 - now
 
 
 def use_of(answer: str, gold: Sequence[str], question: str, reference: str = "") -> Use:

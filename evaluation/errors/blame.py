@@ -4,23 +4,34 @@ of people say the same."""
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from django.core.cache import cache
 
-from evaluation.errors.attribution import BLAMED, PASSES, UNKNOWN, Arms, Use, gain_of, holds, stage_of, use_of
+from evaluation.errors.attribution import (
+    BLAMED,
+    MENDED,
+    PASSES,
+    UNKNOWN,
+    Arms,
+    Use,
+    gain_of,
+    holds,
+    stage_of,
+    use_of,
+)
 from evaluation.errors.failures import Evaluated, evaluated
+from evaluation.errors.interventions import ARMS
 from evaluation.errors.table import Read, ceilings, points_of
 from evaluation.models import Case, CaseResult, CaseScore, EvalRun, Intervention
 from evaluation.questions import context_text
 from evaluation.sheets import Metric, read_sheet
+from evaluation.suites.writing import chunks
 from evaluation.verdicts_cases import last_words, share
 from labeling.estimates import Estimate
 from labeling.lifecycle import Status
 from labeling.models import Stage
 
 DAY = 86_400
-CHUNK = 500
 WORDS = {
     "retrieval": "Retrieval: what holds the answer was not found",
     "ranking": "Ranking: found, and lost among the others or in their order",
@@ -44,15 +55,21 @@ class Blame:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredStage:
-    """A stage with its failing cases; `ceiling` is measured where an arm mends them, and what is left of the scale
-    where none does. None for cases that blame nobody."""
+    """A stage with its failing cases. `ceiling` is None for cases that blame nobody."""
 
     key: str
-    words: str
     cases: int
     share: Estimate
     ceiling: Estimate | None
-    measured: bool
+
+    @property
+    def words(self) -> str:
+        return WORDS[self.key]
+
+    @property
+    def measured(self) -> bool:
+        """Whether the ceiling is what an arm gained; else it is all that is left of the scale."""
+        return self.key in MENDED
 
     @property
     def ceiling_words(self) -> str:
@@ -82,7 +99,7 @@ def is_over(arms: dict[str, EvalRun]) -> bool:
 def blames(intervention: Intervention) -> list[Blame]:
     """The stage to blame of every case that was asked again and fails, kept for a day. All arms must have succeeded."""
     arms = arms_of(intervention)
-    key = f"evaluation:blame:1:{':'.join(arms[name].folder for name in sorted(arms))}"
+    key = f"evaluation:blame:2:{':'.join(arms[name].folder for name in sorted(arms))}"
     found: list[Blame] | None = cache.get(key)
     if found is None:
         found = _blames(intervention, arms)
@@ -90,57 +107,56 @@ def blames(intervention: Intervention) -> list[Blame]:
     return found
 
 
+def _failing(intervention: Intervention, arms: dict[str, EvalRun]) -> Evaluated:
+    """The failures that it is about: those of the analysis, or on the whole split those of the retrieved arm."""
+    analysis = intervention.analysis
+    run, target = analysis.run, analysis.target
+    if intervention.scope == Intervention.Scope.WHOLE:
+        run = arms["retrieved"]
+        target = run.targets.get(index=0)
+    return evaluated(run, target, analysis.metric)
+
+
 def _blames(intervention: Intervention, arms: dict[str, EvalRun]) -> list[Blame]:
-    name = intervention.analysis.metric
-    before = evaluated(intervention.analysis.run, intervention.analysis.target, name)
-    values = {contexts: _values(run, before.metric) for contexts, run in arms.items()}
+    before = _failing(intervention, arms)
+    values = [_values(arms[contexts], before.metric) for contexts in ARMS]
     whole = intervention.scope == Intervention.Scope.WHOLE
-    now = values["retrieved"]
-    wanted = [case for case, value in now.items() if value < 0.5] if whole else list(now)
-    uses = _uses(arms["gold"], wanted)
+    wanted = list(before.gains) if whole else intervention.analysis.order[: intervention.cases]
     found = []
-    for start in range(0, len(wanted), CHUNK):
-        cases = Case.objects.only("contexts", "gold").in_bulk(wanted[start : start + CHUNK])
-        for case in wanted[start : start + CHUNK]:
-            row = cases[case]
-            held = holds(
-                [context_text(each) for each in row.contexts], [context_text(each) for each in row.gold]
-            )
-            use = uses.get(case, "departs")
-            asked = Arms(
-                retrieved=values["retrieved"].get(case),
-                gold=values["gold"].get(case),
-                none=values["none"].get(case),
-                shuffled=values["shuffled"].get(case),
-                found=held,
-                use=use,
-            )
+    for some in chunks(wanted):
+        cases, uses = Case.objects.only("contexts", "gold").in_bulk(some), _uses(arms["gold"], some)
+        for case in some:
+            texts = cases[case].contexts, cases[case].gold
+            held = holds(*([context_text(each) for each in kind] for kind in texts))
+            retrieved, gold, none, shuffled = (column.get(case) for column in values)
+            asked = Arms(retrieved, gold, none, shuffled, held, uses.get(case, "departs"))
             stage = stage_of(asked)
             found.append(Blame(case, stage, gain_of(asked, stage), asked.values))
     return found
 
 
 def _values(run: EvalRun, metric: Metric) -> dict[int, float]:
-    """The values of an arm by case, turned so that 1 is best."""
+    """The values of an arm by case, turned so that 1 is best. A case that got no answer has none: what is counted as a
+    failure elsewhere says nothing of a stage."""
     cells = read_sheet(run, metrics=[metric], targets={0}).scored(0, metric.name)
-    return {case: cell.mean if metric.higher_is_better else 1 - cell.mean for case, cell in cells.items()}
+    return {
+        case: cell.mean if metric.higher_is_better else 1 - cell.mean
+        for case, cell in cells.items()
+        if not cell.errors
+    }
 
 
 def _uses(run: EvalRun, cases: Sequence[int]) -> dict[int, Use]:
     """What each answer with the gold contexts did with them: as a groundedness scorer of the run says, else by its
     words."""
+    rows = CaseResult.objects.filter(run=run, case__in=cases, sample=0, output__isnull=False)
+    texts = rows.values_list("case_id", "output__text", "case__gold", "case__prompt", "case__reference")
+    found = {
+        case: use_of(text, [context_text(each) for each in gold], last_words(prompt), reference or "")
+        for case, text, gold, prompt, reference in texts
+    }
     judged = next((spec["name"] for spec in run.metrics if spec["scorer"] == "groundedness"), "")
-    found: dict[int, Use] = {}
-    for start in range(0, len(cases), CHUNK):
-        some = cases[start : start + CHUNK]
-        rows = CaseResult.objects.filter(run=run, case__in=some, sample=0, output__isnull=False)
-        texts = rows.values_list("case_id", "output__text", "case__gold", "case__prompt", "case__reference")
-        for case, text, gold, prompt, reference in texts:
-            given = [context_text(each) for each in gold]
-            found[case] = use_of(text, given, last_words(prompt), reference or "")
-        if judged:
-            found |= _judged(run, judged, some)
-    return found
+    return found | _judged(run, judged, cases) if judged else found
 
 
 def _judged(run: EvalRun, metric: str, cases: Sequence[int]) -> dict[int, Use]:
@@ -158,51 +174,32 @@ def _judged(run: EvalRun, metric: str, cases: Sequence[int]) -> dict[int, Use]:
 def measured_stages(intervention: Intervention, found: Sequence[Blame]) -> list[MeasuredStage]:
     """Each stage with how much the metric can rise. On failing cases the counts are those of the analysis, of which
     these are a random sample; on the whole split they are those of the retrieved arm."""
-    analysis = intervention.analysis
-    if intervention.scope == Intervention.Scope.WHOLE:
-        run = arms_of(intervention)["retrieved"]
-        before = evaluated(run, run.targets.get(index=0), analysis.metric)
-        failing = len(before.gains)
-    else:
-        before, failing = evaluated(analysis.run, analysis.target, analysis.metric), analysis.failing
-    rows = [each for each in found if each.case in before.gains]
-    counts = Counter(each.stage for each in rows)
-    ceiling = _ceiling(before, failing, rows)
+    if not found:
+        return []
+    ceiling = ceilings(_failing(intervention, arms_of(intervention)), [row.case for row in found])
+    counts = Counter(row.stage for row in found)
     return [
         MeasuredStage(
             key=stage,
-            words=WORDS[stage],
             cases=counts[stage],
-            share=share(counts[stage], len(rows)),
-            ceiling=ceiling[stage] if stage in BLAMED else None,
-            measured=stage in ("retrieval", "ranking"),
+            share=share(counts[stage], len(found)),
+            ceiling=ceiling([row.gain * (row.stage == stage) for row in found]) if stage in BLAMED else None,
         )
         for stage in (*BLAMED, PASSES, UNKNOWN)
-        if rows and (counts[stage] or stage in BLAMED[:4])
+        if counts[stage] or stage in BLAMED[:4]
     ]
-
-
-def _ceiling(before: Evaluated, failing: int, rows: Sequence[Blame]) -> dict[str, Estimate | None]:
-    reads = [
-        Read(0, place, row.case, "", frozenset({row.stage}), min(1.0, row.gain))
-        for place, row in enumerate(rows)
-    ]
-    found = ceilings(before, failing, reads)
-    return {stage: found(_is(stage)) for stage in BLAMED}
-
-
-def _is(stage: str) -> Any:
-    return lambda read: stage in read.categories
 
 
 def agreement(reads: Sequence[Read], found: Sequence[Blame], stages: dict[str, str]) -> Agreement:
     """People's tags against what was measured, on the cases that have both."""
     measured = {each.case: each.stage for each in found if each.stage in BLAMED}
-    both = [(read, measured[read.case]) for read in reads if read.case in measured and read.categories]
-    counts = Counter(
-        (stage, blamed) for read, blamed in both for stage in {stages[key] for key in read.categories}
-    )
-    same = sum(blamed in {stages[key] for key in read.categories} for read, blamed in both)
+    both = [
+        ({stages[key] for key in read.categories}, measured[read.case])
+        for read in reads
+        if read.case in measured and read.categories
+    ]
+    counts = Counter((stage, blamed) for tagged, blamed in both for stage in tagged)
+    same = sum(blamed in tagged for tagged, blamed in both)
     people = [stage for stage in Stage.values if any(key == stage for key, _ in counts)]
     columns = [stage for stage in BLAMED if any(key == stage for _, key in counts)]
     return Agreement(

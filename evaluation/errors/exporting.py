@@ -4,6 +4,7 @@ import csv
 import io
 from typing import Any
 
+from evaluation.charts_files import safe
 from evaluation.errors.saturation import saturation
 from evaluation.errors.table import CategoryRow, Table
 from labeling.estimates import Estimate
@@ -13,7 +14,6 @@ COLUMNS = (
     *("ceiling", "ceiling_low", "ceiling_high", "sole_cause", "sole_cause_low", "sole_cause_high"),
     *("examples", "effort_days", "ceiling_per_day", "owner", "sent", "status", "note"),
 )
-RISKY = ("=", "+", "-", "@", "\t", "\r")
 
 
 def as_dict(table: Table) -> dict[str, Any]:
@@ -32,31 +32,36 @@ def as_dict(table: Table) -> dict[str, Any]:
         "without_category": table.untagged,
         "reachable": _number(table.reachable),
         "saturation": {"words": read.words, "enough": read.is_enough, "since": read.since},
-        "categories": [row_as_dict(row) for row in table.rows],
+        "categories": [_row(row) for row in table.rows],
         "stages": [
-            {"stage": row.key, "read": row.read, "share": _number(row.share), "ceiling": _number(row.ceiling)}
+            {
+                "stage": row.stage,
+                "read": row.read,
+                "share": row.share.as_dict(),
+                "ceiling": _number(row.ceiling),
+            }
             for row in table.stages
         ],
     }
 
 
-def row_as_dict(row: CategoryRow) -> dict[str, Any]:
+def _row(row: CategoryRow) -> dict[str, Any]:
     return {
         "key": row.key,
-        "name": row.name,
-        "stage": row.stage,
+        "name": row.category.name,
+        "stage": row.category.stage,
         "mislabelled": row.is_gold,
         "read": row.read,
-        "share": _number(row.share),
+        "share": row.share.as_dict(),
         "ceiling": _number(row.ceiling),
         "sole_cause": _number(row.sole),
         "examples": [read.uid for read in row.examples],
-        "effort": row.effort,
+        "effort": row.plan.effort,
         "ceiling_per_day": _number(row.per_effort),
-        "owner": row.owner or None,
+        "owner": str(row.plan.owner) if row.plan.owner else None,
         "sent": row.sent,
-        "status": row.status,
-        "note": row.note,
+        "status": row.plan.status,
+        "note": row.plan.note,
     }
 
 
@@ -67,11 +72,11 @@ def as_csv(table: Table) -> str:
     writer.writerow(COLUMNS)
     for row in table.rows:
         writer.writerow([
-            row.key, _safe(row.name), row.stage, row.read, len(table.reads),
+            row.key, safe(row.category.name), row.category.stage, row.read, len(table.reads),
             *_three(row.share), *_three(row.ceiling), *_three(row.sole),
-            " ".join(read.uid for read in row.examples), row.effort,
+            " ".join(read.uid for read in row.examples), row.plan.effort,
             row.per_effort.value if row.per_effort else None,
-            _safe(row.owner), row.sent, row.status, _safe(row.note),
+            safe(str(row.plan.owner or "")), row.sent, row.plan.status, safe(row.plan.note),
         ])  # fmt: skip
     return out.getvalue()
 
@@ -82,7 +87,3 @@ def _number(estimate: Estimate | None) -> dict[str, float] | None:
 
 def _three(estimate: Estimate | None) -> tuple[float | None, ...]:
     return (estimate.value, estimate.low, estimate.high) if estimate else (None, None, None)
-
-
-def _safe(text: str) -> str:
-    return f"'{text}" if text.startswith(RISKY) else text

@@ -1,10 +1,8 @@
 """Which cases of a target fail and how much each could still gain, and the random order in which they are read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
-
-from django.db import IntegrityError, transaction
 
 from evaluation.models import Analysis, EvalRun, RunTarget, Split
 from evaluation.sheets import Cell, Line, Metric, metrics_of, read_sheet
@@ -31,7 +29,6 @@ class Evaluated:
     metric: Metric
     lines: list[Line]
     gains: Mapping[int, float]
-    places: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def weights(self) -> list[float]:
@@ -51,7 +48,7 @@ def evaluated(run: EvalRun, target: RunTarget, name: str) -> Evaluated:
     cells = sheet.scored(target.index, metric.name)
     lines = [line for line in sheet.lines if line.id in cells]
     gains = {line.id: _gain(metric, cells[line.id]) for line in lines if fails(metric, cells[line.id])}
-    return Evaluated(metric, lines, gains, {line.id: place for place, line in enumerate(lines)})
+    return Evaluated(metric, lines, gains)
 
 
 def _gain(metric: Metric, cell: Cell) -> float:
@@ -59,16 +56,16 @@ def _gain(metric: Metric, cell: Cell) -> float:
 
 
 def find_metric(run: EvalRun, name: str) -> Metric:
-    """A metric of the run that can be failed. Raises Refused with a sentence."""
+    """A metric of the run that can be failed, the primary one without a name. Raises Refused with a sentence."""
     metrics = metrics_of(run)
-    metric = next((each for each in metrics if each.name == name), None)
+    metric = next((each for each in metrics if each.name == (name or run.primary)), None)
     if metric is None:
         known = ", ".join(each.name for each in metrics)
-        raise Refused(f"{run.name} has no metric {name!r}; choose one of {known}.")
+        raise Refused(f"{run.name} has no metric {name[:60]!r}; it has {known}.")
     if not metric.is_bounded:
         raise Refused(
-            f"{name} has no passing and failing: it is a number without a bound, so nobody can say what a case could "
-            "still gain. Choose a metric between 0 and 1."
+            f"{metric.name} has no passing and failing: it is a number without a bound, so nobody can say what a case "
+            "could still gain. Choose a metric between 0 and 1."
         )
     return metric
 
@@ -81,6 +78,11 @@ def readable(run: EvalRun) -> None:
         raise Refused(f"{run.name} has no complete results yet; wait for its end.")
 
 
+def refuse_seed(seed: int) -> None:
+    if not 0 <= seed <= LARGEST_SEED:
+        raise Refused(f"The seed is {seed}; give a number from 0 to {LARGEST_SEED:,}.")
+
+
 def start_analysis(
     *, run: EvalRun, target: RunTarget, metric: str = "", person: User | None, seed: int | None = None
 ) -> Analysis:
@@ -90,29 +92,19 @@ def start_analysis(
     Raises Refused for sealed cases, unfinished runs, metrics without an end, and where nothing fails.
     """
     readable(run)
-    found = evaluated(run, target, metric or run.primary)
+    found = evaluated(run, target, metric)
     name = found.metric.name
-    if seed is not None and not 0 <= seed <= LARGEST_SEED:
-        raise Refused(f"The seed is {seed}; give a number from 0 to {LARGEST_SEED:,}.")
+    drawn = int(digest([run.folder, target.index, name])[:7], 16) if seed is None else seed
+    refuse_seed(drawn)
     if not found.gains:
         raise Refused(f"{target.name} fails no case in {name}; there is nothing to read.")
-    drawn = int(digest([run.folder, target.index, name])[:7], 16) if seed is None else seed
+    failing = [line for line in found.lines if line.id in found.gains]
     values: dict[str, Any] = {
         "project": run.project,
         "seed": drawn,
-        "order": order_of(found, drawn),
+        "order": [line.id for line in sorted(failing, key=lambda line: digest([drawn, line.uid]))],
         "evaluated": len(found.lines),
-        "failing": len(found.gains),
+        "failing": len(failing),
         "created_by": person,
     }
-    try:
-        with transaction.atomic():
-            return Analysis.objects.get_or_create(run=run, target=target, metric=name, defaults=values)[0]
-    except IntegrityError:
-        return Analysis.objects.get(run=run, target=target, metric=name)
-
-
-def order_of(found: Evaluated, seed: int) -> list[int]:
-    """The failing cases in the order that the seed draws: that of a hash of seed and case."""
-    failing = [line for line in found.lines if line.id in found.gains]
-    return [line.id for line in sorted(failing, key=lambda line: digest([seed, line.uid]))]
+    return Analysis.objects.get_or_create(run=run, target=target, metric=name, defaults=values)[0]

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db import transaction
 
-from evaluation.errors.failures import readable
+from evaluation.errors.failures import readable, refuse_seed
 from evaluation.models import Analysis, Case, EvalRun, Intervention, InterventionArm, RunTarget
 from evaluation.planning import queue_run
 from evaluation.plans import COMPOSITE, parse_spec
@@ -15,7 +15,6 @@ from labeling.models import User
 
 ARMS = ("retrieved", "gold", "none", "shuffled")
 USUAL, MOST = 200, 2000
-LARGEST_SEED = 2**31 - 1
 
 
 @transaction.atomic
@@ -54,8 +53,7 @@ def _refuse_nonsense(analysis: Analysis, scope: str, count: int, seed: int) -> N
         )
     if scope == Intervention.Scope.FAILING and not 1 <= count <= MOST:
         raise Refused(f"{count:,} failing cases were asked for; give 1 to {MOST:,}, or take the whole split.")
-    if not 0 <= seed <= LARGEST_SEED:
-        raise Refused(f"The seed is {seed}; give a number from 0 to {LARGEST_SEED:,}.")
+    refuse_seed(seed)
     against = [each for each in metrics_of(analysis.run) if each.versus_half]
     weighted = [each.name for each in against if each.weight] if analysis.metric == COMPOSITE else []
     if weighted or analysis.metric in [each.name for each in against]:

@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from evaluation.models import Analysis, ErrorRead, ErrorReadChange
 from labeling.errors import Refused
-from labeling.models import User
-from labeling.rag.taxonomy import categories_of
+from labeling.models import Project, User
+from labeling.rag.taxonomy import categories_of, current
 
 HELD = timedelta(minutes=30)
 MOST_CATEGORIES, LONGEST_NOTE = 12, 5000
@@ -84,3 +84,17 @@ def record(*, read: ErrorRead, categories: Sequence[str], note: str = "", person
     read.save(update_fields=["read_at", "reader", "categories", "note"])
     ErrorReadChange.objects.create(read=read, categories=keys, note=words, person=person)
     return read
+
+
+def keys_of(project: Project, key: str) -> set[str]:
+    """The keys that count for a category: its own, and those that were merged into it. What was said of one that was
+    split counts for none of its parts: nobody has said for which."""
+    return {each for each, now in current(project).items() if now == [key]} | {key}
+
+
+def read_as(analysis: Analysis, keys: set[str]) -> tuple[set[str], set[str]]:
+    """The uids of the cases that readers gave one of these categories, and of those that they gave none of them."""
+    rows = ErrorRead.objects.filter(analysis=analysis, read_at__isnull=False).order_by()
+    given = dict(rows.values_list("case__uid", "categories"))
+    own = {uid for uid, categories in given.items() if keys & set(categories)}
+    return own, set(given) - own

@@ -39,19 +39,17 @@ class Saturation:
                 "ceilings narrower."
             )
         last = (
-            "the last one brought a new one"
-            if not self.since
-            else f"the last {self.since:,} brought no new one"
+            f"the last {self.since:,} brought no new one" if self.since else "the last one brought a new one"
         )
         return f"{known}; {last}. Read on until {STOP} in a row bring none."
 
 
 def saturation(reads: Sequence[Read], failing: int) -> Saturation:
-    """How the known kinds grew in the order of reading."""
+    """How the known kinds grew with these reads, which are in the order of the analysis."""
     known: set[str] = set()
     points: list[tuple[int, int]] = []
     since = 0
-    for read in sorted(reads, key=lambda read: read.place):
+    for read in reads:
         since = 0 if read.categories - known else since + 1
         known |= read.categories
         points.append((len(points) + 1, len(known)))

@@ -1,9 +1,7 @@
 """The playground: conversations with one model or with two side by side, and what became of their turns."""
 
-from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
@@ -128,6 +126,7 @@ class Serving(AskingJob):
 
     job = "evaluation.jobs.serve_conversation"
     claimed_as = Status.STARTING
+    place = "conversations"
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="servings")
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="servings")
@@ -145,10 +144,6 @@ class Serving(AskingJob):
 
     def __str__(self) -> str:
         return f"conversation {self.conversation_id}"
-
-    @property
-    def path(self) -> Path:
-        return Path(settings.PREFLOOP_VAR) / "conversations" / self.folder
 
 
 class Outcome(models.Model):

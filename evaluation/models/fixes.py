@@ -40,8 +40,7 @@ class Fix(models.Model):
     @property
     def ceiling(self) -> Estimate | None:
         """How much the metric could rise at most, from 0 to 1; None where no analysis said so."""
-        numbers = (self.ceiling_value, self.ceiling_low, self.ceiling_high)
-        value, low, high = numbers
+        value, low, high = self.ceiling_value, self.ceiling_low, self.ceiling_high
         if value is None or low is None or high is None or not self.ceiling_n:
             return None
         return Estimate(value, low, high, self.ceiling_n)

@@ -48,8 +48,21 @@ class Study(AskingJob):
 
     @property
     def names(self) -> list[str]:
-        """The models, in the order in which they were chosen: the first is the one that a win rate is of."""
-        return [target["name"] for target in self.spec["targets"]]
+        """The models, in the order in which they were chosen: the first is the one that a win rate is of. Those of one
+        name are told apart by their hash."""
+        targets = self.spec["targets"]
+        names = [target["name"] for target in targets]
+        return [
+            name if names.count(name) == 1 else f"{name} {target['hash'][:8]}"
+            for name, target in zip(names, targets, strict=True)
+        ]
+
+    @property
+    def checkpoints(self) -> dict[int, str]:
+        """The names of the compared models that are checkpoints, by their keys."""
+        sources = self.facts.get("sources", [])
+        named = zip(self.names, sources, strict=False)
+        return {source["id"]: name for name, source in named if source["kind"] == "checkpoint"}
 
 
 class StudyPair(models.Model):

@@ -3,15 +3,17 @@
 from evaluation.playground.leaving import delete_conversation, sweep
 from evaluation.playground.outcomes import edit, to_queue, to_suite, vote
 from evaluation.playground.serving import serve
-from evaluation.playground.talking import again, ask, begin, change_message, reveal, stop
+from evaluation.playground.talking import again, ask, begin, begin_anew, change_message, go_on, reveal, stop
 
 __all__ = [
     "again",
     "ask",
     "begin",
+    "begin_anew",
     "change_message",
     "delete_conversation",
     "edit",
+    "go_on",
     "reveal",
     "serve",
     "stop",

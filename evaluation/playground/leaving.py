@@ -10,7 +10,8 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from evaluation.models import Conversation, Outcome, Serving
-from evaluation.playground.serving import call_waiting, folders_of, serve_forgotten
+from evaluation.playground.serving import call_waiting, serve_forgotten
+from evaluation.playground.talking import locked
 from labeling.errors import Refused
 from labeling.lifecycle import TERMINAL
 
@@ -19,36 +20,32 @@ AT_A_TIME = 50
 
 def delete_conversation(*, conversation: Conversation) -> None:
     """Delete a conversation with everything that was said. Items and cases that were made of it stay. Raises Refused
-    where a judgment rests on one of its turns."""
-    judged = Outcome.objects.filter(turn__conversation=conversation, judgment__isnull=False)
-    first = judged.select_related("turn").first()
-    if first is not None:
-        raise Refused(
-            f"A judgment rests on turn {first.turn.number} (item {first.item_id}), so this conversation stays. "
-            "Withdraw the item to keep it out of every later dataset."
-        )
-    folders = folders_of(conversation)
-    for serving in Serving.objects.filter(conversation=conversation).exclude(status__in=TERMINAL):
-        serving.request_cancel()
+    where a judgment rests on one of its turns. A worker that serves it finds its row gone, and stops."""
     with transaction.atomic():
-        Outcome.objects.filter(turn__conversation=conversation).delete()
+        outcomes = Outcome.objects.filter(turn__conversation=locked(conversation))
+        first = outcomes.filter(judgment__isnull=False).select_related("turn").first()
+        if first is not None:
+            raise Refused(
+                f"A judgment rests on turn {first.turn.number} (item {first.item_id}), so this conversation stays. "
+                "Withdraw the item to keep it out of every later dataset."
+            )
+        folders = [serving.path for serving in conversation.servings.all()]
+        outcomes.delete()
         conversation.delete()
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def forget_old() -> int:
+def forget_old() -> None:
     """Delete the conversations that nobody used for as long as the settings say, and on which no judgment rests."""
     if settings.PREFLOOP_CHAT_DAYS <= 0:
-        return 0
+        return
     since = timezone.now() - timedelta(days=settings.PREFLOOP_CHAT_DAYS)
     judged = Outcome.objects.filter(turn__conversation=OuterRef("pk"), judgment__isnull=False)
     served = Serving.objects.filter(conversation=OuterRef("pk")).exclude(status__in=TERMINAL)
     old = Conversation.objects.filter(~Exists(judged), ~Exists(served), used_at__lt=since)
-    found = list(old[:AT_A_TIME])
-    for conversation in found:
+    for conversation in old[:AT_A_TIME]:
         delete_conversation(conversation=conversation)
-    return len(found)
 
 
 def sweep() -> None:

@@ -3,14 +3,14 @@
 import uuid
 from collections.abc import Collection
 from contextlib import suppress
+from typing import Any
 
 from django.db import transaction
 
 from evaluation.models import Case, Outcome, Reply, Suite, Turn
-from evaluation.playground.prompts import prompt_of
+from evaluation.playground.prompts import PLACES, by_place, prompt_of
 from evaluation.playground.provenance import BY_A_PERSON, origin, stored_item
-from evaluation.playground.standing import PLACES, find_place
-from evaluation.playground.talking import reveal
+from evaluation.playground.talking import ASKED_AGAIN, locked, plain, reveal
 from evaluation.suites import add_case
 from evaluation.suites.content import Content
 from labeling.access import BY_ROLE, opened, visible_projects
@@ -21,19 +21,14 @@ from labeling.errors import Refused
 from labeling.intake import ResponseDraft, prompt_hash
 from labeling.models import Item, Judgment, Project, Task, User
 from labeling.protection import protect
-from labeling.values import (
-    Answer,
-    DemonstrationAnswer,
-    EditAnswer,
-    PairwiseAnswer,
-    RankingAnswer,
-)
+from labeling.reading import read_answer
+from labeling.values import Answer
 
-VERDICTS = ("left", "right", "tie", "both_bad")
 VOTES = (Task.PAIRWISE, Task.RANKING)
 EDITS = (Task.EDIT, Task.PAIRWISE, Task.RANKING, Task.DEMONSTRATION)
 SHOWN = {"left": "first", "right": "second", "tie": "tie", "both_bad": "both_bad"}
 RANKED = {"left": "1>2", "right": "2>1", "tie": "1=2", "both_bad": "all_bad"}
+VERDICTS = tuple(SHOWN)
 NAMESPACE = uuid.UUID("0f6d1f0c-6a51-4f0e-8f6e-0d6f3c0a7b11")
 MOST_OFFERED = 20
 
@@ -50,25 +45,24 @@ def vote(
     """Say which of the two answers is better, as they stand on the page. It becomes a judgment of an item in `project`
     (that of the conversation, if none is named), and from then on everybody knows who is who. The same vote again is
     the same vote. Raises Refused."""
-    conversation = turn.conversation
-    project = _taking(project or conversation.project, person, VOTES, "A vote between two answers")
+    project = _taking(project or turn.conversation.project, person, VOTES, "A vote between two answers")
     if verdict not in VERDICTS:
         raise Refused(f"The vote given is {verdict[:40]!r}; choose one of {', '.join(VERDICTS)}.")
-    replies = _comparable(turn)
-    earlier = Outcome.objects.filter(turn=turn, kind=Outcome.Kind.VOTE).first()
-    if earlier is not None:
-        if earlier.verdict == verdict:
-            return earlier
-        raise Refused("You have voted on this turn; you know by now who wrote what, so the vote stands.")
-    shown = [conversation.left, 1 - conversation.left]
     with transaction.atomic():
-        item = stored_item(project=project, turn=turn, responses=[_response(reply) for reply in replies])
+        turn.conversation = conversation = locked(turn.conversation)
+        replies = _comparable(turn)
+        earlier = Outcome.objects.filter(turn=turn, kind=Outcome.Kind.VOTE).first()
+        if earlier is not None:
+            if earlier.verdict == verdict:
+                return earlier
+            raise Refused("You have voted on this turn; you know by now who wrote what, so the vote stands.")
+        item = stored_item(project=project, turn=turn, responses=map(_response, replies))
         judgment = judge_beside(
             project=project,
             item_id=item.pk,
             person=person,
-            answer=_voted(project, verdict, strength, rationale),
-            shown=shown,
+            answer=_voted(project, verdict, strength, plain(rationale)),
+            shown=[conversation.left, 1 - conversation.left],
             client_key=uuid.uuid5(NAMESPACE, f"vote of turn {turn.pk}"),
             layout="side",
         )
@@ -79,26 +73,26 @@ def vote(
 
 def edit(*, turn: Turn, person: User, place: str, text: str, project: Project | None = None) -> Outcome:
     """Write an answer better. It becomes a judgment by the kind of the project: an edit, a demonstration, or a
-    comparison in which the better text wins; and the conversation goes on with it. Raises Refused."""
-    conversation = turn.conversation
-    project = _taking(project or conversation.project, person, EDITS, "An improved answer")
-    reply = find_place(turn, place)
-    if reply is None or reply.finished_at is None or reply.error:
-        raise Refused("There is no answer in this place to improve; wait until it is there.")
-    if conversation.is_hidden:
-        raise Refused("Vote first, or show who is who: the item of an edit names who wrote the answer.")
-    if not text.strip() or text.strip() == reply.said.strip():
-        raise Refused("The text is still that of the answer; change it, or leave it.")
-    responses = [_response(reply)]
-    if project.task in VOTES:
-        responses.append(ResponseDraft(text, origin=BY_A_PERSON))
+    comparison in which the better text wins; and it stands in place of the answer from then on. Raises Refused."""
+    project = _taking(project or turn.conversation.project, person, EDITS, "An improved answer")
     with transaction.atomic():
+        turn.conversation = locked(turn.conversation)
+        reply = dict(zip(PLACES, by_place(turn), strict=False)).get(place)
+        if reply is None or reply.finished_at is None or reply.error:
+            raise Refused("There is no answer in this place to improve; wait until it is there.")
+        if turn.conversation.is_hidden:
+            raise Refused("Vote first, or show who is who: the item of an edit names who wrote the answer.")
+        if not text.strip() or text.strip() == reply.said.strip():
+            raise Refused("The text is still that of the answer; change it, or leave it.")
+        responses = [_response(reply)]
+        if project.task in VOTES:
+            responses.append(ResponseDraft(text, origin=BY_A_PERSON))
         item = stored_item(project=project, turn=turn, responses=responses)
         judgment = judge_beside(
             project=project,
             item_id=item.pk,
             person=person,
-            answer=_edited(project, text),
+            answer=_edited(project, plain(text)),
             shown=list(range(len(responses))),
             client_key=uuid.uuid5(NAMESPACE, f"edit of reply {reply.pk}: {text}"),
         )
@@ -106,18 +100,17 @@ def edit(*, turn: Turn, person: User, place: str, text: str, project: Project | 
         return _noted(turn, person, Outcome.Kind.EDIT, item, judgment, voice=reply.voice)
 
 
-def to_queue(*, turn: Turn, person: User, project: Project | None = None) -> Outcome:
-    """Put a turn into the queue of a project, for other people to judge: who saw who wrote what is never given it.
+def to_queue(*, turn: Turn, person: User) -> Outcome:
+    """Put a turn into the queue of its project, for other people to judge: who saw who wrote what is never given it.
     Repeating it is harmless. Raises Refused."""
-    conversation = turn.conversation
-    project = project or conversation.project
+    project = turn.conversation.project
     if opened(person, project.slug, "curate") is None:
-        raise Refused(f"You may not put items into {project}; ask an owner of it, or choose another project.")
-    if conversation.is_hidden:
+        raise Refused(f"You may not put items into {project}; ask an owner of it.")
+    if turn.conversation.is_hidden:
         raise Refused("Vote first, or show who is who: the item names who wrote what.")
-    replies = [reply for reply in _replies(turn) if reply.finished_at and not reply.error]
+    replies = [reply for reply in by_place(turn) if reply.finished_at and not reply.error]
     with transaction.atomic():
-        item = stored_item(project=project, turn=turn, responses=[_response(reply) for reply in replies])
+        item = stored_item(project=project, turn=turn, responses=map(_response, replies))
         with suppress(Refused):  # they hold it already, or judged it
             read_without_judging(project=project, item_id=item.pk, person=person)
         there = Outcome.objects.filter(turn=turn, kind=Outcome.Kind.ITEM, item=item).first()
@@ -158,8 +151,7 @@ def takers(person: User, *, tasks: Collection[str], first: Project) -> list[Proj
     found = visible_projects(person).filter(task__in=tasks)
     if not person.is_superuser:
         found = found.filter(memberships__user=person, memberships__role__in=roles)
-    rows = list(found.distinct().order_by("name")[:MOST_OFFERED])
-    return sorted(rows, key=lambda project: project.pk != first.pk)
+    return sorted(found.order_by("name"), key=lambda project: project != first)[:MOST_OFFERED]
 
 
 def _taking(project: Project, person: User, tasks: Collection[str], what: str) -> Project:
@@ -177,21 +169,18 @@ def _taking(project: Project, person: User, tasks: Collection[str], what: str) -
 
 
 def _comparable(turn: Turn) -> list[Reply]:
-    replies = _replies(turn)
+    """The two answers by the index of their voice."""
+    replies = by_place(turn)
     if len(replies) != 2:
         raise Refused("One answer alone cannot be voted on; improve it, or begin a conversation of two.")
+    if turn.replaced_at is not None:
+        raise Refused(ASKED_AGAIN)
     for reply, place in zip(replies, PLACES, strict=True):
-        if turn.replaced_at is not None or reply.finished_at is None:
+        if reply.finished_at is None:
             raise Refused("Both answers must be there before a vote; wait for them.")
         if reply.error or reply.finish == "stopped":
             raise Refused(f"The {place} answer is not whole; ask the turn again, then vote.")
     return sorted(replies, key=lambda reply: reply.voice.index)
-
-
-def _replies(turn: Turn) -> list[Reply]:
-    """As they stand, the left one first."""
-    found = list(turn.replies.select_related("voice", "turn"))
-    return sorted(found, key=lambda reply: reply.voice.index != turn.conversation.left)
 
 
 def _response(reply: Reply) -> ResponseDraft:
@@ -199,28 +188,27 @@ def _response(reply: Reply) -> ResponseDraft:
 
 
 def _voted(project: Project, verdict: str, strength: int | None, rationale: str) -> Answer:
-    if project.task == Task.RANKING:
-        return RankingAnswer(order=RANKED[verdict], rationale=rationale)
-    graded = strength if project.ask_strength and verdict in PLACES else None
-    return PairwiseAnswer.model_validate(
-        {"verdict": SHOWN[verdict], "strength": graded, "rationale": rationale}
-    )
+    given: dict[str, Any] = {"order": RANKED[verdict]}
+    if project.task == Task.PAIRWISE:
+        graded = strength if project.ask_strength and verdict in PLACES else None
+        given = {"verdict": SHOWN[verdict], "strength": graded}
+    return read_answer({**given, "rationale": rationale}, task=project.task)
 
 
 def _edited(project: Project, text: str) -> Answer:
     """What an edit says in a project of this kind. A text that somebody took the trouble to write is clearly better."""
-    if project.task == Task.EDIT:
-        return EditAnswer(number=1, text=text)
-    if project.task == Task.DEMONSTRATION:
-        return DemonstrationAnswer(text=text)
-    if project.task == Task.RANKING:
-        return RankingAnswer(order="2>1")
-    return PairwiseAnswer(verdict="second", strength=2 if project.ask_strength else None)
+    given: dict[str, dict[str, Any]] = {
+        Task.EDIT: {"number": 1, "text": text},
+        Task.DEMONSTRATION: {"text": text},
+        Task.RANKING: {"order": "2>1"},
+        Task.PAIRWISE: {"verdict": "second", "strength": 2 if project.ask_strength else None},
+    }
+    return read_answer(given[project.task], task=project.task)
 
 
 def _known(turn: Turn) -> tuple[str | None, str | None]:
     """(the better answer, the worse one), as far as somebody said so."""
-    replies = _replies(turn)
+    replies = by_place(turn)
     for reply in replies:
         if reply.edited:
             return reply.edited, reply.text

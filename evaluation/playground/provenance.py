@@ -1,10 +1,9 @@
 """Turns as items: the prompt that the models had, what they answered, and how that came about."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable
 
 from evaluation.grouping import origin_of
-from evaluation.models import Conversation, Reply, Turn, Voice
+from evaluation.models import Reply, Turn, Voice
 from evaluation.playground.prompts import prompt_of
 from evaluation.targets import digest
 from labeling.errors import Refused, RowRefused
@@ -21,7 +20,7 @@ def origin(reply: Reply) -> str:
     settings = reply.turn.settings
     return origin_of(
         reply.voice.name,
-        hash_of(reply.voice),
+        _hash(reply.voice),
         t=settings["temperature"],
         p=settings["top_p"],
         n=settings["max_tokens"],
@@ -29,15 +28,14 @@ def origin(reply: Reply) -> str:
     )
 
 
-def hash_of(voice: Voice) -> str:
+def _hash(voice: Voice) -> str:
+    """Of the weights; of where they are, or the service is, where those are not known."""
     facts = voice.facts
-    return str(
-        facts.get("content_hash")
-        or digest([facts.get("url", ""), facts.get("model", ""), facts.get("base", "")])
-    )
+    place = [facts["url"], facts["model"]] if "url" in facts else [facts["base"], facts["revision"]]
+    return str(facts.get("content_hash") or digest(place))
 
 
-def stored_item(*, project: Project, turn: Turn, responses: Sequence[ResponseDraft]) -> Item:
+def stored_item(*, project: Project, turn: Turn, responses: Iterable[ResponseDraft]) -> Item:
     """The item of a turn in a project, made where it is not there yet. Raises Refused where the project cannot take
     it."""
     draft = _draft(project, turn, list(responses))
@@ -53,11 +51,10 @@ def stored_item(*, project: Project, turn: Turn, responses: Sequence[ResponseDra
 def _draft(project: Project, turn: Turn, responses: list[ResponseDraft]) -> ItemDraft:
     """Contexts stand apart where a project reviews them, and in the prompt, as the models had them, elsewhere."""
     apart = project.task == Task.RAG
-    conversation: Conversation = turn.conversation
-    how: dict[str, Any] = {
-        "conversation": conversation.pk,
+    how = {
+        "conversation": turn.conversation_id,
         "number": turn.number,
-        "blind": conversation.is_hidden,
+        "blind": turn.conversation.is_hidden,
         "settings": {name: value for name, value in turn.settings.items() if name != "system"},
         "contexts": len(turn.contexts),
     }

@@ -5,15 +5,14 @@ import json
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from evaluation.carrying import interruptible, write_lines
@@ -22,8 +21,8 @@ from evaluation.engines.protocol import Answer
 from evaluation.models import AgreementCard, Conversation, EvalRun, Generation, Reply, Serving, Study, Turn
 from evaluation.playground.prompts import prompt_of
 from evaluation.playground.specs import settings_from
-from evaluation.playground.talking import end_stopped, serve_soon
-from labeling.lifecycle import ACTIVE, TERMINAL, Status
+from evaluation.playground.talking import end_stopped, go_on, locked, serve_soon
+from labeling.lifecycle import ACTIVE, Status
 from training import devices
 from training.compatibility import check_files
 from training.models import Device, Preflight, TrainingRun
@@ -48,18 +47,20 @@ GIVEN = ("id", "base", "revision", "adapter", "model", "content_hash")
 
 
 def serve(serving: Serving) -> None:
-    """Take the serving and carry it to its end, or leave it in the queue, with a word why, where there is no room.
-    Safe to call at any time."""
+    """Take the serving and carry it to its end, or leave it in the queue, with a word why, where there is no room: it
+    needs a GPU to itself where the machine has some, and works beside others on a CPU. Safe to call at any time."""
     if serving.status != Status.QUEUED:
         return
     if Serving.objects.filter(status__in=ACTIVE).count() >= settings.PREFLOOP_CHATS:
         Serving.objects.filter(pk=serving.pk, status=Status.QUEUED).update(waiting=CROWDED)
         return
-    token = uuid.uuid4()
-    with _place(token) as (device, has_room):
-        if not has_room:
+    token, has_gpus = uuid.uuid4(), bool(devices.gpus())
+    place: AbstractContextManager[Device | None] = devices.held(token) if has_gpus else nullcontext()
+    with place as device:
+        if has_gpus and device is None:
             devices.note_waiting(serving)
-        elif serving.claim(token, waiting=""):
+            return  # the sweep sends it again
+        if serving.claim(token, waiting=""):
             serving.carry(lambda: interruptible(serving, lambda: _Work(serving, device).carry()))
     call_waiting()
 
@@ -76,18 +77,7 @@ def serve_forgotten() -> None:
     for key in set(owed.values_list("turn__conversation", flat=True)):
         last = Serving.objects.filter(conversation=key).first()
         if last is not None and last.status == Status.SUCCEEDED:
-            with transaction.atomic():
-                serve_soon(Conversation.objects.select_for_update().get(pk=key))
-
-
-@contextmanager
-def _place(token: uuid.UUID) -> Iterator[tuple[Device | None, bool]]:
-    """A GPU to oneself where the machine has some, which trainings wait for; beside everybody else on a CPU."""
-    if not devices.gpus():
-        yield None, True
-        return
-    with devices.held(token) as device:
-        yield device, device is not None
+            go_on(conversation=last.conversation)
 
 
 class _Work:
@@ -107,8 +97,9 @@ class _Work:
         environment = devices.environment(self.device) if self.device else {}
         code = run_recipe("chat", self.folder, self._look, environment, every=LOOK_SECONDS)
         self._take()  # also what came while it was stopped
-        self._settle(code)
-        if not Serving.objects.filter(pk=self.serving.pk).exists():  # deleted with its conversation
+        if Serving.objects.filter(pk=self.serving.pk).exists():
+            self._settle(code)
+        else:  # deleted with its conversation
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _prepare(self) -> None:
@@ -153,7 +144,7 @@ class _Work:
         left = self.conversation.left
         return [request(one) for one in sorted(found, key=lambda r: (r.turn.number, r.voice.index != left))]
 
-    def _owed(self) -> Any:
+    def _owed(self) -> QuerySet[Reply]:
         return Reply.objects.filter(turn__conversation=self.conversation, finished_at=None)
 
     def _tell(self, lines: list[dict[str, Any]]) -> None:
@@ -171,7 +162,7 @@ class _Work:
             serving.finish(Status.CANCELLED)
         elif read_result(self.folder) is not None:
             with transaction.atomic():
-                conversation = Conversation.objects.select_for_update().get(pk=self.conversation.pk)
+                conversation = locked(self.conversation)
                 if serving.finish(Status.SUCCEEDED):
                     end_stopped(conversation)
                     if self._owed().exists():
@@ -240,20 +231,5 @@ def others_wait(serving: Serving, device: Device | None) -> bool:
 def live_text(serving: Serving, reply_id: int) -> str:
     """What is written so far of an answer that has not ended; empty before it began."""
     with suppress(OSError):
-        data = (serving.path / LIVE / f"{reply_id}.txt").read_bytes()
-        return data.decode("utf-8", "ignore")
+        return (serving.path / LIVE / f"{reply_id}.txt").read_bytes().decode("utf-8", "ignore")
     return ""
-
-
-def serving_of(conversation: Conversation) -> Serving | None:
-    """The newest one."""
-    return Serving.objects.filter(conversation=conversation).order_by("-pk").first()
-
-
-def folders_of(conversation: Conversation) -> list[Path]:
-    rows: Mapping[int, Serving] = Serving.objects.filter(conversation=conversation).in_bulk()
-    return [serving.path for serving in rows.values()]
-
-
-def is_live(serving: Serving | None) -> bool:
-    return serving is not None and serving.status not in TERMINAL

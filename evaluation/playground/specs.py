@@ -31,9 +31,8 @@ class ChatSettings(Strict):
 
 def settings_from(before: Mapping[str, Any], changes: Mapping[str, Any] | None = None) -> ChatSettings:
     """The settings with what is given changed. Raises Refused with what was given and what is allowed."""
-    given = {name: value for name, value in (changes or {}).items() if value is not None}
     try:
-        return parse(ChatSettings, {**before, **given})
+        return parse(ChatSettings, {**before, **(changes or {})})
     except SpecRefused as refusal:
         words = str(refusal)
         raise Refused(f"{words[:1].upper()}{words[1:]}.") from refusal

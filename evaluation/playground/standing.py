@@ -1,22 +1,22 @@
 """How the answers of a turn stand, and what may be told of them: nothing of who is who while that is hidden."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from django.db.models import Prefetch, prefetch_related_objects
 from django.utils import timezone
 
-from evaluation.models import Conversation, Outcome, Reply, Serving, Turn, Voice
-from evaluation.playground.prompts import carried, living_turns
-from evaluation.playground.serving import is_live, live_text, serving_of
+from evaluation.models import Conversation, Outcome, Reply, Serving, Turn
+from evaluation.playground.prompts import PLACES, by_place, living_turns
+from evaluation.playground.serving import live_text
 from labeling.lifecycle import Status
 from labeling.workers import worker_alive
 
 SILENT = timedelta(seconds=15)
 HIDDEN_FAULT = "This side could not answer. Show who is who to read why."
 FINISHED = {"stop": "done", "length": "cut", "stopped": "stopped"}
-PLACES = ("left", "right")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,6 @@ class ShownReply:
     def is_over(self) -> bool:
         return self.state not in ("waiting", "loading", "writing", "lost")
 
-    @property
-    def is_good(self) -> bool:
-        """Whether it is all that the model would have said, up to the length that was asked for."""
-        return self.state in ("done", "cut")
-
 
 @dataclass(frozen=True, slots=True)
 class ShownTurn:
@@ -52,9 +47,9 @@ class ShownTurn:
 
     turn: Turn
     replies: list[ShownReply]
-    outcomes: list[Outcome] = field(default_factory=list)
-    tries: int = 1
-    is_last: bool = False
+    outcomes: list[Outcome]
+    tries: int
+    is_last: bool
 
     @property
     def is_over(self) -> bool:
@@ -77,87 +72,55 @@ class ShownTurn:
     def can_carry(self) -> bool:
         """Whether it is open with which of two answers the conversation goes on."""
         settled = self.vote is not None and self.vote.verdict in PLACES
-        return (
-            self.is_last and self.is_over and len(self.replies) == 2 and not settled and not self.has_failed
-        )
-
-    @property
-    def has_failed(self) -> bool:
-        return any(reply.state == "failed" for reply in self.replies)
+        good = all(reply.is_over and reply.state != "failed" for reply in self.replies)
+        return self.is_last and len(self.replies) == 2 and good and not settled
 
     @property
     def can_vote(self) -> bool:
-        return len(self.replies) == 2 and self.vote is None and all(one.is_good for one in self.replies)
+        """Whether there are two answers, each all that the model would have said in the length that was asked for."""
+        whole = all(reply.state in ("done", "cut") for reply in self.replies)
+        return whole and len(self.replies) == 2 and self.vote is None
 
 
 def shown_turns(conversation: Conversation) -> list[ShownTurn]:
     """The conversation as it stands. The number of queries does not grow with its turns."""
-    turns = living_turns(conversation)
-    serving = serving_of(conversation)
-    tries: dict[int, int] = {}
-    for number in Turn.objects.filter(conversation=conversation).values_list("number", flat=True):
-        tries[number] = tries.get(number, 0) + 1
-    outcomes: dict[int, list[Outcome]] = {}
-    for outcome in Outcome.objects.filter(turn__in=[turn.pk for turn in turns]).select_related(
-        "item__project", "suite", "voice", "judgment"
-    ):
-        outcomes.setdefault(outcome.turn_id, []).append(outcome)
-    return [
-        ShownTurn(
-            turn=turn,
-            replies=_replies(turn, conversation, serving),
-            outcomes=outcomes.get(turn.pk, []),
-            tries=tries[turn.number],
-            is_last=turn is turns[-1],
-        )
-        for turn in turns
-    ]
+    turns, serving = living_turns(conversation), conversation.servings.first()
+    outcomes = Outcome.objects.select_related("item__project", "suite", "voice")
+    prefetch_related_objects(turns, Prefetch("outcomes", outcomes))
+    tries = Counter(conversation.turns.order_by().values_list("number", flat=True))
+    return [_shown_turn(turn, serving, tries[turn.number], turn is turns[-1]) for turn in turns]
 
 
 def shown_turn(turn: Turn) -> ShownTurn:
     """One turn as it stands."""
-    conversation = turn.conversation
-    outcomes = list(turn.outcomes.select_related("item__project", "suite", "voice", "judgment"))
-    return ShownTurn(turn, _replies(turn, conversation, serving_of(conversation)), outcomes)
+    return _shown_turn(turn, turn.conversation.servings.first())
 
 
-def _replies(turn: Turn, conversation: Conversation, serving: Serving | None) -> list[ShownReply]:
-    replies = list(turn.replies.all())
-    replies.sort(key=lambda reply: reply.voice.index != conversation.left)
-    goes_on = carried(turn, left=conversation.left) if turn.carries is not None else None
-    return [
-        _shown(reply, place, conversation, turn, serving, reply == goes_on)
-        for place, reply in zip(PLACES, replies, strict=False)
-    ]
+def _shown_turn(turn: Turn, serving: Serving | None, tries: int = 1, is_last: bool = False) -> ShownTurn:
+    places = zip(PLACES, by_place(turn), strict=False)
+    replies = [_shown(reply, place, turn, serving) for place, reply in places]
+    return ShownTurn(turn, replies, list(turn.outcomes.all()), tries, is_last)
 
 
-def _shown(
-    reply: Reply,
-    place: str,
-    conversation: Conversation,
-    turn: Turn,
-    serving: Serving | None,
-    carries: bool,
-) -> ShownReply:
-    hidden = conversation.is_hidden
+def _shown(reply: Reply, place: str, turn: Turn, serving: Serving | None) -> ShownReply:
+    hidden = turn.conversation.is_hidden
     name = "" if hidden else reply.voice.name
     if reply.finished_at is None:
-        text = live_text(serving, reply.pk) if serving is not None and is_live(serving) else ""
+        text = "" if serving is None or serving.is_over else live_text(serving, reply.pk)
         state, words = standing(turn, serving, text)
-        if hidden and state == "lost":
-            words = "This turn was not answered. Ask it again."
         return ShownReply(place, name, state, words, text)
     state = "failed" if reply.error else FINISHED.get(reply.finish, "done")
-    words = (HIDDEN_FAULT if hidden else reply.error) if reply.error else ""
+    words = HIDDEN_FAULT if hidden and reply.error else reply.error
     told: dict[str, Any] = {} if hidden else {"tokens": reply.tokens, "ms": reply.ms}
-    return ShownReply(place, name, state, words, reply.text, reply.edited, carries=carries, **told)
+    goes_on = reply.voice.index == turn.carries
+    return ShownReply(place, name, state, words, reply.text, reply.edited, carries=goes_on, **told)
 
 
 def standing(turn: Turn, serving: Serving | None, text: str) -> tuple[str, str]:
     """(state, words) of an answer that has not ended."""
-    if serving is None or not is_live(serving):
-        why = serving.error if serving is not None else ""
-        return "lost", f"{why} Ask it again.".strip() if why else "This turn was not answered. Ask it again."
+    if serving is None or serving.is_over:
+        why = "" if serving is None or turn.conversation.is_hidden else serving.error
+        return "lost", f"{why or 'This turn was not answered.'} Ask it again."
     if serving.status == Status.QUEUED:
         if not worker_alive():
             return "waiting", "No worker is running; the answer comes when one starts."
@@ -170,17 +133,3 @@ def standing(turn: Turn, serving: Serving | None, text: str) -> tuple[str, str]:
     if text:
         return "writing", ""
     return ("loading", "Loading the models.") if serving.status == Status.STARTING else ("writing", "")
-
-
-def find_place(turn: Turn, place: str) -> Reply | None:
-    """The answer that stands in a place."""
-    left = turn.conversation.left
-    if place not in PLACES:
-        return None
-    index = left if place == PLACES[0] else 1 - left
-    return turn.replies.select_related("voice").filter(voice__index=index).first()
-
-
-def names_in_words(voices: Sequence[Voice]) -> str:
-    """Who answers, in the order in which they were chosen, which tells nothing of where they stand."""
-    return " and ".join(voice.name for voice in voices)

@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from evaluation.engines import default_engine
 from evaluation.models import Conversation, Endpoint, Outcome, Reply, Serving, Turn, Voice
+from evaluation.playground.prompts import PLACES
 from evaluation.playground.specs import LAST_SEED, ChatSettings, settings_from
 from evaluation.targets import frozen_target
+from labeling.access import opened
 from labeling.errors import Refused
 from labeling.intake import ContextDraft
 from labeling.lifecycle import ACTIVE, TERMINAL
@@ -22,7 +25,7 @@ from training.devices import gpus
 from training.models import Checkpoint
 
 MOST_VOICES, LONGEST_TEXT, TITLE = 2, 100_000, 120
-ENGINES = ("transformers", "vllm")
+ASKED_AGAIN = "This turn was asked again meanwhile; reload the page."
 
 
 def begin(
@@ -45,7 +48,7 @@ def begin(
     if blind and len(sources) < MOST_VOICES:
         raise Refused("One alone cannot be blind; choose a second one, or leave blind off.")
     engine = engine or usual_engine()
-    if engine not in ENGINES or (engine == "vllm" and default_engine() != "vllm"):
+    if engine not in engines():
         raise Refused(
             f"The engine given is {engine[:40]!r}; choose transformers, or vllm where it is installed."
         )
@@ -75,10 +78,27 @@ def begin(
     return conversation
 
 
+def begin_anew(*, conversation: Conversation) -> Conversation:
+    """Another conversation of this person with the same ones, asked in the same way. Raises Refused."""
+    return begin(
+        project=conversation.project,
+        person=conversation.created_by,
+        sources=[_source(voice) for voice in _voices(conversation)],
+        blind=conversation.blind,
+        settings=conversation.settings,
+        engine=conversation.engine,
+    )
+
+
+def engines() -> list[str]:
+    """Who can answer for weights here."""
+    return sorted({"transformers", default_engine()})
+
+
 def usual_engine() -> str:
     """Who answers for weights where nobody chose: vLLM on a GPU. On a CPU its server takes longer to start than a
     conversation of one waits."""
-    return default_engine() if gpus() else ENGINES[0]
+    return default_engine() if gpus() else "transformers"
 
 
 def ask(
@@ -93,8 +113,8 @@ def ask(
     voted for one. Raises Refused while the last turn is still being answered, and where somebody is not there any more.
     """
     with transaction.atomic():
-        conversation = _locked(conversation)
-        last = _last(conversation)
+        conversation = locked(conversation)
+        last = conversation.turns.filter(replaced_at=None).order_by("-number").first()
         chosen = settings_from(conversation.settings, settings)
         if last is not None:
             _refuse_unanswered(last)
@@ -120,8 +140,8 @@ def change_message(*, turn: Turn, text: str) -> Turn:
 def stop(*, turn: Turn) -> None:
     """End the answers of a turn where they are. Repeating it is harmless."""
     with transaction.atomic():
-        conversation, now = _locked(turn.conversation), timezone.now()
-        Turn.objects.filter(pk=turn.pk, stopped_at=None).update(stopped_at=now)
+        conversation = locked(turn.conversation)
+        Turn.objects.filter(pk=turn.pk, stopped_at=None).update(stopped_at=timezone.now())
         if not Serving.objects.filter(conversation=conversation, status__in=ACTIVE).exists():
             end_stopped(conversation)
 
@@ -139,7 +159,7 @@ def reveal(*, conversation: Conversation) -> None:
 
 def serve_soon(conversation: Conversation) -> None:
     """See to it that a worker answers what is owed. Needs the lock of the conversation."""
-    if not Serving.objects.filter(conversation=conversation).exclude(status__in=TERMINAL).exists():
+    if not _is_served(conversation):
         Serving.objects.create(
             project_id=conversation.project_id,
             conversation=conversation,
@@ -151,20 +171,19 @@ def serve_soon(conversation: Conversation) -> None:
 def go_on(*, conversation: Conversation) -> None:
     """Have a worker take up again what was left unanswered."""
     with transaction.atomic():
-        serve_soon(_locked(conversation))
+        serve_soon(locked(conversation))
 
 
 def _replaced(turn: Turn, text: str, contexts: Sequence[str], chosen: ChatSettings) -> Turn:
     with transaction.atomic():
-        conversation, now = _locked(turn.conversation), timezone.now()
+        conversation, now = locked(turn.conversation), timezone.now()
         living = Turn.objects.filter(conversation=conversation, replaced_at=None)
         if not living.filter(pk=turn.pk).exists():
-            raise Refused("This turn was asked again meanwhile; reload the page.")
+            raise Refused(ASKED_AGAIN)
         after = living.filter(number__gte=turn.number)
         if _is_served(conversation) and Reply.objects.filter(turn__in=after, finished_at=None).exists():
             raise Refused("An answer is still on its way; stop it first.")
-        for dropped in after:
-            Turn.objects.filter(pk=dropped.pk).update(replaced_at=now, stopped_at=dropped.stopped_at or now)
+        after.update(replaced_at=now, stopped_at=Coalesce("stopped_at", now))
         Reply.objects.filter(turn__conversation=conversation, finished_at=None).update(
             finish="stopped", finished_at=now
         )
@@ -174,17 +193,16 @@ def _replaced(turn: Turn, text: str, contexts: Sequence[str], chosen: ChatSettin
 def _put(
     conversation: Conversation, number: int, text: str, contexts: Sequence[str], chosen: ChatSettings
 ) -> Turn:
-    text, now = _storable(text), timezone.now()
-    kept = [one for one in (part.strip() for part in contexts) if one]
-    checked_contexts([ContextDraft(_plain(one)) for one in kept])
-    voices = list(conversation.voices.select_related("checkpoint__base", "checkpoint__parent", "endpoint"))
+    text, kept = _storable(text), [part.strip() for part in contexts if part.strip()]
+    checked_contexts([ContextDraft(plain(one)) for one in kept])
+    voices = _voices(conversation)
     for voice in voices:
-        _check_voice(voice)
+        _check(_source(voice))
     turn = Turn.objects.create(
         conversation=conversation, number=number, text=text, contexts=kept, settings=chosen.model_dump()
     )
     Reply.objects.bulk_create(Reply(turn=turn, voice=voice) for voice in voices)
-    conversation.used_at = now
+    conversation.used_at = timezone.now()
     conversation.title = conversation.title or " ".join(text.split())[:TITLE]
     conversation.save(update_fields=["used_at", "title", "settings"])
     serve_soon(conversation)
@@ -195,11 +213,11 @@ def _carry(conversation: Conversation, last: Turn, carries: str) -> None:
     """Fix which answer of the last turn the conversation goes on with."""
     if conversation.voices.count() < MOST_VOICES:
         return
-    if carries not in ("", "left", "right"):
+    if carries not in ("", *PLACES):
         raise Refused(f"The conversation would go on with {carries[:20]!r}; say left or right.")
     left = conversation.left
     voted = Outcome.objects.filter(turn=last, kind=Outcome.Kind.VOTE).values_list("verdict", flat=True)
-    side = carries or next((verdict for verdict in voted if verdict in ("left", "right")), "left")
+    side = carries or next((verdict for verdict in voted if verdict in PLACES), "left")
     Turn.objects.filter(pk=last.pk).update(carries=left if side == "left" else 1 - left)
 
 
@@ -211,16 +229,13 @@ def _refuse_unanswered(last: Turn) -> None:
             raise Refused("The last turn has no answer on one side; ask it again before you go on.")
 
 
-def _last(conversation: Conversation) -> Turn | None:
-    return Turn.objects.filter(conversation=conversation, replaced_at=None).order_by("-number").first()
-
-
 def _is_served(conversation: Conversation) -> bool:
     return Serving.objects.filter(conversation=conversation).exclude(status__in=TERMINAL).exists()
 
 
-def _locked(conversation: Conversation) -> Conversation:
-    """The conversation as it is now. Two tabs that send at once take turns."""
+def locked(conversation: Conversation) -> Conversation:
+    """The conversation as it is now, for one transaction at a time: two tabs take turns. Raises Refused where it was
+    deleted."""
     found = Conversation.objects.select_for_update().filter(pk=conversation.pk).first()
     if found is None:
         raise Refused("This conversation was deleted; begin another one.")
@@ -237,11 +252,19 @@ def _check(source: Checkpoint | Endpoint) -> None:
     check_files(source)
 
 
-def _check_voice(voice: Voice) -> None:
-    source = voice.checkpoint or voice.endpoint
+def _voices(conversation: Conversation) -> list[Voice]:
+    return list(conversation.voices.select_related("checkpoint__base", "checkpoint__parent", "endpoint"))
+
+
+def _source(voice: Voice) -> Checkpoint | Endpoint:
+    """Who answers. Raises Refused where it is gone, or is an endpoint and this person may not ask those any more."""
+    source, conversation = voice.checkpoint or voice.endpoint, voice.conversation
     if source is None:
         raise Refused(f"{voice.name} was deleted; what it said stays. Begin another conversation to go on.")
-    _check(source)
+    slug, person = conversation.project.slug, conversation.created_by
+    if isinstance(source, Endpoint) and opened(person, slug, "train") is None:
+        raise Refused(f"{source} is an endpoint, and your role may not ask those; choose a checkpoint.")
+    return source
 
 
 def _storable(text: str) -> str:
@@ -249,10 +272,10 @@ def _storable(text: str) -> str:
         raise Refused("The message is empty; write something.")
     if len(text) > LONGEST_TEXT:
         raise Refused(f"The message has {len(text):,} characters; up to {LONGEST_TEXT:,} are allowed.")
-    return _plain(text)
+    return plain(text)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """The text itself. Raises Refused where no database takes it."""
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
         raise Refused(

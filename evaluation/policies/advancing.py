@@ -6,7 +6,6 @@ never promotes: what passes the gate is left as a candidate, for a person to dec
 """
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -16,14 +15,12 @@ from django.utils import timezone
 from evaluation.models import PolicyRun, PolicyStep
 from evaluation.policies import steps as doing
 from evaluation.policies.ending import end
-from evaluation.policies.moves import Move, next_move
-from evaluation.policies.steps import Stop
+from evaluation.policies.moves import next_move
 from labeling.errors import Refused
 
 log = logging.getLogger(__name__)
 
-Kind, State, Outcome = PolicyStep.Kind, PolicyStep.State, PolicyRun.Outcome
-Begin = Callable[[PolicyRun, PolicyStep], dict[str, Any]]
+State, Outcome = PolicyStep.State, PolicyRun.Outcome
 
 
 def follow(run: PolicyRun) -> None:
@@ -48,17 +45,10 @@ def read(run_id: int) -> tuple[PolicyRun, list[PolicyStep]]:
         "project", "policy", "suite", "created_by", "known", "origin__dataset_version",
         "origin__start__base", "origin__reward", "origin__gold",
     ).get(pk=run_id)  # fmt: skip
-    rows = PolicyStep.objects.filter(run=run).order_by("id")
-    return run, list(
-        rows.select_related(
-            "freeze",
-            "version__project",
-            "training",
-            "checkpoint__base",
-            "evaluation__suite",
-            "evaluation__version",
-        ).defer("training__result", "evaluation__facts")
-    )
+    steps = PolicyStep.objects.filter(run=run).order_by("id").select_related(
+        "freeze", "version__project", "training", "checkpoint__base", "evaluation__suite", "evaluation__version"
+    )  # fmt: skip
+    return run, list(steps.defer("training__result", "evaluation__facts"))
 
 
 def cancel(run: PolicyRun) -> bool:
@@ -84,28 +74,26 @@ def _advance(run: PolicyRun, steps: list[PolicyStep]) -> bool:
     if move.what == "end" or move.step is None:
         return end(run, move.outcome, move.sentence)
     try:
-        return (
-            _settle(move.step, doing.SETTLE[move.step.kind](run, move.step))
-            if move.what == "settle"
-            else _begin(run, steps, move)
-        )
-    except Stop as stop:
+        if move.what == "settle":
+            return _settle(move.step, doing.SETTLE[move.step.kind](run, move.step))
+        return _begin(run, steps, move.step)
+    except doing.Stop as stop:
         return end(run, stop.outcome, stop.sentence, findings=stop.findings)
     except Refused as refusal:
         return end(run, Outcome.REFUSED, refusal.sentence)
 
 
-def _begin(run: PolicyRun, steps: list[PolicyStep], move: Move) -> bool:
+def _begin(run: PolicyRun, steps: list[PolicyStep], step: PolicyStep) -> bool:
     """Begin a step: what takes long is looked at first, then its job is stored with the run's row held."""
-    assert move.step is not None
-    kind = move.step.kind
-    found = doing.LOOK[kind](run, steps)
+    found = doing.LOOK[step.kind](run, steps)
     with transaction.atomic():
         locked = PolicyRun.objects.select_for_update().get(pk=run.pk)
-        step = PolicyStep.objects.select_for_update().get(pk=move.step.pk)
+        step = PolicyStep.objects.select_for_update().get(pk=step.pk)
         if locked.is_over or locked.cancel_requested_at is not None or step.state != State.WAITING:
             return False
-        for name, value in {**found, **doing.BEGIN[kind](run, steps)}.items():
+        if begin := doing.BEGIN.get(step.kind):
+            found |= begin(run, steps)
+        for name, value in found.items():
             setattr(step, name, value)
         now = timezone.now()
         is_work = step.job is not None

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from evaluation.models import PolicyRun, PolicyStep
 from evaluation.policies.notices import announce_end
+from evaluation.policies.steps import cost_of
 
 State = PolicyStep.State
 
@@ -29,8 +30,6 @@ def end(run: PolicyRun, outcome: str, sentence: str, *, findings: dict[str, Any]
 
 
 def _stop(step: PolicyStep, sentence: str, findings: dict[str, Any] | None) -> None:
-    from evaluation.policies.steps import cost_of
-
     now = timezone.now()
     step.state, step.sentence, step.ended_at = State.STOPPED, sentence, now
     step.started_at = step.started_at or now

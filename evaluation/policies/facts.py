@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Max
+from django.db.models import Max, Q
 
 from evaluation.models import PolicyRun, PolicyStep, RetrainPolicy
 from labeling.curation.freezing import judgments_since
@@ -29,7 +29,6 @@ class Facts:
     """
 
     now: datetime
-    turn: int
     origin: TrainingRun | None
     known: DatasetVersion | None
     newest_judgment: int
@@ -44,7 +43,6 @@ class Facts:
 
 
 def facts_of(policy: RetrainPolicy, now: datetime) -> Facts:
-    turn = policy.turn
     origin = followed(policy)
     known = known_version(policy, origin)
     recipe = recipe_of(policy, origin)
@@ -53,7 +51,6 @@ def facts_of(policy: RetrainPolicy, now: datetime) -> Facts:
     newer = judgments_since(policy.project_id, recipe, seen)
     return Facts(
         now=now,
-        turn=turn,
         origin=origin,
         known=known,
         newest_judgment=Judgment.objects.aggregate(newest=Max("pk"))["newest"] or 0,
@@ -107,19 +104,15 @@ def failures_in_a_row(policy: RetrainPolicy) -> int:
 
 
 def charges(policy: RetrainPolicy, now: datetime) -> dict[str, list[Charge]]:
-    """What the policy's runs of the last seven days used."""
-    steps = PolicyStep.objects.filter(run__policy=policy, started_at__gt=now - WEEK)
-    rows = list(
-        steps.filter(kind__in=(Kind.TRAIN, Kind.EVALUATE)).values_list(
-            "kind", "training", "started_at", "ended_at", "seconds", "cost"
-        )
-    )
+    """What the policy's runs of the last seven days used: starts count when they were, the rest when it ended."""
+    since = now - WEEK
+    steps = PolicyStep.objects.filter(run__policy=policy, kind__in=(Kind.TRAIN, Kind.EVALUATE))
+    recent = steps.filter(Q(started_at__gt=since) | Q(ended_at__gt=since))
+    rows = list(recent.values_list("training", "started_at", "ended_at", "seconds", "cost"))
     return {
-        "starts": [
-            (began, 1.0) for kind, training, began, *_ in rows if kind == Kind.TRAIN and training and began
-        ],
-        "hours": [(ended, seconds / 3600) for _, _, _, ended, seconds, _ in rows if ended and seconds],
-        "costs": [(ended, cost) for _, _, _, ended, _, cost in rows if ended and cost],
+        "starts": [(began, 1.0) for training, began, *_ in rows if training and began and began > since],
+        "hours": [(ended, seconds / 3600) for _, _, ended, seconds, _ in rows if ended and seconds],
+        "costs": [(ended, cost) for _, _, ended, _, cost in rows if ended and cost],
     }
 
 

@@ -17,7 +17,7 @@ class Move:
     """`begin` a step, `settle` one whose job has succeeded, or `end` the run with an outcome and a sentence."""
 
     what: Literal["begin", "settle", "end"]
-    step: PolicyStep | None
+    step: PolicyStep | None = None
     outcome: str = ""
     sentence: str = ""
 
@@ -30,9 +30,9 @@ def next_move(run: PolicyRun, steps: Sequence[PolicyStep]) -> Move | None:
     job = step.job if step is not None else None
     is_at_work = job is not None and not job.is_over
     if run.cancel_requested_at is not None and not is_at_work:
-        return Move("end", step, Outcome.CANCELLED, "It was cancelled.")
+        return Move("end", outcome=Outcome.CANCELLED, sentence="It was cancelled.")
     if step is None:
-        return Move("end", None, Outcome.CANDIDATE, steps[-1].sentence)
+        return Move("end", outcome=Outcome.CANDIDATE, sentence=steps[-1].sentence)
     if is_at_work:
         return None
     if job is None:
@@ -43,9 +43,10 @@ def next_move(run: PolicyRun, steps: Sequence[PolicyStep]) -> Move | None:
 def _ended_badly(step: PolicyStep, job: Lifecycle) -> Move:
     words = JOB_WORDS[Kind(step.kind)]
     if job.status == Status.CANCELLED:
-        return Move("end", step, Outcome.CANCELLED, f"{words} was cancelled.")
-    sentence = f"{words} failed. {job.error}".strip()
+        return Move("end", outcome=Outcome.CANCELLED, sentence=f"{words} was cancelled.")
+    outcome = Outcome.FAILED
     if step.freeze is not None and step.freeze.lint:
-        return Move("end", step, Outcome.BLOCKED, sentence)
-    is_over = step.evaluation is not None and OVER_BUDGET in job.error
-    return Move("end", step, Outcome.BUDGET if is_over else Outcome.FAILED, sentence)
+        outcome = Outcome.BLOCKED
+    elif step.evaluation is not None and OVER_BUDGET in job.error:
+        outcome = Outcome.BUDGET
+    return Move("end", outcome=outcome, sentence=f"{words} failed. {job.error}".strip())

@@ -4,7 +4,9 @@ A notice is stored in the transaction of what it tells of: neither is there with
 deliveries after that; the sweep finds those of which it did not.
 """
 
+from functools import partial
 from typing import Any
+from uuid import uuid4
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -55,11 +57,11 @@ def announce_budget(policy: RetrainPolicy, sentence: str) -> None:
 def announce_test(channel: Channel) -> Delivery:
     """Send a test to one channel."""
     place = reverse("evaluation:notices", args=[channel.project.slug])
-    count = Notice.objects.filter(project=channel.project, event=Event.TEST).count()
     words = "This is a test: messages about retraining arrive here."
-    key = f"test {count + 1} {timezone.now().timestamp():.6f}"
     with transaction.atomic():
-        notice = _announce(channel.project, Event.TEST, key, words, place, data={}, only=channel)
+        notice = _announce(
+            channel.project, Event.TEST, f"test {uuid4().hex}", words, place, data={}, only=channel
+        )
     return notice.deliveries.get()
 
 
@@ -90,18 +92,13 @@ def _announce(
         text=f"{sentence}\n\n{address}\n",
         payload=payload,
     )
-    rows = [only] if only else Channel.objects.filter(project=project, archived_at=None)
-    wanted = [channel for channel in rows if only or event in channel.events]
-    made = Delivery.objects.bulk_create(
+    told = Channel.objects.filter(project=project, archived_at=None)
+    wanted = [only] if only else [channel for channel in told if event in channel.events]
+    for delivery in Delivery.objects.bulk_create(
         Delivery(notice=notice, channel=channel, due_at=now) for channel in wanted
-    )
-    transaction.on_commit(lambda: _send_all(made))
+    ):
+        transaction.on_commit(partial(send, DELIVER, delivery.pk))
     return notice
-
-
-def _send_all(deliveries: list[Delivery]) -> None:
-    for delivery in deliveries:
-        send(DELIVER, delivery.pk)
 
 
 def _facts(run: PolicyRun) -> dict[str, Any]:

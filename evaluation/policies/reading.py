@@ -1,26 +1,19 @@
 """What pages, commands and the API show of a policy and its runs, in as many queries for many runs as for one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from django.db.models import Prefetch, QuerySet
 from django.utils import timezone
 
 from evaluation.models import PolicyRun, PolicyStep, RetrainPolicy
-from evaluation.policies.facts import Facts, used
+from evaluation.policies.facts import Charge, Facts, recipe_of, used
 from evaluation.policies.timetable import read_zone, shown
 from labeling.curation.describing import recipe_sentences
 from labeling.models import Project
 
 Kind, State, Outcome = PolicyStep.Kind, PolicyStep.State, PolicyRun.Outcome
-STATUS = {
-    State.WAITING: "waiting",
-    State.RUNNING: "running",
-    State.DONE: "done",
-    State.STOPPED: "stopped",
-    State.SKIPPED: "cancelled",
-}
 OUTCOME_STATUS = {
     "": "running",
     Outcome.CANDIDATE: "done",
@@ -43,14 +36,12 @@ TITLES = {
 
 @dataclass(frozen=True)
 class StepLine:
-    """A step as it is shown: a status, a word for it, its job, and how long it took or takes."""
+    """A step as it is shown: a status, a word for it, and how long it took or takes."""
 
     step: PolicyStep
     title: str
     status: str
     label: str
-    job: Any
-    target: int | None = None
 
     @property
     def took(self) -> str:
@@ -71,20 +62,10 @@ class RunLine:
         """The step that is at work, or where it stopped."""
         return next((line for line in self.steps if line.step.state not in (State.DONE, State.SKIPPED)), None)
 
-    def of(self, kind: str) -> PolicyStep:
-        return next(line.step for line in self.steps if line.step.kind == kind)
-
     @property
-    def version(self) -> Any:
-        return self.of(Kind.FREEZE).version
-
-    @property
-    def checkpoint(self) -> Any:
-        return self.of(Kind.TRAIN).checkpoint
-
-    @property
-    def evaluation(self) -> Any:
-        return self.of(Kind.EVALUATE).evaluation
+    def of(self) -> dict[str, PolicyStep]:
+        """The steps by what they do."""
+        return {line.step.kind: line.step for line in self.steps}
 
     @property
     def took(self) -> str:
@@ -93,33 +74,12 @@ class RunLine:
 
 def runs_of(project: Project) -> QuerySet[PolicyRun]:
     """The runs of a project, the newest first, with what lists show of them; no payload is read."""
-    steps = PolicyStep.objects.select_related(
-        "freeze", "version__project", "training", "checkpoint", "evaluation"
-    )
-    steps = steps.only(
-        *("run", "kind", "state", "sentence", "seconds", "cost", "started_at", "ended_at"),
-        *(
-            "freeze__status",
-            "freeze__progress",
-            "version__number",
-            "version__project__slug",
-            "version__project__name",
-        ),
-        *(
-            "training__name",
-            "training__status",
-            "training__progress",
-            "training__waiting",
-            "checkpoint__name",
-        ),
-        *(
-            "checkpoint__stage",
-            "evaluation__name",
-            "evaluation__status",
-            "evaluation__progress",
-            "evaluation__stage",
-        ),
-    ).order_by("id")
+    steps = PolicyStep.objects.select_related("freeze", "version", "training", "checkpoint", "evaluation").only(
+        "run", "kind", "state", "sentence", "seconds", "cost", "started_at", "ended_at",
+        "freeze__status", "freeze__progress", "version__number", "checkpoint__name",
+        "training__name", "training__status", "training__progress", "training__waiting",
+        "evaluation__status", "evaluation__progress",
+    ).order_by("id")  # fmt: skip
     rows = PolicyRun.objects.filter(project=project).select_related("created_by").defer("plan")
     return rows.prefetch_related(Prefetch("steps", steps))
 
@@ -136,7 +96,8 @@ def _step(step: PolicyStep) -> StepLine:
     label = State(step.state).label
     if step.state == State.RUNNING and step.job is not None:
         label = step.job.get_status_display()
-    return StepLine(step, TITLES[Kind(step.kind)], STATUS[State(step.state)], str(label), step.job)
+    status = "cancelled" if step.state == State.SKIPPED else step.state
+    return StepLine(step, TITLES[Kind(step.kind)], status, str(label))
 
 
 def what_happens(policy: RetrainPolicy, facts: Facts) -> list[str]:
@@ -144,46 +105,33 @@ def what_happens(policy: RetrainPolicy, facts: Facts) -> list[str]:
     origin = facts.origin
     if origin is None or facts.known is None:
         return []
-    recipe = policy.recipe if policy.recipe is not None else origin.dataset_version.recipe
-    by = (
-        "the policy's recipe"
-        if policy.recipe is not None
-        else f"the recipe of version {origin.dataset_version.number}"
-    )
-    said = (
-        f", with {', '.join(f'{name} {value}' for name, value in policy.values.items())}"
-        if policy.values
-        else ""
-    )
-    blocked = "even what the check would block, because: " + policy.override if policy.override else ""
+    number = origin.dataset_version.number
+    by = f"the recipe of version {number}" if policy.recipe is None else "the policy's recipe"
+    blocked = f", even what the check would block, because: {policy.override}" if policy.override else ""
+    changed = ", ".join(f"{name} {value}" for name, value in policy.values.items()) or "the same settings"
     engine = f" by {policy.engine}" if policy.engine else ""
     return [
-        f"Freeze a version by {by}{f', {blocked}' if blocked else ''}. {' '.join(recipe_sentences(recipe))}",
-        f"Train like {origin.name}: {origin.method.upper()} with {origin.spec.get('adaptation')}, from {origin.start}"
-        f"{said or ', with the same settings'}.",
+        f"Freeze a version by {by}{blocked}. {' '.join(recipe_sentences(recipe_of(policy, origin)))}",
+        f"Train like {origin.name}: {origin.method.upper()} with {origin.spec.get('adaptation')}, from {origin.start}, "
+        f"with {changed}.",
         f"Evaluate the new checkpoint on {policy.suite}{engine}, against what is in production, else the base model.",
         f"Hold it against the gate of {policy.suite}.",
         "Leave it as a candidate, and tell those who are to be told. A person promotes; the policy never does.",
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
-    """How much of a limit of seven days is used; `limit` None: there is none."""
-
-    label: str
-    used: str
-    limit: str
-
-
-def uses(policy: RetrainPolicy, facts: Facts) -> list[Use]:
-    rows: list[tuple[str, Any, float | None, str]] = [
+def uses(policy: RetrainPolicy, facts: Facts) -> list[tuple[str, str]]:
+    """How much of each limit of seven days is used, in words."""
+    rows: list[tuple[str, Sequence[Charge], float | None, str]] = [
         ("Runs", facts.starts, policy.runs_a_week, ",.0f"),
         ("Hours", facts.hours, policy.hours_a_week, ",.2f"),
         ("Cost", facts.costs, policy.cost_a_week, ",.2f"),
     ]
     return [
-        Use(label, format(used(charges, facts.now), how), "no limit" if limit is None else format(limit, how))
+        (
+            label,
+            f"{used(charges, facts.now):{how}} in 7 days, {'no limit' if limit is None else f'of {limit:{how}}'}",
+        )
         for label, charges, limit, how in rows
     ]
 

@@ -1,8 +1,6 @@
 """The rules of a retrain policy: set and changed by those who may train; what makes no sense is refused."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
-from datetime import time
 from typing import Any
 
 from django.conf import settings
@@ -10,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from evaluation.engines import ENGINES
-from evaluation.models import RetrainPolicy, Suite
+from evaluation.models import RetrainPolicy
 from evaluation.policies.timetable import DAYS, MOST_TIMES, read_time, read_zone
 from evaluation.specs import SamplingSpec
 from evaluation.targets import SERVICES
@@ -20,12 +18,10 @@ from labeling.errors import Refused
 from labeling.lifecycle import Status
 from labeling.models import Project, User
 from training.beginning import own_settings
-from training.models import TrainingRun
 from training.specs import SpecRefused, parse, parse_spec
 
-MOST_EVERY = 10_000_000
 BOUNDS = {
-    "every": ("Every so many judgments", 1, MOST_EVERY),
+    "every": ("Every so many judgments", 1, 10_000_000),
     "runs_a_week": ("Runs a week", 1, 1000),
     "hours_a_week": ("Hours a week", 0.01, 10_000),
     "cost_a_week": ("The cost of a week", 0.01, 1_000_000),
@@ -34,59 +30,22 @@ BOUNDS = {
 LONGEST_OVERRIDE = 500
 
 
-@dataclass(frozen=True)
-class Rules:
-    """A policy before it is stored; the fields are those of evaluation.models.RetrainPolicy."""
-
-    suite: Suite | None = None
-    is_on: bool = True
-    days: list[int] = field(default_factory=lambda: list(range(7)))
-    times: list[str] = field(default_factory=list)
-    zone: str = "UTC"
-    every: int | None = None
-    origin: TrainingRun | None = None
-    recipe: Mapping[str, Any] | None = None
-    values: Mapping[str, Any] = field(default_factory=dict)
-    override: str = ""
-    engine: str = ""
-    sampling: Mapping[str, Any] = field(default_factory=dict)
-    runs_a_week: int | None = None
-    hours_a_week: float | None = None
-    cost_a_week: float | None = None
-    quiet_from: time | None = None
-    quiet_to: time | None = None
-    pause_after: int = 3
-
-
-NAMES = [each.name for each in fields(Rules)]
-
-
-def rules_of(policy: RetrainPolicy) -> Rules:
-    """Stored rules, to be changed."""
-    return Rules(**{name: getattr(policy, name) for name in NAMES})
-
-
 def set_policy(*, project: Project, changes: Mapping[str, Any], person: User | None) -> RetrainPolicy:
-    """Set a project's policy, or change what is given of it. Raises Refused; then nothing has changed.
+    """Set a project's policy, or change the fields that are given. Raises Refused; then nothing has changed.
 
     A changed schedule begins now: times that are past are not made up. A run under way keeps what it was told.
     """
     with transaction.atomic():
         Project.objects.select_for_update(no_key=True).get(pk=project.pk)
         policy = RetrainPolicy.objects.select_related("suite", "origin").filter(project=project).first()
-        rules = checked(
-            project,
-            replace(rules_of(policy) if policy else Rules(zone=settings.TIME_ZONE), **changes),
-            person,
-        )
-        before = (policy.times, policy.days, policy.zone, policy.is_on) if policy else None
-        if policy is None:
-            policy = RetrainPolicy(project=project, served_at=timezone.now())
-        for name in NAMES:
-            setattr(policy, name, getattr(rules, name))
-        if before != (policy.times, policy.days, policy.zone, policy.is_on):
+        before = _schedule(policy) if policy else None
+        policy = policy or RetrainPolicy(is_on=True, days=list(range(7)), zone=settings.TIME_ZONE)
+        policy.project, policy.changed_by = project, person
+        for name, value in changes.items():
+            setattr(policy, name, value)
+        _check(policy)
+        if _schedule(policy) != before:
             policy.served_at = timezone.now()
-        policy.changed_by = person
         policy.save()
     return policy
 
@@ -96,59 +55,65 @@ def let_go_on(policy: RetrainPolicy) -> None:
     RetrainPolicy.objects.filter(pk=policy.pk).update(resumed_at=timezone.now())
 
 
-def checked(project: Project, rules: Rules, person: User | None) -> Rules:
-    """The rules as they are stored. Raises Refused with what is wrong with them."""
-    if rules.suite is None:
+def _schedule(policy: RetrainPolicy) -> tuple[object, ...]:
+    return policy.times, policy.days, policy.zone, policy.is_on
+
+
+def _check(policy: RetrainPolicy) -> None:
+    """Bring the rules into the shape in which they are stored. Raises Refused with what is wrong with them."""
+    if not policy.suite_id:
         raise Refused("suite was not given; say on which suite a new checkpoint is measured.")
-    if rules.suite.project_id != project.pk:
+    if policy.suite.project_id != policy.project_id:
         raise Refused("The suite is of another project; choose one of this project.")
-    if rules.suite.archived_at is not None:
-        raise Refused(f"{rules.suite} was put away; take it out again on its page, or choose another suite.")
-    if not rules.suite.scoring:
-        raise Refused(f"{rules.suite} has no scorer yet; choose at least one on its page.")
-    if rules.engine and (rules.engine not in ENGINES or rules.engine == SERVICES):
-        known = ", ".join(known for known in ENGINES if known != SERVICES)
-        raise Refused(f"The engine given is {rules.engine!r}; choose one of {known}, or none.")
-    if len(rules.override) > LONGEST_OVERRIDE:
+    if policy.suite.archived_at is not None:
+        raise Refused(f"{policy.suite} was put away; take it out again on its page, or choose another suite.")
+    if not policy.suite.scoring:
+        raise Refused(f"{policy.suite} has no scorer yet; choose at least one on its page.")
+    known = [name for name in ENGINES if name != SERVICES]
+    if policy.engine and policy.engine not in known:
+        raise Refused(f"The engine given is {policy.engine!r}; choose one of {', '.join(known)}, or none.")
+    if len(policy.override) > LONGEST_OVERRIDE:
         raise Refused(
-            f"The reason has {len(rules.override)} characters; up to {LONGEST_OVERRIDE} are allowed."
+            f"The reason has {len(policy.override)} characters; up to {LONGEST_OVERRIDE} are allowed."
         )
-    _check_bounds(rules)
-    _check_origin(project, rules)
-    return replace(_timed(rules), recipe=_recipe(project, rules, person), sampling=_sampling(rules))
-
-
-def _check_bounds(rules: Rules) -> None:
     for name, (words, low, high) in BOUNDS.items():
-        value = getattr(rules, name)
+        value = getattr(policy, name)
         if value is not None and not low <= value <= high:
             raise Refused(f"{words} was given as {value:g}; allowed is {low:g} to {high:,}.")
+    _check_times(policy)
+    _check_origin(policy)
+    _check_specs(policy)
+    if policy.recipe is not None:
+        recipe = read_recipe(policy.recipe)
+        source_projects(policy.project, recipe, policy.changed_by)
+        policy.recipe = stored(recipe)
 
 
-def _timed(rules: Rules) -> Rules:
-    read_zone(rules.zone)
-    if len(rules.times) > MOST_TIMES:
-        raise Refused(f"{len(rules.times)} times were given; up to {MOST_TIMES} a day are allowed.")
-    times = sorted({f"{read_time(text):%H:%M}" for text in rules.times})
-    days = sorted(set(rules.days))
-    if any(day not in range(len(DAYS)) for day in days):
-        raise Refused(f"The days were given as {days}; they are numbers from 0 (Monday) to 6 (Sunday).")
-    if times and not days:
-        raise Refused(f"{', '.join(times)} was given without a day; choose at least one, or no time.")
-    if (rules.quiet_from is None) != (rules.quiet_to is None):
+def _check_times(policy: RetrainPolicy) -> None:
+    read_zone(policy.zone)
+    if len(policy.times) > MOST_TIMES:
+        raise Refused(f"{len(policy.times)} times were given; up to {MOST_TIMES} a day are allowed.")
+    policy.times = sorted({f"{read_time(text):%H:%M}" for text in policy.times})
+    policy.days = sorted(set(policy.days))
+    if any(day not in range(len(DAYS)) for day in policy.days):
+        raise Refused(
+            f"The days were given as {policy.days}; they are numbers from 0 (Monday) to 6 (Sunday)."
+        )
+    if policy.times and not policy.days:
+        raise Refused(f"{', '.join(policy.times)} was given without a day; choose at least one, or no time.")
+    if (policy.quiet_from is None) != (policy.quiet_to is None):
         raise Refused("Quiet hours were given with one end only; give both, or none.")
-    if rules.quiet_from is not None and rules.quiet_from == rules.quiet_to:
+    if policy.quiet_from is not None and policy.quiet_from == policy.quiet_to:
         raise Refused("Quiet hours begin and end at the same time; give two different ones, or none.")
-    return replace(rules, times=times, days=days)
 
 
-def _check_origin(project: Project, rules: Rules) -> None:
-    origin = rules.origin
+def _check_origin(policy: RetrainPolicy) -> None:
+    origin = policy.origin
     if origin is None:
-        if rules.values:
+        if policy.values:
             raise Refused("Settings were given without the run that they change; choose the run to follow.")
         return
-    if origin.project_id != project.pk:
+    if origin.project_id != policy.project_id:
         raise Refused("The run to follow is of another project; choose one of this project.")
     if origin.status != Status.SUCCEEDED:
         raise Refused(f"{origin.name} has not succeeded; choose a run that has.")
@@ -156,27 +121,18 @@ def _check_origin(project: Project, rules: Rules) -> None:
         raise Refused(
             f"{origin.name} trains a reward model, which gives no answers to evaluate; follow a run that does."
         )
-    if origin.dataset_version.parent_id and rules.recipe is None:
+    if origin.dataset_version.parent_id and policy.recipe is None:
         raise Refused(
             f"{origin.name} was trained on rows chosen out of another version; give a recipe, or another run to follow."
         )
+
+
+def _check_specs(policy: RetrainPolicy) -> None:
+    origin = policy.origin
+    policy.sampling = {name: value for name, value in policy.sampling.items() if value is not None}
     try:
-        parse_spec(origin.method, {**own_settings(origin.method, origin.spec), **rules.values})
+        parse(SamplingSpec, policy.sampling)
+        if origin is not None:
+            parse_spec(origin.method, {**own_settings(origin.method, origin.spec), **policy.values})
     except SpecRefused as refusal:
         raise Refused(f"{str(refusal).removesuffix('.')}.") from refusal
-
-
-def _recipe(project: Project, rules: Rules, person: User | None) -> dict[str, Any] | None:
-    if rules.recipe is None:
-        return None
-    recipe = read_recipe(rules.recipe)
-    source_projects(project, recipe, person)
-    return stored(recipe)
-
-
-def _sampling(rules: Rules) -> dict[str, Any]:
-    try:
-        parse(SamplingSpec, {name: value for name, value in rules.sampling.items() if value is not None})
-    except SpecRefused as refusal:
-        raise Refused(f"{str(refusal).removesuffix('.')}.") from refusal
-    return {name: value for name, value in rules.sampling.items() if value is not None}

@@ -1,5 +1,6 @@
 """Whether a policy owes a run, what keeps it from starting now, and when it will: pure functions of its facts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,11 +22,10 @@ class Owed:
 
 @dataclass(frozen=True, slots=True)
 class Hindrance:
-    """What keeps a run from starting, in a sentence, and when that passes by itself, where it does."""
+    """What keeps a run from starting, in a sentence."""
 
     key: str
     sentence: str
-    until: datetime | None = None
 
 
 def owed(policy: RetrainPolicy, facts: Facts) -> Owed | None:
@@ -66,40 +66,33 @@ def _quiet(policy: RetrainPolicy, facts: Facts) -> Hindrance | None:
     until = quiet_until(policy.quiet_from, policy.quiet_to, zone, now=facts.now)
     if until is None:
         return None
-    return Hindrance("quiet", f"It is quiet now: runs start again {shown(until, zone)}.", until)
+    return Hindrance("quiet", f"It is quiet now: runs start again {shown(until, zone)}.")
 
 
 def _budget(policy: RetrainPolicy, facts: Facts) -> Hindrance | None:
-    limits: list[tuple[float | None, list[Charge] | tuple[Charge, ...], str]] = [
-        (policy.runs_a_week, list(facts.starts), "{used:,.0f} of {limit:,.0f} runs"),
-        (
-            policy.hours_a_week,
-            list(facts.hours),
-            "{used:,.1f} of {limit:,.1f} hours of training and evaluation",
-        ),
-        (policy.cost_a_week, list(facts.costs), "{used:,.2f} of {limit:,.2f} for what endpoints cost"),
+    limits: list[tuple[float | None, Sequence[Charge], str]] = [
+        (policy.runs_a_week, facts.starts, "{:,.0f} of {:,.0f} runs"),
+        (policy.hours_a_week, facts.hours, "{:,.1f} of {:,.1f} hours of training and evaluation"),
+        (policy.cost_a_week, facts.costs, "{:,.2f} of {:,.2f} for what endpoints cost"),
     ]
-    reached = []
-    for limit, charges, words in limits:
-        if limit is not None and (amount := used(charges, facts.now)) >= limit:
-            reached.append((room_at(charges, limit, facts.now), words.format(used=amount, limit=limit)))
+    reached = [
+        (room_at(charges, limit, facts.now), words.format(amount, limit))
+        for limit, charges, words in limits
+        if limit is not None and (amount := used(charges, facts.now)) >= limit
+    ]
     if not reached:
         return None
-    until = max(moment for moment, _ in reached)
     said = ", and ".join(words for _, words in reached)
-    when = shown(until, read_zone(policy.zone))
-    return Hindrance(
-        "budget", f"The budget is reached: {said} in the last 7 days. It has room again {when}.", until
-    )
+    when = shown(max(moment for moment, _ in reached), read_zone(policy.zone))
+    return Hindrance("budget", f"The budget is reached: {said} in the last 7 days. It has room again {when}.")
 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What the page says of what comes next: a sentence, why not now, and the moment where one is known."""
+    """What the page says of what comes next: a sentence, and why not now."""
 
     sentence: str
     waits: str = ""
-    at: datetime | None = None
 
 
 def outlook(policy: RetrainPolicy, facts: Facts) -> Outlook:
@@ -108,31 +101,28 @@ def outlook(policy: RetrainPolicy, facts: Facts) -> Outlook:
     waits = stops.sentence if stops and stops.key != "open" else ""
     if not policy.is_on:
         return Outlook("It starts only by hand: the schedule and the count of judgments are off.", waits)
-    if due is not None and stops is None:
-        return Outlook(f"It starts within a minute. {due.words}.", at=facts.now)
-    if due is not None and stops is not None:
-        return Outlook(f"A run is due and waits. {due.words}.", stops.sentence, stops.until)
-    return _coming(policy, facts, waits)
+    if due is None:
+        return Outlook(_coming(policy, facts), waits)
+    if stops is None:
+        return Outlook(f"It starts within a minute. {due.words}.")
+    return Outlook(f"A run is due and waits. {due.words}.", stops.sentence)
 
 
-def _coming(policy: RetrainPolicy, facts: Facts, waits: str) -> Outlook:
+def _coming(policy: RetrainPolicy, facts: Facts) -> str:
     zone, parts = read_zone(policy.zone), []
     at = next_due(policy.times, policy.days, zone, now=facts.now)
     if at is not None:
         free = quiet_until(policy.quiet_from, policy.quiet_to, zone, now=at)
         words = shown(at, zone)
         if free is not None:
-            words, at = (
-                f"{shown(free, zone)}, when the quiet hours in which {shown(at, zone)} falls are over",
-                free,
-            )
+            words = f"{shown(free, zone)}, when the quiet hours in which {words} falls are over"
         parts.append(words)
     if policy.every:
         left = policy.every - facts.unseen
         parts.append(f"after {left:,} more judgment{'' if left == 1 else 's'}")
     if not parts:
-        return Outlook("It starts only by hand: it has neither a schedule nor a count of judgments.", waits)
-    return Outlook(f"It starts next {', or '.join(parts)}.", waits, at)
+        return "It starts only by hand: it has neither a schedule nor a count of judgments."
+    return f"It starts next {', or '.join(parts)}."
 
 
 def triggers_in_words(policy: RetrainPolicy) -> list[str]:

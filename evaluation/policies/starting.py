@@ -22,6 +22,7 @@ from labeling.curation.recipe import read_recipe, stored
 from labeling.errors import Refused
 from labeling.models import Project, User
 from training.beginning import own_settings
+from training.models import TrainingRun
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +57,7 @@ def start(*, project: Project, person: User | None) -> PolicyRun:
 def look(now: datetime | None = None) -> list[PolicyRun]:
     """Start every run that is due and may start. Called each minute; safe to call at any time by any number."""
     started = []
-    rows = RetrainPolicy.objects.filter(is_on=True).values_list("project", flat=True)
-    for project in Project.objects.filter(pk__in=rows).order_by("pk"):
+    for project in Project.objects.filter(retrain_policy__is_on=True).order_by("pk"):
         try:
             run = _looked(project, now or timezone.now())
         except Exception:  # one policy that cannot be read keeps no other from its turn
@@ -86,12 +86,12 @@ def _looked(project: Project, now: datetime) -> PolicyRun | None:
 
 def _begin(policy: RetrainPolicy, facts: Facts, due: Owed, person: User | None) -> PolicyRun | None:
     """Store the run with its steps; None where another worker was faster."""
-    plan = _plan(policy, facts)
     assert facts.origin is not None
     assert facts.known is not None
+    plan = _plan(policy, facts.origin)
     try:
         with transaction.atomic():
-            same = RetrainPolicy.objects.filter(pk=policy.pk, turn=facts.turn)
+            same = RetrainPolicy.objects.filter(pk=policy.pk, turn=policy.turn)
             if same.update(turn=F("turn") + 1, served_at=facts.now) != 1:
                 return None
             run = PolicyRun.objects.create(
@@ -114,10 +114,8 @@ def _begin(policy: RetrainPolicy, facts: Facts, due: Owed, person: User | None) 
     return run
 
 
-def _plan(policy: RetrainPolicy, facts: Facts) -> dict[str, Any]:
+def _plan(policy: RetrainPolicy, origin: TrainingRun) -> dict[str, Any]:
     """Everything that the run is told, as it is now: what is changed later does not change a run under way."""
-    origin = facts.origin
-    assert origin is not None
     return {
         "recipe": stored(read_recipe(recipe_of(policy, origin))),
         "chosen": bool(origin.dataset_version.parent_id) and policy.recipe is None,

@@ -14,6 +14,7 @@ from evaluation.policies.reading import duration
 from labeling.curation.freezes import start_freeze
 from labeling.curation.freezing import judgments_since
 from labeling.curation.recipe import read_recipe
+from labeling.errors import Refused
 from labeling.lifecycle import Lifecycle
 from training.launching import launch
 from training.models import Checkpoint
@@ -31,10 +32,6 @@ class Stop(Exception):
         self.outcome, self.sentence, self.findings = outcome, sentence, findings
 
 
-def _nothing(run: PolicyRun, steps: Steps) -> Found:
-    return {}
-
-
 def _of(steps: Steps, kind: str) -> PolicyStep:
     return next(step for step in steps if step.kind == kind)
 
@@ -44,10 +41,9 @@ def _anything_new(run: PolicyRun, steps: Steps) -> Found:
     known, recipe = run.known, run.plan["recipe"]
     if run.plan["chosen"]:
         number = run.origin.dataset_version.number
-        raise Stop(
-            Outcome.REFUSED,
+        raise Refused(
             f"{run.origin.name} was trained on version {number}, which was chosen out of another one; give the policy "
-            "a recipe of its own, or another run to follow.",
+            "a recipe of its own, or another run to follow."
         )
     if recipe == known.recipe and not judgments_since(run.project_id, recipe, known.last_judgment_id):
         raise Stop(
@@ -122,7 +118,8 @@ def _trained(run: PolicyRun, step: PolicyStep) -> Found:
 
 
 def _money_left(run: PolicyRun, steps: Steps) -> Found:
-    if _left(run) <= 0:
+    left = _left(run)
+    if left is not None and left <= 0:
         raise Stop(
             Outcome.BUDGET,
             f"{_of(steps, Kind.TRAIN).checkpoint} was trained, but the {run.policy.cost_a_week:,.2f} that endpoints "
@@ -131,10 +128,10 @@ def _money_left(run: PolicyRun, steps: Steps) -> Found:
     return {}
 
 
-def _left(run: PolicyRun) -> float:
-    """Money that an evaluation may cost yet."""
+def _left(run: PolicyRun) -> float | None:
+    """Money that an evaluation may cost yet; None where there is no limit."""
     limit, now = run.policy.cost_a_week, timezone.now()
-    return float("inf") if limit is None else limit - used(charges(run.policy, now)["costs"], now)
+    return None if limit is None else limit - used(charges(run.policy, now)["costs"], now)
 
 
 def _evaluate(run: PolicyRun, steps: Steps) -> Found:
@@ -148,7 +145,7 @@ def _evaluate(run: PolicyRun, steps: Steps) -> Found:
             person=run.created_by,
             engine=run.plan["engine"],
             sampling=run.plan["sampling"],
-            limits={"budget": left} if left != float("inf") else {},
+            limits={} if left is None else {"budget": left},
         )
     }
 
@@ -223,8 +220,6 @@ BEGIN: dict[str, Callable[[PolicyRun, Steps], Found]] = {
     Kind.FREEZE: _freeze,
     Kind.TRAIN: _train,
     Kind.EVALUATE: _evaluate,
-    Kind.GATE: _nothing,
-    Kind.CANDIDATE: _nothing,
 }
 SETTLE: dict[str, Callable[[PolicyRun, PolicyStep], Found]] = {
     Kind.FREEZE: _frozen,

@@ -4,9 +4,11 @@ Pure functions. Moments are aware; days, times and quiet hours are those of the 
 clock skips in spring is taken as much later, and of one that comes twice in autumn the first counts.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
+
+from django.utils.text import get_text_list
 
 from labeling.errors import Refused
 
@@ -33,17 +35,15 @@ def read_time(text: str) -> time:
     return time(int(hours), int(minutes))
 
 
-def _moments(
-    times: Sequence[str], days: Sequence[int], zone: ZoneInfo, around: datetime
-) -> Iterator[datetime]:
-    """Every scheduled moment from eight days before to eight days after one, in order."""
-    first = around.astimezone(zone).date() - timedelta(days=8)
-    clock = sorted(read_time(text) for text in times)
-    for number in range(17):
-        day = first + timedelta(days=number)
-        if day.weekday() in days:
-            for at in clock:
-                yield datetime.combine(day, at, zone).astimezone(UTC)
+def _moments(times: Sequence[str], days: Sequence[int], zone: ZoneInfo, around: datetime) -> list[datetime]:
+    """Every scheduled moment from eight days before to eight days after one."""
+    dates = [around.astimezone(zone).date() + timedelta(days=number) for number in range(-8, 9)]
+    return [
+        datetime.combine(day, read_time(text), zone).astimezone(UTC)
+        for day in dates
+        if day.weekday() in days
+        for text in times
+    ]
 
 
 def last_due(
@@ -83,10 +83,5 @@ def schedule_words(times: Sequence[str], days: Sequence[int]) -> str:
     if not times or not days:
         return ""
     named = [DAYS[day] for day in sorted(days)]
-    when = "every day" if len(named) == 7 else "on " + listed(named)
-    return f"{when} at {listed(sorted(times))}"
-
-
-def listed(words: Sequence[str]) -> str:
-    """ "a, b and c" """
-    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else ""
+    when = "every day" if len(named) == 7 else f"on {get_text_list(named, 'and')}"
+    return f"{when} at {get_text_list(sorted(times), 'and')}"

@@ -4,31 +4,28 @@ Numbers of finished runs never change, nor do the cases of a fix: they are compu
 SciPy is imported where something has to be computed, so that pages load without it.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.core.cache import cache
 
+from evaluation.errors.reading import keys_of, read_as
 from evaluation.measured import given, measured, sampled
 from evaluation.models import EvalRun, Fix, RunTarget
+from evaluation.reading import FEWEST, WORSE, gain_of, standing_of
 from evaluation.rounds.drawing_cases import metric_of
-from evaluation.rounds.tagging import read_as_others
+from evaluation.rounds.tracing import Trace
 from evaluation.sheets import Cell, Line, Metric, lines_of, read_sheet
 from evaluation.verdicts_cases import fails
 from labeling.estimates import Estimate
-
-if TYPE_CHECKING:
-    from evaluation.statistics import PairedComparison
 
 KEPT_S = 7 * 24 * 3600
 FORM = 1  # of what is cached: raise it with every change to this module's numbers
 ALPHA = 0.025  # one-sided, as the end of a 95 % interval that it goes with
 MOST_CLOSE = 0.5
 FEW_CONTROLS = 20
-FEWEST = 5  # cases of a group, below which nothing is said: evaluation.statistics.MIN_CASES
-NOT_BEGUN, LABELED, TRAINED = "not begun", "labeled", "trained"
-CLOSED, PARTLY, NOT_CLOSED, WORSE, OPEN = "closed", "partly closed", "not closed", "worse", "not enough data"
+CLOSED, PARTLY, NOT_CLOSED, OPEN = "closed", "partly closed", "not closed", "not enough data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,42 +57,35 @@ class Closing:
     @property
     def standing(self) -> str:
         """closed: more than chance brings, and surely more than half; partly closed: more than chance brings."""
-        if self.reason or self.excess is None or self.p is None:
-            is_worse = self.change is not None and self._is_worse
-            return WORSE if is_worse else OPEN
-        if self._is_worse:
+        if standing_of(self.change, self.change_p, 0.0) == WORSE:
             return WORSE
+        if self.excess is None or self.p is None:
+            return OPEN
         if self.p >= ALPHA or self.excess.low <= 0:
             return NOT_CLOSED
         return CLOSED if self.closed is not None and self.closed.low > MOST_CLOSE else PARTLY
-
-    @property
-    def _is_worse(self) -> bool:
-        settled = self.change_p is None or self.change_p < 2 * ALPHA
-        return self.change is not None and self.change.high < 0 and settled
 
     @property
     def words(self) -> str:
         """Why the standing is what it is, in a sentence."""
         if self.reason:
             return self.reason
-        if self.closed is None:
+        if not self.failing:
             return "no sibling failed before."
         said = f"{self.fixed} of {self.failing} siblings that failed before pass now"
         if self.broken:
             said += f", and {self.broken} that passed fail"
-        if self.failing < FEWEST:
+        if self.failing < FEWEST or self.closed is None:
             return f"{said}; that is too few to tell."
         if self.chance is None or self.excess is None:
             return f"{said}; {self.controls} other failing cases are too few to know what chance brings."
         return f"{said}; of {self.controls} failing cases of other kinds {self.chance.value * 100:.0f} % do."
 
 
-def closings_of(
-    fix: Fix, runs: Sequence[tuple[EvalRun, RunTarget]], siblings: Collection[int], taught: Collection[str]
-) -> list[Closing]:
-    """The closing of each of these, p corrected over them: of many checkpoints one closes something by chance."""
-    found = [_kept(fix, run, target, siblings, taught) for run, target in runs]
+def closings_of(trace: Trace) -> list[Closing]:
+    """The closing at each checkpoint that was measured, p corrected over them: of many one closes something by
+    chance."""
+    found = [_kept(trace, run, target) for run, target in trace.measured]
     tested = [each.p for each in found if each.p is not None]
     if len(tested) < 2:
         return found
@@ -113,35 +103,32 @@ def _holm(values: Sequence[float]) -> list[float]:
     return found
 
 
-def _kept(
-    fix: Fix, run: EvalRun, target: RunTarget, siblings: Collection[int], taught: Collection[str]
-) -> Closing:
-    key = f"evaluation:closing:{FORM}:{fix.pk}:{run.folder}:{target.index}"
+def _kept(trace: Trace, run: EvalRun, target: RunTarget) -> Closing:
+    key = f"evaluation:closing:{FORM}:{trace.fix.pk}:{run.folder}:{target.index}"
     found: Closing | None = cache.get(key)
     if found is None:
-        found = closing(fix, run, target, siblings, taught)
+        found = _closing(trace, run, target)
         cache.set(key, found, KEPT_S)
     return found
 
 
-def closing(
-    fix: Fix, run: EvalRun, target: RunTarget, siblings: Collection[int], taught: Collection[str]
-) -> Closing:
-    """The numbers of one checkpoint, from the rows of its run. `taught` are the clusters of the lessons."""
+def _closing(trace: Trace, run: EvalRun, target: RunTarget) -> Closing:
+    fix, siblings = trace.fix, trace.siblings
     metric = metric_of(fix.run, fix.metric)
     before = _baseline(fix, run)
     if _way(run, metric.name) != _way(before.run, metric.name):
         return Closing(
             reason=f"{run.name} measured {metric.name} in another way than {before.run.name} did; evaluate again."
         )
-    dirty = run.facts.get("targets", {}).get(str(target.index), {}).get("dirty", {})
-    lines = [line for line in lines_of(run) if str(line.id) not in dirty]
+    facts = run.facts.get("targets", {}).get(str(target.index), {})
+    dirty = {int(case) for case in facts.get("dirty", ())}
+    lines = [line for line in lines_of(run) if line.id not in dirty]
     one, two = _cells(before.run, before, metric), _cells(run, target, metric)
     both = [line for line in lines if line.id in one and line.id in two]
     own = [line for line in both if line.id in siblings]
     was = {line.id for line in both if fails(metric, one[line.id])}
     failing = [line for line in own if line.id in was]
-    others = _controls(fix, both, was, siblings, taught)
+    others = _controls(trace, both, was)
 
     from evaluation.numbers import delta
     from evaluation.statistics import closing_excess, paired_difference
@@ -151,25 +138,25 @@ def closing(
         [passes[line.id] for line in failing], [passes[line.id] for line in others],
         [line.unit for line in failing], [line.unit for line in others],
     )  # fmt: skip
-    change: PairedComparison = paired_difference(
+    change = paired_difference(
         [float(line.id not in was) for line in own],
         [passes[line.id] for line in own],
         [line.unit for line in own],
     )
     return Closing(
-        closed=excess.treated if len(failing) else None,
+        closed=excess.treated,
         chance=excess.control,
         excess=excess.difference,
         p=excess.p_value,
         change=change.difference,
         change_p=change.p_value if change.mid_p is None else change.mid_p,
-        rise=_turned(metric, delta(metric, both, one, two).estimate),
+        rise=gain_of(metric, delta(metric, both, one, two).estimate),
         failing=len(failing),
-        fixed=sum(passes[line.id] == 1 for line in failing),
+        fixed=int(sum(passes[line.id] for line in failing)),
         broken=change.broken,
         controls=len(others),
-        met=sum(int(case) in siblings for case in dirty),
-        changed=len(set(siblings) - {line.id for line in lines} - {int(case) for case in dirty}),
+        met=len(siblings & dirty),
+        changed=len(siblings - {line.id for line in lines} - dirty),
     )
 
 
@@ -190,20 +177,13 @@ def _cells(run: EvalRun, target: RunTarget, metric: Metric) -> dict[int, Cell]:
     return read_sheet(run, metrics=[metric], targets={target.index}).scored(target.index, metric.name)
 
 
-def _controls(
-    fix: Fix, lines: Sequence[Line], was: set[int], siblings: Collection[int], taught: Collection[str]
-) -> list[Line]:
+def _controls(trace: Trace, lines: Sequence[Line], was: set[int]) -> list[Line]:
     """Failing cases of other kinds, of no cluster that the fix touches: those that were read and tagged as something
     else where they are enough, else all."""
-    touched = {line.unit for line in lines if line.id in siblings} | set(taught)
+    fix, touched = trace.fix, {line.unit for line in lines if line.id in trace.siblings} | trace.taught
     others = [line for line in lines if line.id in was and line.unit not in touched]
-    read = read_as_others(fix)
+    if fix.analysis is None:
+        return others
+    _, read = read_as(fix.analysis, keys_of(fix.project, fix.category.key))
     known = [line for line in others if line.uid in read]
     return known if len(known) >= FEW_CONTROLS else others
-
-
-def _turned(metric: Metric, found: Estimate | None) -> Estimate | None:
-    """A difference turned so that above 0 is better."""
-    if found is None or metric.higher_is_better:
-        return found
-    return Estimate(-found.value, -found.high, -found.low, found.n)

@@ -1,31 +1,20 @@
 """The ledger: every fix with its steps, its numbers and its standing."""
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from django.db.models import QuerySet
+
 from evaluation.models import EvalRun, Fix, RunTarget
-from evaluation.rounds.closing import (
-    CLOSED,
-    LABELED,
-    NOT_BEGUN,
-    NOT_CLOSED,
-    OPEN,
-    PARTLY,
-    TRAINED,
-    WORSE,
-    Closing,
-    closings_of,
-)
-from evaluation.rounds.drawing_cases import siblings_of, units_of_lessons
+from evaluation.reading import WORSE
+from evaluation.rounds.closing import CLOSED, NOT_CLOSED, OPEN, PARTLY, Closing, closings_of
 from evaluation.rounds.tracing import Trace, traces_of
-from labeling.estimates import Estimate
 from labeling.models import Project
 from training.models import Checkpoint
 
+NOT_BEGUN, LABELED, TRAINED = "not begun", "labeled", "trained"
 STANDINGS = (NOT_BEGUN, LABELED, TRAINED, CLOSED, PARTLY, NOT_CLOSED, WORSE, OPEN)
-SIGNS = {CLOSED: "closed", PARTLY: "partly", NOT_CLOSED: "open", WORSE: "worse", OPEN: "open"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +35,12 @@ class Measure:
 class Entry:
     """A line of the ledger. The newest measured checkpoint speaks for the fix."""
 
-    fix: Fix
     trace: Trace
-    measures: list[Measure] = field(default_factory=list)
+    measures: list[Measure]
+
+    @property
+    def fix(self) -> Fix:
+        return self.trace.fix
 
     @property
     def latest(self) -> Measure | None:
@@ -66,10 +58,6 @@ class Entry:
         if self.trace.checkpoints:
             return TRAINED
         return LABELED if self.trace.judged else NOT_BEGUN
-
-    @property
-    def sign(self) -> str:
-        return SIGNS.get(self.standing, "")
 
     @property
     def sentence(self) -> str:
@@ -94,11 +82,6 @@ class Entry:
             return f"{trace.judged:,} of {trace.items:,} items of {name} are judged; freeze a dataset version of them."
         return f"{trace.items:,} items of {name} wait to be judged."
 
-    @property
-    def reached(self) -> Estimate | None:
-        """The rise of the metric that was measured, to be read beside the ceiling."""
-        return self.closing.rise if self.closing else None
-
     def as_dict(self) -> dict[str, Any]:
         fix, trace = self.fix, self.trace
         return {
@@ -110,8 +93,8 @@ class Entry:
             "suite": fix.run.suite.name,
             "standing": self.standing,
             "sentence": self.sentence,
-            "ceiling": _number(fix.ceiling),
-            "siblings": trace.siblings,
+            "ceiling": fix.ceiling.as_dict() if fix.ceiling else None,
+            "siblings": len(trace.siblings),
             "lessons": trace.lessons,
             "items": trace.items,
             "judged": trace.judged,
@@ -130,56 +113,31 @@ class Entry:
                     "checkpoint": each.checkpoint.name,
                     "evaluation": each.run.pk,
                     "standing": each.closing.standing,
-                    "closed": _number(each.closing.closed),
-                    "chance": _number(each.closing.chance),
-                    "excess": _number(each.closing.excess),
-                    "p": each.closing.p,
-                    "change": _number(each.closing.change),
-                    "rise": _number(each.closing.rise),
-                    "failing": each.closing.failing,
-                    "fixed": each.closing.fixed,
-                    "broken": each.closing.broken,
-                    "reason": each.closing.reason,
+                    **asdict(each.closing),
                 }
                 for each in self.measures
             ],
-        }  # fmt: skip
+        }
 
 
-def _number(found: Estimate | None) -> dict[str, float] | None:
-    return found.as_dict() if found is not None else None
-
-
-def fixes_of(project: Project) -> Any:
+def fixes_of(project: Project) -> QuerySet[Fix]:
     """The fixes of a project with what the ledger shows of them, the newest first."""
     rows = Fix.objects.filter(project=project).select_related(
-        "project",
-        "category__project",
-        "analysis",
-        "run__suite",
-        "run__version__suite",
-        "target",
-        "created_by",
+        *("project", "category__project", "analysis", "run__suite", "run__version__suite"),
+        *("target", "created_by"),
     )
     return rows.defer("run__facts", "analysis__order")
 
 
 def entries_of(fixes: Sequence[Fix]) -> list[Entry]:
     """The ledger's lines for these fixes, in their order."""
-    siblings, taught = siblings_of(fixes), units_of_lessons(fixes)
-    found = []
-    for trace in traces_of(fixes):
-        fix = trace.fix
-        closings = closings_of(fix, trace.measured, siblings[fix.pk], taught[fix.pk])
-        measures = [
-            Measure(run, target, closing)
-            for (run, target), closing in zip(trace.measured, closings, strict=True)
-        ]
-        found.append(Entry(fix, trace, measures))
-    return found
-
-
-def standings(entries: Sequence[Entry]) -> list[tuple[str, int]]:
-    """How many fixes stand how, in the order of the steps."""
-    counts = Counter(entry.standing for entry in entries)
-    return [(words, counts[words]) for words in STANDINGS if counts[words]]
+    return [
+        Entry(
+            trace,
+            [
+                Measure(*asked, closing)
+                for asked, closing in zip(trace.measured, closings_of(trace), strict=True)
+            ],
+        )
+        for trace in traces_of(fixes)
+    ]

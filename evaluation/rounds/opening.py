@@ -2,24 +2,28 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 
 from django.db import transaction
+from django.db.models import Q, TextField
+from django.db.models.functions import Cast
 
 from evaluation.casepage import first_answers
-from evaluation.errors.sending import SOURCE
-from evaluation.models import Analysis, Case, Fix, FixCase, FixItem, RunTarget, Split
-from evaluation.questions import texts_given
-from evaluation.rounds.drawing_cases import Drawn, case_rows, draw, metric_of
-from evaluation.rounds.tagging import ceiling_of, items_said_to_be
+from evaluation.errors.failures import readable
+from evaluation.errors.reading import keys_of
+from evaluation.errors.sending import draft_of, sent_of
+from evaluation.errors.table import read_table
+from evaluation.models import Analysis, Case, Fix, FixCase, FixItem, RunTarget
+from evaluation.rounds.drawing_cases import Drawn, draw, metric_of
 from evaluation.studies.lineage import asked_in_studies
 from evaluation.suites import living, remove_cases
+from evaluation.suites.versions import locked
+from labeling.curation.votes import current_judgments
 from labeling.errors import Refused
-from labeling.intake import ContextDraft, ItemDraft, ResponseDraft, add_items
-from labeling.lifecycle import Status
+from labeling.estimates import Estimate
+from labeling.importing.checks import MIN_RESPONSES
+from labeling.intake import ItemDraft, add_items
 from labeling.models import ErrorCategory, Item, Project, ProtectedFingerprint, Task, User
 from labeling.protection import release
-from labeling.rag.contexts import checked_contexts
 
 MOST = 500
 LONGEST_NOTE = 300
@@ -29,13 +33,13 @@ ALONE = (Task.RAG, Task.EDIT, Task.DEMONSTRATION)
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A fix that was opened. Of its lessons `sent` became items, `few` had no answers that people could judge;
-    `joined` items were there already, because people said they are of the category."""
+    """A fix that was opened. Of its lessons `sent` became items and `stayed` did not; `joined` items were there
+    already, because people said they are of the category."""
 
     fix: Fix
     siblings: int
     sent: int
-    few: int
+    stayed: int
     joined: int
     gone: int
 
@@ -45,8 +49,11 @@ class Opened:
         said.append(f"{self.sent:,} {'were' if self.sent != 1 else 'was'} sent to labeling")
         if self.joined:
             said.append(f"{self.joined:,} item{'s' if self.joined != 1 else ''} judged before joined")
-        if self.few:
-            said.append(f"{self.few:,} stayed: they have too few different answers to judge")
+        if self.stayed:
+            said.append(
+                f"{self.stayed:,} stayed: too few different answers to judge, a prompt that another case has, or more "
+                f"than {MOST}"
+            )
         if self.gone:
             said.append(f"{self.gone:,} left out: changed or taken out of the suite since")
         return "; ".join(said) + "."
@@ -70,16 +77,15 @@ def open_fix(
     """
     run = target.run
     _refuse(project, category, target, held_out, note)
-    found = metric_of(run, metric or (analysis.metric if analysis is not None else ""))
-    ceiling = ceiling_of(analysis, category) if analysis is not None else None
+    measure = metric_of(run, metric or (analysis.metric if analysis is not None else "")).name
+    ceiling = _ceiling(analysis, category, measure)
     with transaction.atomic():
-        drawn = draw(
-            category=category, run=run, target=target, metric=found, analysis=analysis, held_out=held_out
-        )
+        locked(run.suite)
+        drawn = draw(category=category, target=target, metric=measure, analysis=analysis, held_out=held_out)
         if len(drawn.siblings) < LEAST_HELD:
             raise Refused(_too_few(category, drawn))
-        lessons = _lessons(project, target, analysis, case_rows(_teachable(project, drawn.lessons)))
-        joined = items_said_to_be(project, category, apart_from=drawn.siblings)
+        lessons = _lessons(project, target, analysis, _teachable(project, drawn.lessons))
+        joined = _said_to_be(category, apart_from=drawn.siblings)
         if not lessons.cases and not joined:
             raise Refused(
                 f"Nothing is left to teach {category.name}: no failing case of it may go to labeling, and nobody has "
@@ -91,7 +97,7 @@ def open_fix(
             analysis=analysis,
             run=run,
             target=target,
-            metric=found.name,
+            metric=measure,
             note=note,
             created_by=person,
             **{f"ceiling_{name}": number for name, number in (ceiling.as_dict() if ceiling else {}).items()},
@@ -106,11 +112,32 @@ def open_fix(
 def take_in(*, fix: Fix) -> int:
     """Let the items join that people said are of the category since. Returns how many are new."""
     siblings = list(fix.cases.filter(role=FixCase.Role.SIBLING).values_list("case_id", flat=True))
-    found = items_said_to_be(fix.project, fix.category, apart_from=siblings)
+    found = _said_to_be(fix.category, apart_from=siblings)
     there = set(fix.items.values_list("item_id", flat=True))
     fresh = [item for item in found if item not in there]
     _join(fix, fresh)
     return len(fresh)
+
+
+def _said_to_be(category: ErrorCategory, *, apart_from: Collection[int]) -> list[int]:
+    """The items whose answer somebody found bad and of this category, and whose prompt may be trained on: it is not of
+    these cases, nor of any other that is measured on."""
+    project = category.project
+    keys, named = keys_of(project, category.key), Q()
+    for key in keys:
+        named |= Q(said__contains=f'"{key}"')
+    rows = (
+        current_judgments(project).filter(kind="rag", label="bad").annotate(said=Cast("answer", TextField()))
+    )
+    found = {
+        item
+        for item, answer in rows.filter(named).values_list("item_id", "answer").iterator(chunk_size=500)
+        if keys & {each.get("category") for name in ("spans", "failures") for each in answer.get(name) or ()}
+    }
+    guarded = Q(prompt_hash__in=Case.objects.filter(pk__in=list(apart_from)).values("prompt_hash"))
+    guarded |= Q(prompt_hash__in=ProtectedFingerprint.objects.filter(project=project).values("prompt_hash"))
+    items = Item.objects.filter(pk__in=found, project=project).exclude(guarded).order_by("pk")
+    return list(items.values_list("pk", flat=True))
 
 
 def _join(fix: Fix, items: Sequence[int]) -> None:
@@ -122,10 +149,7 @@ def _refuse(project: Project, category: ErrorCategory, target: RunTarget, held_o
     run = target.run
     if run.project_id != project.pk or category.project_id != project.pk:
         raise Refused("The category, or the evaluation, is of another project; choose those of this one.")
-    if run.status != Status.SUCCEEDED:
-        raise Refused(f"{run.name} has no complete results yet; wait for its end.")
-    if run.split == Split.SEALED:
-        raise Refused("Sealed cases stay unseen: a fix is opened on open cases. Choose another evaluation.")
+    readable(run)
     if not 0.1 <= held_out <= 0.9:
         raise Refused(f"The share held out was given as {held_out:g}; it lies from 0.1 to 0.9.")
     if len(note) > LONGEST_NOTE:
@@ -141,15 +165,19 @@ def _too_few(category: ErrorCategory, drawn: Drawn) -> str:
     )
 
 
-def _teachable(project: Project, lessons: Sequence[int]) -> list[int]:
+def _ceiling(analysis: Analysis | None, category: ErrorCategory, metric: str) -> Estimate | None:
+    """How much the metric could rise if the category vanished, as an analysis in that metric says now."""
+    if analysis is None or analysis.metric != metric:
+        return None
+    return next((row.ceiling for row in read_table(analysis).rows if row.key == category.key), None)
+
+
+def _teachable(project: Project, lessons: Sequence[int]) -> list[Case]:
     """Those of the cases whose prompt no other case of the project has: in another suite it would still be measured
     on, and stay protected."""
-    rows = list(Case.objects.filter(pk__in=lessons).values_list("pk", "prompt_hash"))
     others = Case.objects.filter(suite__project=project, removed=None).exclude(pk__in=lessons)
-    shared = set(
-        others.filter(prompt_hash__in=[prompt for _, prompt in rows]).values_list("prompt_hash", flat=True)
-    )
-    return [case for case, prompt in rows if prompt not in shared][:MOST]
+    rows = Case.objects.filter(pk__in=lessons).exclude(prompt_hash__in=others.values("prompt_hash"))
+    return list(rows.order_by("position", "pk")[:MOST])
 
 
 @dataclass(slots=True)
@@ -168,43 +196,20 @@ def _lessons(
     project: Project, target: RunTarget, analysis: Analysis | None, cases: Sequence[Case]
 ) -> _Lessons:
     """Each case as people can judge it; those that have too few different answers are left out."""
-    found, run = _Lessons(), target.run
-    known = _sent_before(analysis, cases) if analysis is not None else {}
+    found, run, task = _Lessons(), target.run, project.task
+    known = sent_of(analysis) if analysis is not None else {}
     said = first_answers(run, target, cases)
     for case in cases:
         if case.uid in known:
             found.there.append((case, known[case.uid]))
             continue
-        given = [(said.get(case.pk) or case.rejected or "", target.name), (case.reference or "", "reference")]
-        texts = {text: origin for text, origin in reversed(given) if text}
-        wanted = 1 if project.task in (*ALONE, Task.RATING) else 2
-        if len(texts) < wanted or (project.task in ALONE and not given[0][0]):
-            continue
-        answers = given[:1] if project.task in ALONE else _shuffled(case, texts)
-        contexts = texts_given(case, run.spec.get("contexts", "apart"), run.spec.get("contexts_seed", 0))
-        found.drafts.append((case, _draft(case, answers, contexts if project.task == Task.RAG else [])))
+        given = {said.get(case.pk) or case.rejected or "": target.name}
+        if task not in ALONE:
+            given.setdefault(case.reference or "", "reference")
+        given.pop("", None)
+        if len(given) >= MIN_RESPONSES[task]:
+            found.drafts.append((case, draft_of(run, case, given, task)))
     return found
-
-
-def _sent_before(analysis: Analysis, cases: Sequence[Case]) -> dict[str, int]:
-    refs = {f"{SOURCE} {analysis.pk} case {case.uid}": case.uid for case in cases}
-    rows = Item.objects.filter(
-        project=analysis.project_id, source_kind=SOURCE, source_ref__in=refs
-    ).order_by()
-    return {refs[ref]: key for key, ref in rows.values_list("pk", "source_ref")}
-
-
-def _shuffled(case: Case, texts: dict[str, str]) -> list[tuple[str, str]]:
-    """In an order that tells nothing of who gave them, and is the same each time."""
-    return sorted(texts.items(), key=lambda each: sha256(f"{case.uid}\0{each[0]}".encode()).digest())
-
-
-def _draft(case: Case, given: Sequence[tuple[str, str]], contexts: Sequence[str]) -> ItemDraft:
-    return ItemDraft(
-        messages=[{"role": message["role"], "content": message["content"]} for message in case.prompt],
-        responses=[ResponseDraft(text, origin=origin[:120]) for text, origin in given],
-        contexts=checked_contexts([ContextDraft(text) for text in contexts]),
-    )
 
 
 def _send(fix: Fix, lessons: _Lessons, person: User | None) -> None:

@@ -11,6 +11,7 @@ from django.db.models import Count
 from evaluation.models import EvalRun, Round, Study
 from evaluation.reading import TargetLine, target_lines, verdict
 from evaluation.records import plain
+from evaluation.targets import digest
 from labeling.curation.altering import Alteration, alterations_of, sentence
 from labeling.models import DatasetVersion, Guideline, Judgment
 from training.models import Checkpoint, TrainingRun
@@ -96,11 +97,12 @@ def _of_study(study: Study | None) -> tuple[str, int]:
     """What a study lets one say, and how many judgments behind its last look were altered since."""
     if study is None:
         return "", 0
+    from evaluation.studies.counting import count
     from evaluation.studies.looking import changed_since
     from evaluation.studies.sentences import headline
 
     look = study.looks.last()
-    return headline(study, look), changed_since(look) if look is not None else 0
+    return headline(study, look), changed_since(look, count(study)) if look is not None else 0
 
 
 def stale_words(rounds: Sequence[Round]) -> dict[int, str]:
@@ -166,8 +168,7 @@ def as_dict(sheet: Sheet) -> dict[str, Any]:
             "content_hash": decision.content_hash,
         },
     }
-    whole = json.dumps(found, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return found | {"sha256": hashlib.sha256(whole.encode()).hexdigest()}
+    return found | {"sha256": digest(found)}
 
 
 def _version(version: DatasetVersion | None) -> dict[str, Any] | None:

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 
 from django.db.models import Count, Exists, F, OuterRef
 
-from evaluation.models import EvalRun, Fix, FixItem, RunTarget
-from evaluation.rounds.drawing_cases import count_cases
+from evaluation.models import EvalRun, Fix, FixCase, FixItem, RunTarget
 from labeling.lifecycle import Status
 from labeling.models import DatasetVersion, Judgment, Purpose
 from training.lineage import checkpoints_of
@@ -28,11 +27,13 @@ class Used:
 
 @dataclass(slots=True)
 class Trace:
-    """The steps of a fix as they are now. `measured` has the newest evaluation of each checkpoint on the suite."""
+    """The steps of a fix as they are now: the numbers of its siblings, how many lessons it has and of which clusters,
+    and what came of them. `measured` has the newest evaluation of each checkpoint on the suite."""
 
     fix: Fix
-    siblings: int = 0
+    siblings: set[int] = field(default_factory=set)
     lessons: int = 0
+    taught: set[str] = field(default_factory=set)
     items: int = 0
     judged: int = 0
     used: list[Used] = field(default_factory=list)
@@ -49,9 +50,7 @@ class Trace:
 def traces_of(fixes: Sequence[Fix]) -> list[Trace]:
     """The steps of these fixes, in their order."""
     found = {fix.pk: Trace(fix) for fix in fixes}
-    counts = count_cases(fixes)
-    for key, trace in found.items():
-        trace.siblings, trace.lessons = counts[key]["sibling"], counts[key]["lesson"]
+    _add_cases(found)
     for key, items, judged in _labeled(fixes):
         found[key].items, found[key].judged = items, judged
     for key, used in _versions(fixes).items():
@@ -66,8 +65,16 @@ def traces_of(fixes: Sequence[Fix]) -> list[Trace]:
     return list(found.values())
 
 
-def trace_of(fix: Fix) -> Trace:
-    return traces_of([fix])[0]
+def _add_cases(traces: dict[int, Trace]) -> None:
+    rows = FixCase.objects.filter(fix__in=traces).order_by()
+    for fix, role, case, cluster, prompt in rows.values_list(
+        "fix_id", "role", "case_id", "case__cluster", "case__prompt_hash"
+    ):
+        if role == FixCase.Role.SIBLING:
+            traces[fix].siblings.add(case)
+        else:
+            traces[fix].lessons += 1
+            traces[fix].taught.add(cluster or prompt)
 
 
 def _labeled(fixes: Sequence[Fix]) -> list[tuple[int, int, int]]:
@@ -90,11 +97,11 @@ def _versions(fixes: Sequence[Fix]) -> dict[int, list[Used]]:
         .values_list("item__fix_items__fix", "dataset_entries__version")
         .annotate(items=Count("item", distinct=True), rows=Count("dataset_entries__row", distinct=True))
     )
-    counted = list(rows)
+    counted = sorted(rows, key=lambda row: -row[1])
     versions = DatasetVersion.objects.select_related("project").defer("recipe", "lint", "choice")
     known = versions.in_bulk({version for _, version, _, _ in counted})
     found: dict[int, list[Used]] = defaultdict(list)
-    for fix, version, items, row_count in sorted(counted, key=lambda row: -row[1]):
+    for fix, version, items, row_count in counted:
         found[fix].append(Used(known[version], items, row_count))
     return found
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
+from django.db.models import QuerySet
 
 from evaluation.models import Decision, EvalRun, Round, Study
 from labeling.errors import Refused
@@ -29,6 +30,13 @@ class Tied:
     runs: list[TrainingRun] = field(default_factory=list)
     checkpoints: list[Checkpoint] = field(default_factory=list)
     evaluations: list[EvalRun] = field(default_factory=list)
+
+
+def rounds_of(project: Project) -> QuerySet[Round]:
+    """The rounds of a project with what pages show of them."""
+    return Round.objects.filter(project=project).select_related(
+        "project", "dataset_version__project", "decision__candidate", "study", "created_by"
+    )
 
 
 def by_version(version: DatasetVersion) -> Tied:
@@ -56,13 +64,9 @@ def by_decision(decision: Decision) -> Tied:
 
 def _study(project: Project, checkpoints: Sequence[Checkpoint]) -> Study | None:
     """The newest study that asked people about one of these checkpoints."""
-    names = {checkpoint.pk for checkpoint in checkpoints}
+    keys = {checkpoint.pk for checkpoint in checkpoints}
     rows = Study.objects.filter(project=project)[:RECENT]
-    return next((study for study in rows if names & _compared(study)), None)
-
-
-def _compared(study: Study) -> set[int]:
-    return {each["id"] for each in study.facts.get("sources", []) if each["kind"] == "checkpoint"}
+    return next((study for study in rows if not keys.isdisjoint(study.checkpoints)), None)
 
 
 def _evaluations(project: Project, checkpoints: Iterable[Checkpoint]) -> list[EvalRun]:
@@ -81,15 +85,13 @@ def start_round(
     """The round of a version or of a decision: that which is there already, else a new one."""
     if (version is None) == (decision is None):
         raise Refused("A round begins with a dataset version or with a decision; name one of them.")
-    there = Round.objects.filter(project=project, dataset_version=version, decision=decision).first()
-    if there is None and version is not None:
-        there = Round.objects.filter(project=project, dataset_version=version).first()
-    if there is None and decision is not None:
-        there = Round.objects.filter(project=project, decision=decision).first()
-    if there is not None:
-        return there
-    tied = by_version(version) if version is not None else by_decision(decision)  # type: ignore[arg-type]
     with transaction.atomic():
+        _lock(project)
+        about = {"decision": decision} if version is None else {"dataset_version": version}
+        there = Round.objects.filter(project=project, **about).first()
+        if there is not None:
+            return there
+        tied = _tied(version, decision)
         made = Round.objects.create(
             project=project,
             name=_named(project, name) if name else _free_name(project),
@@ -103,52 +105,58 @@ def start_round(
     return made
 
 
+@transaction.atomic
 def change_round(*, round: Round, values: dict[str, Any]) -> Round:
     """Change what is given: name, note, and what is tied. Raises Refused for what is of another project."""
-    with transaction.atomic():
-        found = Round.objects.select_for_update(no_key=True, of=("self",)).get(pk=round.pk)
-        if "name" in values:
-            found.name = _named(found.project, values["name"], found)
-        if len(values.get("note", "")) > LONGEST_NOTE:
-            raise Refused(
-                f"The note has {len(values['note']):,} characters; up to {LONGEST_NOTE:,} are allowed."
-            )
-        found.note = values.get("note", found.note)
-        for name in ONE:
-            if name in values:
-                _refuse_foreign(found.project, [values[name]] if values[name] is not None else [])
-                setattr(found, name, values[name])
-        try:
-            with transaction.atomic():
-                found.save()
-        except IntegrityError as error:
-            raise _taken(found.name) from error
-        for name in MANY:
-            if name in values:
-                _refuse_foreign(found.project, values[name])
-                getattr(found, name).set(values[name])
+    _lock(round.project)
+    found = Round.objects.select_related("project").get(pk=round.pk)
+    if "name" in values:
+        found.name = _named(found.project, values["name"], found)
+    if len(values.get("note", "")) > LONGEST_NOTE:
+        raise Refused(f"The note has {len(values['note']):,} characters; up to {LONGEST_NOTE:,} are allowed.")
+    found.note = values.get("note", found.note)
+    for name in ONE:
+        if name in values:
+            _refuse_foreign(found.project, [values[name]] if values[name] is not None else [])
+            setattr(found, name, values[name])
+    found.save()
+    for name in MANY:
+        if name in values:
+            _refuse_foreign(found.project, values[name])
+            getattr(found, name).set(values[name])
     return found
 
 
+@transaction.atomic
 def fill_in(*, round: Round) -> int:
     """Add what lineage says belongs to the round by now; nothing is taken out. Returns how many links are new."""
     if round.dataset_version is None and round.decision is None:
         raise Refused("The round has neither a version nor a decision yet; choose one, then fill it in.")
-    tied = by_version(round.dataset_version) if round.dataset_version else by_decision(round.decision)  # type: ignore[arg-type]
-    new = 0
-    with transaction.atomic():
-        for name in MANY:
-            links = getattr(round, name)
-            there = set(links.values_list("pk", flat=True))
-            fresh = [each for each in getattr(tied, name) if each.pk not in there]
-            links.add(*fresh)
-            new += len(fresh)
-        for name in ("decision", "study"):
-            if getattr(round, name) is None and getattr(tied, name) is not None:
-                setattr(round, name, getattr(tied, name))
-                new += 1
-        round.save(update_fields=["decision", "study", "changed_at"])
+    tied, new = _tied(round.dataset_version, round.decision), 0
+    for name in MANY:
+        links = getattr(round, name)
+        there = set(links.values_list("pk", flat=True))
+        fresh = [each for each in getattr(tied, name) if each.pk not in there]
+        links.add(*fresh)
+        new += len(fresh)
+    for name in ONE:
+        if getattr(round, name) is None and getattr(tied, name) is not None:
+            setattr(round, name, getattr(tied, name))
+            new += 1
+    round.save(update_fields=[*ONE, "changed_at"])
     return new
+
+
+def _tied(version: DatasetVersion | None, decision: Decision | None) -> Tied:
+    if version is not None:
+        return by_version(version)
+    assert decision is not None
+    return by_decision(decision)
+
+
+def _lock(project: Project) -> None:
+    """Whoever else makes or names a round of the project waits until this transaction has ended."""
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
 
 
 def _refuse_foreign(project: Project, rows: Iterable[Any]) -> None:
@@ -163,7 +171,7 @@ def _named(project: Project, name: str, own: Round | None = None) -> str:
         raise Refused(f"The name has {len(words)} letters; give 1 to {NAME_LENGTH}.")
     others = Round.objects.filter(project=project, name=words)
     if (others.exclude(pk=own.pk) if own else others).exists():
-        raise _taken(words)
+        raise Refused(f"There is a round named {words} in this project already; choose another name.")
     return words
 
 
@@ -172,7 +180,3 @@ def _free_name(project: Project) -> str:
     while Round.objects.filter(project=project, name=f"Round {number}").exists():
         number += 1
     return f"Round {number}"
-
-
-def _taken(name: str) -> Refused:
-    return Refused(f"There is a round named {name} in this project already; choose another name.")

@@ -10,7 +10,7 @@ input (unequal lengths, NaN, shares outside 0 to 1) raises ValueError with a sen
 from evaluation.statistics.bootstrap import bootstrap_estimate, bootstrap_mean
 from evaluation.statistics.ceilings import Drawn, ceiling_estimate
 from evaluation.statistics.checking import MIN_CASES, Floats
-from evaluation.statistics.closing import Excess, closing_excess
+from evaluation.statistics.closing import closing_excess
 from evaluation.statistics.clustered import Clusters
 from evaluation.statistics.fewlabels import PredictionPowered, prediction_powered_mean, rogan_gladen
 from evaluation.statistics.gates import Gate, cases_needed, equivalence, non_inferiority, superiority
@@ -61,7 +61,6 @@ __all__ = [
     "Course",
     "Disconnected",
     "Drawn",
-    "Excess",
     "Floats",
     "Gate",
     "LengthControlled",

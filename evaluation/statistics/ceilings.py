@@ -72,7 +72,7 @@ class Drawn:
         m, total = len(self.places), float(self.weights.sum())
         if len(found) != m:
             raise ValueError(f"{len(found)} gains for {m} failures; give one for each.")
-        if m < MIN_CASES or (len(self.weights) > 1 and self._codes.max() == 0):
+        if m < MIN_CASES or self._codes.max() == 0:
             return None
         scale, z = self.errors / m, self.weights[self.places] * found
         q = scale * float(z.sum()) / total

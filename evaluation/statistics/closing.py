@@ -49,8 +49,7 @@ def closing_excess(
     """
     first, second = shares(treated), shares(control)
     one, two = proportion_estimate(treated, treated_clusters), proportion_estimate(control, control_clusters)
-    enough = min(len(first), len(second)) >= MIN_CASES and one is not None and two is not None
-    if not enough or one is None or two is None:
+    if one is None or two is None or min(len(first), len(second)) < MIN_CASES:
         return Excess(one, two, None, None)
     codes = codes_of(treated_clusters, len(first)), codes_of(control_clusters, len(second))
     alone = all(len(np.unique(code)) == len(code) for code in codes)

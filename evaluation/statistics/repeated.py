@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from evaluation.statistics.checking import Floats, share_between, shares
-from evaluation.statistics.clustered import Clusters, Codes, codes_of, sums_of
+from evaluation.statistics.checking import share_between, shares
+from evaluation.statistics.clustered import Clusters, codes_of, standard_error, sums_of
+from evaluation.statistics.winrate import around, centre_and_error
 from labeling.estimates import Estimate, wilson_bounds
 
 FEWEST_PROMPTS = 20
@@ -37,9 +38,8 @@ def repeated_win_rate(
 ) -> RepeatedRate | None:
     """Win rate of prompts valued 0 to 1 (1 won, 0.5 a tie), `clusters` being what makes prompts depend on each other.
 
-    As `evaluation.statistics.win_rate`: half a prompt won, half a prompt lost and one tied are added, so that the error
-    is never 0. None with fewer than FEWEST_PROMPTS prompts or clusters of them: t tests at the small levels of early
-    looks need as many.
+    As `evaluation.statistics.win_rate`: half a prompt won, half a prompt lost and one tied are added. None with fewer
+    than FEWEST_PROMPTS prompts or clusters of them: t tests at the small levels of early looks need as many.
     """
     found = shares(values)
     share_between(tail, "The level of a look")
@@ -48,17 +48,14 @@ def repeated_win_rate(
     groups = len(sizes)
     if groups < FEWEST_PROMPTS:
         return None
-    sums, added = sums_of(found, places), sizes.mean()
-    total = len(found) + 2 * added
-    centre = float(sums.sum() + added) / total
-    squares = float(np.sum((sums - centre * sizes) ** 2))
-    squares += added**2 * ((1 - centre) ** 2 / 2 + centre**2 / 2 + (0.5 - centre) ** 2)
-    error = math.sqrt(squares) / total
+    centre, error = centre_and_error(sums_of(found, places), sizes)
     half = float(stats.t.isf(tail / 2, groups - 1)) * error
-    value = float(found.mean())
-    low, high = max(0.0, centre - half), min(1.0, centre + half)
-    estimate = Estimate(value, min(low, value), max(high, value), len(found))
-    return RepeatedRate(estimate, _normal((centre - 0.5) / error, groups - 1), error * math.sqrt(total))
+    t = (centre - 0.5) / error
+    return RepeatedRate(
+        rate=around(float(found.mean()), centre, half, len(found)),
+        z=math.copysign(float(stats.norm.isf(stats.t.sf(abs(t), groups - 1))), t),
+        spread=error * math.sqrt(len(found) + 2 * sizes.mean()),
+    )
 
 
 def repeated_share(
@@ -69,21 +66,11 @@ def repeated_share(
     found = shares(values)
     share_between(tail, "The level of a look")
     places = codes_of(clusters, len(found))
-    groups = int(places.max()) + 1 if len(places) else 0
+    groups = len(np.bincount(places))
     if groups < FEWEST_PROMPTS:
         return None
     share = float(found.mean())
-    return Estimate(share, *_bounds(found, share, places, groups, tail), len(found))
-
-
-def _bounds(found: Floats, share: float, places: Codes, groups: int, tail: float) -> tuple[float, float]:
-    sums = sums_of(found - share, places)
-    variance = groups / (groups - 1) * float(np.sum(sums**2)) / len(found) ** 2
-    binomial = share * (1 - share)
+    variance, binomial = standard_error(sums_of(found - share, places) / len(found)) ** 2, share * (1 - share)
     effective = min(binomial / variance, 1e9) if variance > 1e-12 and binomial > 0 else float(groups)
-    return wilson_bounds(share, effective, float(stats.t.isf(tail / 2, groups - 1)))
-
-
-def _normal(t: float, freedom: int) -> float:
-    """The normal deviate with the same tail as Student's t."""
-    return math.copysign(float(stats.norm.isf(stats.t.sf(abs(t), freedom))), t)
+    quantile = float(stats.t.isf(tail / 2, groups - 1))
+    return Estimate(share, *wilson_bounds(share, effective, quantile), len(found))

@@ -1,7 +1,6 @@
 """How many prompts a study of people's preferences needs, with several looks at it, and what it can find."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scipy import optimize, stats
@@ -72,21 +71,18 @@ def study_size(
     spending: Spending = "obrien_fleming",
     alpha: float = 0.05,
     power: float = 0.8,
-    comparisons: int = 1,
 ) -> StudySize:
     """Prompts that tell a true win rate from one half with this power, at equally spaced looks.
 
-    `variance` is of one prompt's mean (`prompt_variance`); alpha is shared out among the comparisons of three or more
-    models (Bonferroni). ValueError where the win rate is one half.
+    `variance` is of one prompt's mean (`prompt_variance`). ValueError where the win rate is one half.
     """
     distance = abs(win_rate - 0.5)
     if distance < 1e-9:
         raise ValueError("A win rate of 50 % is no difference; plan for the smallest one that matters.")
-    level = alpha / comparisons
     fractions = tuple((number + 1) / looks for number in range(looks))
-    bounds = boundaries(fractions, alpha=level, spending=spending)
+    bounds = boundaries(fractions, alpha=alpha, spending=spending)
     drift = drift_needed(fractions, bounds, power=power)
-    straight = float(stats.norm.isf(level / 2) + stats.norm.ppf(power))
+    straight = float(stats.norm.isf(alpha / 2) + stats.norm.ppf(power))
     prompts, fixed = (PULL + math.ceil(found**2 * variance / distance**2) for found in (drift, straight))
     planned, nothing = course(fractions, bounds, drift=drift), course(fractions, bounds)
     return StudySize(
@@ -96,7 +92,7 @@ def study_size(
         bounds=bounds,
         stops=planned.stopped,
         by_chance=nothing.stopped,
-        expected=prompts * _mean_fraction(fractions, planned.stopped),
+        expected=prompts * (1 - sum(planned.stopped[:-1]) / looks),
     )
 
 
@@ -112,12 +108,11 @@ def detectable_win_rate(
     spending: Spending = "obrien_fleming",
     alpha: float = 0.05,
     power: float = 0.8,
-    comparisons: int = 1,
 ) -> float | None:
     """The smallest win rate above one half that so many prompts find with this power; None where none is found, and for
     fewer than FEWEST_PROMPTS, of which no look is taken."""
     fractions = tuple((number + 1) / looks for number in range(looks))
-    bounds = boundaries(fractions, alpha=alpha / comparisons, spending=spending)
+    bounds = boundaries(fractions, alpha=alpha, spending=spending)
     drift = drift_needed(fractions, bounds, power=power)
 
     def missing(win_rate: float) -> float:
@@ -130,10 +125,3 @@ def detectable_win_rate(
     if prompts < FEWEST_PROMPTS or missing(highest - 1e-9) > 0:
         return None
     return float(optimize.brentq(missing, 0.5 + 1e-9, highest - 1e-9, xtol=1e-9))
-
-
-def _mean_fraction(fractions: Sequence[float], stopped: Sequence[float]) -> float:
-    """Of all prompts, those that are used on average: who has not stopped by a look goes on to the next."""
-    left = [1.0, *(1 - chance for chance in stopped[:-1])]
-    steps = [now - last for last, now in zip((0.0, *fractions), fractions, strict=False)]
-    return sum(step * share for step, share in zip(steps, left, strict=True))

@@ -55,11 +55,22 @@ def _rate(outcomes: Floats, clusters: Clusters, sums: Floats, sizes: Floats) -> 
     n, groups = len(outcomes), len(sizes)
     if groups == n and is_binary(outcomes):
         return proportion_estimate(list(outcomes), clusters)
-    value, added = float(outcomes.mean()), sizes.mean()
-    total = n + 2 * added
+    centre, error = centre_and_error(sums, sizes)
+    return around(float(outcomes.mean()), centre, t95(groups - 1) * error, n)
+
+
+def centre_and_error(sums: Floats, sizes: Floats) -> tuple[float, float]:
+    """Of a win rate, from the sums and sizes of its prompts, after half a prompt won, half a prompt lost and one tied
+    are added: the error is never 0."""
+    added = sizes.mean()
+    total = sizes.sum() + 2 * added
     centre = float(sums.sum() + added) / total
     squares = float(np.sum((sums - centre * sizes) ** 2))
     squares += added**2 * ((1 - centre) ** 2 / 2 + centre**2 / 2 + (0.5 - centre) ** 2)
-    half = t95(groups - 1) * squares**0.5 / total
+    return centre, squares**0.5 / total
+
+
+def around(value: float, centre: float, half: float, n: int) -> Estimate:
+    """The interval about the centre, cut at 0 and 1, which holds the value."""
     low, high = max(0.0, centre - half), min(1.0, centre + half)
     return Estimate(value, min(low, value), max(high, value), n)

@@ -9,7 +9,7 @@ from evaluation.models import Study, StudyLook
 from evaluation.scorers.base import Scale
 from evaluation.sheets import Metric
 from evaluation.studies.design import level_of, read_design
-from evaluation.studies.results import Result, result_of
+from evaluation.studies.results import Result
 from labeling.charts import SCHEMA
 
 HIGHEST = 6.0
@@ -20,17 +20,24 @@ DOT = {"type": "point", "filled": True, "size": 90, "opacity": 1, "tooltip": Tru
 RATE = Metric("Win rate", "Win rate", Scale.SHARE, True)
 
 
-def boundary_chart(study: Study, looks: Sequence[StudyLook]) -> Chart:
-    """Z of each look against the boundary, which goes on to the looks that are still planned."""
-    times, bounds = course_of(study, looks)
+def boundary_chart(study: Study, looks: Sequence[StudyLook]) -> Chart | None:
+    """Z of each look against the boundary, which goes on to the looks that are still planned; None without any."""
+    from evaluation.statistics.sequential import boundaries  # brings SciPy
+
+    design, names = read_design(study.design), study.names
+    times = [look.fraction for look in looks]
+    if not study.closed_as:
+        times += design.looks_after(times[-1] if times else 0.0)
+    if not times:
+        return None
+    bounds = boundaries(times, alpha=level_of(design, len(names)), spending=design.spending)
     values: list[dict[str, Any]] = [
         {"what": "boundary", "share": time, "upper": min(bound, HIGHEST), "lower": -min(bound, HIGHEST)}
         for time, bound in zip(times, bounds, strict=True)
     ]
-    if values:
-        values[-1] |= {"what": "last", "bound": f"±{bounds[-1]:.2f}"}
-    values += [point for look in looks for point in _points(look)]
-    top = max((abs(row.get("z", row.get("upper", 0.0))) for row in values), default=3.0) + 0.6
+    values[-1] |= {"what": "last", "bound": f"±{bounds[-1]:.2f}"}
+    values += [point for look in looks for point in _points(look, names)]
+    top = max(abs(row.get("z", row.get("upper", 0.0))) for row in values) + 0.6
     title = "Evidence at each look, and the boundary it must pass to stop"
     return Chart(
         name="boundaries",
@@ -42,31 +49,16 @@ def boundary_chart(study: Study, looks: Sequence[StudyLook]) -> Chart:
             "width": "container",
             "height": 240,
             "data": {"name": "rows", "values": values},
-            "layer": _layers(top, several=len(study.names) > 2),
+            "layer": _layers(top, several=len(names) > 2),
         },
         columns=("Look", "Share of prompts", "Boundary", "Z"),
         rows=tuple(_rows(times, bounds, looks)),
     )
 
 
-def course_of(study: Study, looks: Sequence[StudyLook]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """The fractions of looks that were taken and of those still planned, and their critical values."""
-    from evaluation.statistics.sequential import boundaries  # brings SciPy
-
-    design = read_design(study.design)
-    taken = [look.fraction for look in looks]
-    planned = [(number + 1) / design.looks for number in range(design.looks)]
-    left = [] if study.closed_as else [time for time in planned if time > (taken[-1] if taken else 0) + 0.02]
-    times = (*taken, *left)
-    if not times:
-        return (), ()
-    level = level_of(design, len(study.names))
-    return times, boundaries(times, alpha=level, spending=design.spending)
-
-
 def rates_chart(result: Result, title: str) -> Chart | None:
     """The win rate of each pair of models; the line is where neither is preferred."""
-    marks = [Mark(f"{one.first} against {one.second}", one.rate, SPOKEN) for one in result.pairs if one.rate]
+    marks = [Mark(f"{one.first} against {one.second}", one.rate, SPOKEN) for one in result.pairs]
     return dots_chart(marks, RATE, title=title, lines=[Line(0.5, "neither")], name="rates")
 
 
@@ -78,18 +70,16 @@ def _layers(top: float, *, several: bool) -> list[dict[str, Any]]:
     layers: list[dict[str, Any]] = [
         {"data": ONCE, "mark": ZERO, "encoding": {"y": {"datum": 0, "type": "quantitative"}}}
     ]
+    known = {"transform": [{"filter": "datum.what !== 'look'"}]}
     for side in ("upper", "lower"):
         at = {"x": x, "y": {"field": side, **y}}
-        known = {"transform": [{"filter": "datum.what !== 'look'"}]}
         layers += [
             {**known, "mark": {"type": "line", "strokeDash": [5, 3], **edge}, "encoding": at},
             {**known, "mark": TICK, "encoding": at},
         ]
-        if side == "upper":
-            word = {**WORD, "align": "center", "dy": -10}
-            last = {"transform": [{"filter": "datum.what === 'last'"}]}
-            text = {"text": {"field": "bound", "type": "nominal"}}
-            layers.append({**last, "mark": word, "encoding": {**at, **text}})
+    last = {"transform": [{"filter": "datum.what === 'last'"}]}
+    word = {**WORD, "align": "center", "dy": -10}
+    above = {"x": x, "y": {"field": "upper", **y}, "text": {"field": "bound", "type": "nominal"}}
     shown = {"transform": [{"filter": "datum.what === 'look'"}]}
     at = {"x": x, "y": {"field": "z", **y}}
     legend = {"orient": "bottom", "title": None, "columns": 3, "labelLimit": 240} if several else None
@@ -97,20 +87,18 @@ def _layers(top: float, *, several: bool) -> list[dict[str, Any]]:
     told = {**WORD, "align": "left", "dx": 8}
     return [
         *layers,
+        {**last, "mark": word, "encoding": above},
         {**shown, "mark": DOT, "encoding": {**at, "shape": shape}},
         {**shown, "mark": told, "encoding": {**at, "text": {"field": "label", "type": "nominal"}}},
     ]
 
 
-def _points(look: StudyLook) -> list[dict[str, Any]]:
+def _points(look: StudyLook, names: Sequence[str]) -> list[dict[str, Any]]:
     found = []
-    for one in result_of(look).pairs:
-        if one.z is not None:
-            name = f"{one.first} against {one.second}"
-            z = max(-HIGHEST, min(HIGHEST, one.z))
-            found.append(
-                {"what": "look", "share": look.fraction, "z": z, "pair": name, "label": f"{look.number}"}
-            )
+    for first, second, z in look.zs:
+        name = f"{names[first]} against {names[second]}"
+        shown = {"z": max(-HIGHEST, min(HIGHEST, z)), "pair": name, "label": f"{look.number}"}
+        found.append({"what": "look", "share": look.fraction, **shown})
     return found
 
 
@@ -118,8 +106,8 @@ def _rows(times: Sequence[float], bounds: Sequence[float], looks: Sequence[Study
     found = []
     for number, (time, bound) in enumerate(zip(times, bounds, strict=True)):
         look = looks[number] if number < len(looks) else None
-        zs = [f"{z:+.2f}" for *_, z in look.zs if z is not None] if look else []
+        zs = ", ".join(f"{z:+.2f}" for *_, z in look.zs) if look else "–"
         name = f"{number + 1}" if look else f"{number + 1}, planned"
         words = f"±{bound:.3f}" if bound < HIGHEST + 2 else "none: too early to stop"
-        found.append(Row((name, f"{100 * time:.0f} %", words, ", ".join(zs) or "–")))
+        found.append(Row((name, f"{100 * time:.0f} %", words, zs)))
     return found

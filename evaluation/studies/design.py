@@ -1,7 +1,7 @@
 """How a study is laid out: what it shall find, how often it is looked at, and how many people judge each pair."""
 
+import math
 from collections.abc import Mapping
-from itertools import combinations
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -17,6 +17,9 @@ SPENDINGS = {
     "pocock": "Pocock-type: as easy to stop early as late, at the price of a larger study",
 }
 MOST_MODELS = 8
+FEWEST_PROMPTS = 20
+PEOPLE = {"annotators", "correlation", "cluster_size", "icc"}
+TEST = {"looks", "spending", "power"}
 
 
 class Design(Strict):
@@ -46,6 +49,11 @@ class Design(Strict):
         default=10, ge=-100, le=100, description="The place in the queue; usual work has 0."
     )
 
+    def looks_after(self, fraction: float) -> list[float]:
+        """The fractions of prompts at which the looks are planned that come after this one."""
+        planned = ((number + 1) / self.looks for number in range(self.looks))
+        return [time for time in planned if time > fraction + 0.02]
+
 
 def read_design(values: Mapping[str, Any]) -> Design:
     """A design from a form, a call or a stored row. Raises Refused with what is wrong."""
@@ -62,56 +70,40 @@ def variance_of(design: Design) -> float:
     from evaluation.statistics.studysize import prompt_variance  # brings SciPy
 
     try:
-        return prompt_variance(design.win_rate, design.ties, **_people(design))
+        return prompt_variance(design.win_rate, design.ties, **design.model_dump(include=PEOPLE))
     except ValueError as error:
         raise Refused(str(error)) from error
 
 
-def size_of(design: Design, models: int = 2) -> "StudySize":
+def size_of(design: Design, models: int) -> "StudySize":
     """How many prompts the design needs for so many models, and its boundaries."""
     from evaluation.statistics.studysize import study_size
 
     return study_size(
         design.win_rate,
         variance_of(design),
-        looks=design.looks,
-        spending=design.spending,
-        alpha=design.alpha,
-        power=design.power,
-        comparisons=comparisons(models),
+        alpha=level_of(design, models),
+        **design.model_dump(include=TEST),
     )
 
 
-def detectable(design: Design, prompts: int, models: int = 2) -> float | None:
+def detectable(design: Design, prompts: int, models: int) -> float | None:
     """The smallest win rate that so many prompts find; None where none is found."""
     from evaluation.statistics.studysize import detectable_win_rate
 
     return detectable_win_rate(
         prompts,
         design.ties,
-        **_people(design),
-        looks=design.looks,
-        spending=design.spending,
-        alpha=design.alpha,
-        power=design.power,
-        comparisons=comparisons(models),
+        alpha=level_of(design, models),
+        **design.model_dump(include=PEOPLE | TEST),
     )
 
 
 def comparisons(models: int) -> int:
     """How many pairs so many models make."""
-    return len(list(combinations(range(models), 2)))
+    return math.comb(models, 2)
 
 
 def level_of(design: Design, models: int) -> float:
     """The alpha of one pair: all pairs together keep the design's (Bonferroni)."""
     return design.alpha / comparisons(models)
-
-
-def _people(design: Design) -> dict[str, Any]:
-    return {
-        "annotators": design.annotators,
-        "correlation": design.correlation,
-        "cluster_size": design.cluster_size,
-        "icc": design.icc,
-    }

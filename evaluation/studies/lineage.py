@@ -1,8 +1,7 @@
 """Prompts that a model of a study may have learned from: looked for in the rows behind it and all its ancestors."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass
-from itertools import islice
+from dataclasses import dataclass
 
 from evaluation.models import Case
 from evaluation.planning import trained_on
@@ -14,7 +13,6 @@ from labeling.models import Item
 from training.models import Checkpoint
 
 LISTED, SHOWN = 100, 120
-BEAT_ROWS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,28 +38,18 @@ class SeenInTraining(Refused):
         )
         self.seen = list(seen[:LISTED])
 
-    @property
-    def listed(self) -> list[dict[str, object]]:
-        return [asdict(one) for one in self.seen]
 
-
-def seen_in_training(
-    prompts: Sequence[Prompt], checkpoints: Sequence[Checkpoint], *, beat: Callable[[], object] = lambda: None
-) -> list[Seen]:
+def seen_in_training(prompts: Sequence[Prompt], checkpoints: Sequence[Checkpoint]) -> list[Seen]:
     """The prompts that stand, case and white space evened out, among the training rows behind a checkpoint."""
     numbers = {prompt_hash(prompt.messages): number for number, prompt in enumerate(prompts)}
-    by_version: dict[int, set[int]] = {}
+    by_version: dict[int, list[int]] = {}
     found = []
     for checkpoint in checkpoints:
         for version in trained_on(checkpoint):
             if version.pk not in by_version:
-                met = by_version.setdefault(version.pk, set())
-                for count, row in enumerate(rowfile.read(version.path, split="train")):
-                    if count % BEAT_ROWS == 0:
-                        beat()
-                    if (number := numbers.get(row["prompt_hash"])) is not None:
-                        met.add(number)
-            for number in sorted(by_version[version.pk]):
+                hashes = (row["prompt_hash"] for row in rowfile.read(version.path, split="train"))
+                by_version[version.pk] = sorted({numbers[one] for one in hashes if one in numbers})
+            for number in by_version[version.pk]:
                 found.append(Seen(number, words_of(prompts[number]), checkpoint.name, str(version)))
     return found
 
@@ -78,31 +66,19 @@ def alike_in_training(
 ) -> list[dict[str, str]]:
     """Prompts that share a run of words with training rows or are nearly alike to some, each with the checkpoint and
     why, the first LISTED of them. That is less than having learned them, and is told rather than refused."""
-    from evaluation.contamination import BATCH, REASONS, Index  # brings NumPy
+    from evaluation.contamination import REASONS, dirty_cases  # brings NumPy
 
     cases = (
         Case(pk=number, prompt=prompt.messages, prompt_hash=prompt_hash(prompt.messages))
         for number, prompt in enumerate(prompts)
     )
-    index = Index.of(cases)
-    found: list[dict[str, str]] = []
-    met: set[tuple[int, int]] = set()
-    for checkpoint in checkpoints:
-        for version in trained_on(checkpoint):
-            rows = rowfile.read(version.path, split="train")
-            while some := list(islice(rows, BATCH)):
-                beat()
-                for number, reason in index.met(some):
-                    if (number, checkpoint.pk) not in met and len(found) < LISTED:
-                        met.add((number, checkpoint.pk))
-                        found.append(
-                            {
-                                "prompt": words_of(prompts[number]),
-                                "checkpoint": checkpoint.name,
-                                "why": REASONS[reason],
-                            }
-                        )
-    return found
+    dirty = dirty_cases(cases, checkpoints, beat)
+    found = [
+        {"prompt": words_of(prompts[number]), "checkpoint": checkpoint.name, "why": REASONS[reason]}
+        for checkpoint in checkpoints
+        for number, reason in dirty[checkpoint.pk].items()
+    ]
+    return found[:LISTED]
 
 
 def words_of(prompt: Prompt) -> str:

@@ -1,13 +1,12 @@
 """Prompts of a study, each with the slices it belongs to and what it depends on others by; in a random order, so that
 those that are judged first are a sample of all."""
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from evaluation.models import Suite
-from evaluation.prompts import MOST, Prompt, Prompts, from_file, from_suite
+from evaluation.prompts import MOST, Prompt, Prompts, from_file, from_suite, refuse_count
 from evaluation.suites import living
 from labeling.curation import rowfile
 from labeling.curation.exporting import verify
@@ -29,19 +28,16 @@ class StudyPrompt(Prompt):
 def of_suite(*, suite: Suite, count: int = MOST) -> Prompts:
     """Up to `count` prompts of a suite's open cases, drawn at random but always alike. Raises Refused."""
     found = from_suite(suite=suite)
-    rows = living(suite).order_by().values_list("uid", "tags", "cluster", "prompt_hash")
-    known = {f"case {uid}": (tags, cluster or hashed) for uid, tags, cluster, hashed in rows}
-    prompts = [
-        _prompt(prompt, slices=sorted(map(str, known[prompt.source][0])), unit=known[prompt.source][1])
-        for prompt in found.found
-    ]
+    rows = living(suite).order_by().values_list("uid", "tags", "cluster")
+    known = {f"case {uid}": (sorted(map(str, tags)), cluster) for uid, tags, cluster in rows}
+    prompts = (_prompt(prompt, *known[prompt.source]) for prompt in found.found)
     return replace(found, found=_drawn(prompts, count))
 
 
 def of_file(*, project: Project, path: Path, name: str, count: int = MOST) -> Prompts:
     """Up to `count` prompts of a file, drawn at random but always alike. Raises Refused."""
     found = from_file(project=project, path=path, name=name)
-    return replace(found, found=_drawn([_prompt(prompt) for prompt in found.found], count))
+    return replace(found, found=_drawn(map(_prompt, found.found), count))
 
 
 def of_split(*, version: DatasetVersion, split: str, count: int = MOST) -> Prompts:
@@ -62,19 +58,14 @@ def of_split(*, version: DatasetVersion, split: str, count: int = MOST) -> Promp
         )
     if not found:
         raise Refused(f"{version} has no rows in its {split} split; choose another split or another version.")
-    return Prompts(f"the {split} split of {version}", _drawn(list(found.values()), count))
+    return Prompts(f"the {split} split of {version}", _drawn(found.values(), count))
 
 
-def _prompt(prompt: Prompt, *, slices: Sequence[str] = (), unit: str = "") -> StudyPrompt:
-    plain = {each.name: getattr(prompt, each.name) for each in fields(Prompt)}
-    return StudyPrompt(**plain, slices=list(slices), unit=unit or prompt_hash(prompt.messages))
+def _prompt(prompt: Prompt, slices: Sequence[str] = (), unit: str = "") -> StudyPrompt:
+    unit = unit or prompt_hash(prompt.messages)
+    return StudyPrompt(prompt.messages, prompt.source, prompt.licence, list(slices), unit)
 
 
-def _drawn(prompts: Sequence[StudyPrompt], count: int) -> list[Prompt]:
-    if not 1 <= count <= MOST:
-        raise Refused(f"{count:,} prompts were asked for; choose 1 to {MOST:,}.")
-    ordered = sorted(
-        prompts,
-        key=lambda prompt: hashlib.sha256(f"study:{prompt_hash(prompt.messages)}".encode()).digest(),
-    )
-    return list(ordered[:count])
+def _drawn(prompts: Iterable[Prompt], count: int) -> list[Prompt]:
+    refuse_count(count)
+    return sorted(prompts, key=lambda prompt: prompt_hash(prompt.messages))[:count]

@@ -1,79 +1,60 @@
 """From what people said to the numbers of a look. Imports SciPy: for those who take looks."""
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Any
 
 from scipy import stats
 
 from evaluation import agreeing
 from evaluation.statistics import Disconnected, bradley_terry
 from evaluation.statistics.rating import CENTRE, POINTS, Ratings
-from evaluation.statistics.repeated import repeated_share, repeated_win_rate
-from evaluation.studies.counting import LOSS, WIN, Counted, Key, PromptSaid, Said
+from evaluation.statistics.repeated import FEWEST_PROMPTS, repeated_share, repeated_win_rate
+from evaluation.studies.counting import LOSS, WIN, WORTH, Counted, Key, PromptSaid, Said
 from evaluation.studies.results import JudgeLine, RatingLine, Result, SliceLine, Versus
 from labeling.agreement import alpha_estimate
 from labeling.bias import position_bias
+from labeling.errors import Refused
 from labeling.estimates import Estimate
 from labeling.values import BOTH_BAD, TIE
 
 MOST_SLICES = 20
+JUDGED = {agreeing.FIRST: WORTH[WIN], agreeing.SECOND: WORTH[LOSS], agreeing.TIE: WORTH[TIE]}
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeSaid:
-    """What a judge said of each item, and the position at which each stores its first model's answer."""
+    """What a judge said of each item; its first is the first model."""
 
     name: str
     by_item: Mapping[int, agreeing.Said]
-    places: Mapping[int, int]
-
-    def worth(self, item: int) -> float | None:
-        """1 where the judge prefers the first model, 0 the second, 0.5 neither; None where it said nothing."""
-        said = self.by_item.get(item)
-        if said is None or not said.judge:
-            return None
-        if said.judge == "tie":
-            return 0.5
-        return float((said.judge == "first") == (self.places[item] == 0))
 
 
 def reckon(
-    counted: Counted,
-    names: Sequence[str],
-    *,
-    boundary: float,
-    alpha: float,
-    judge: JudgeSaid | None = None,
+    counted: Counted, names: Sequence[str], *, boundary: float, alpha: float, judge: JudgeSaid | None = None
 ) -> Result:
     """The numbers of a look with this critical value. Its intervals hold at every look, with probability 1 - `alpha`
-    for one pair of models."""
+    for one pair of models. Raises Refused where there are too few prompts for a test."""
     tail = float(2 * stats.norm.sf(boundary))
+    prompts, said = counted.prompts, counted.said
     pairs = list(combinations(range(len(names)), 2))
-    versus = [_versus(counted.prompts, key, names, tail, boundary) for key in pairs]
-    for key, one in zip(pairs, versus, strict=True):
-        one.judge_rate = _judge_rate(counted.prompts, key, judge, tail)
-    every = _labels(counted.prompts, pairs)
-    units = {place: prompt for place, (prompt, _) in every.items()}
-    labels: dict[Hashable, Mapping[Hashable, Hashable]] = {
-        place: given for place, (_, given) in every.items()
-    }
-    agreement = alpha_estimate(labels, clusters=units)
+    agreement = _agreement(prompts, pairs)
     found = Result(
         level=1 - alpha,
-        prompts=len(counted.prompts),
-        judgments=sum(one.judgments for one in versus),
-        people=len({one.person for prompt in counted.prompts for one in _all(prompt, pairs)}),
+        prompts=len(prompts),
+        judgments=len(said),
+        people=len({one.person for one in said}),
         lost=counted.lost,
         withdrawn=counted.withdrawn,
-        pairs=versus,
+        pairs=[_versus(prompts, key, names, tail, boundary, judge) for key in pairs],
         agreement=agreement,
-        position=_position([one for prompt in counted.prompts for one in _all(prompt, pairs)]),
-        judge=_judge_line(judge, counted.prompts, pairs, agreement) if judge else None,
+        position=_position(said),
+        judge=_judge_line(judge, prompts, agreement) if judge else None,
     )
     if len(names) > 2:
-        found.ratings, found.no_ratings = _ratings(counted.prompts, pairs, names, tail)
+        found.ratings, found.no_ratings = _ratings(prompts, pairs, names, tail)
     return found
 
 
@@ -83,18 +64,21 @@ def _versus(
     names: Sequence[str],
     tail: float,
     boundary: float,
+    judge: JudgeSaid | None,
 ) -> Versus:
     units = [prompt.unit for prompt in prompts]
     given = [one for prompt in prompts for one in prompt.said.get(key, ())]
     counts = Counter(one.label for one in given)
     rate = repeated_win_rate([prompt.worth(key) for prompt in prompts], units, tail=tail)
+    if rate is None:
+        raise Refused(
+            f"The {len(prompts)} complete prompts come from fewer than {FEWEST_PROMPTS} sources that are independent "
+            "of each other, and a look needs as many. Wait until people have judged more."
+        )
 
     def share(*labels: str) -> Estimate | None:
         return repeated_share([_share(prompt, key, labels) for prompt in prompts], units, tail=tail)
 
-    labels: dict[Hashable, Mapping[Hashable, Hashable]] = {
-        prompt.number: {one.person: one.label for one in prompt.said.get(key, ())} for prompt in prompts
-    }
     return Versus(
         first=names[key[0]],
         second=names[key[1]],
@@ -104,21 +88,22 @@ def _versus(
         ties=counts[TIE],
         losses=counts[LOSS],
         both_bad=counts[BOTH_BAD],
-        same=sum(key in prompt.same for prompt in prompts),
-        rate=rate.rate if rate else None,
+        same=sum(key not in prompt.items for prompt in prompts),
+        rate=rate.rate,
         preferred=share(WIN, TIE, BOTH_BAD),
         tied=share(TIE, BOTH_BAD),
         bad=share(BOTH_BAD),
-        z=rate.z if rate else None,
-        spread=rate.spread if rate else None,
-        beyond=rate is not None and abs(rate.z) >= boundary,
+        z=rate.z,
+        spread=rate.spread,
+        beyond=abs(rate.z) >= boundary,
         position=_position(given),
-        agreement=alpha_estimate(labels),
+        agreement=_agreement(prompts, [key]),
+        judge_rate=_judge_rate(prompts, key, judge, tail) if judge else None,
         slices=_slices(prompts, key, tail),
     )
 
 
-def _share(prompt: PromptSaid, key: Key, labels: Iterable[str]) -> float:
+def _share(prompt: PromptSaid, key: Key, labels: Collection[str]) -> float:
     """The share of a prompt's judgments with one of these labels; the same texts are a tie."""
     given = prompt.said.get(key)
     if not given:
@@ -133,11 +118,15 @@ def _slices(prompts: Sequence[PromptSaid], key: Key, tail: float) -> list[SliceL
         for name in prompt.slices:
             tagged[name].append(prompt)
     ranked = sorted(tagged.items(), key=lambda each: (-len(each[1]), each[0]))
-    found = []
-    for name, some in ranked[:MOST_SLICES]:
-        rate = repeated_win_rate([one.worth(key) for one in some], [one.unit for one in some], tail=tail)
-        found.append(SliceLine(name, rate.rate if rate else None, len(some)))
-    return found
+    return [
+        SliceLine(name, _rate([(one.worth(key), one.unit) for one in some], tail), len(some))
+        for name, some in ranked[:MOST_SLICES]
+    ]
+
+
+def _rate(worth: Sequence[tuple[float, str]], tail: float) -> Estimate | None:
+    rate = repeated_win_rate([value for value, _ in worth], [unit for _, unit in worth], tail=tail)
+    return rate.rate if rate else None
 
 
 def _position(given: Iterable[Said]) -> Estimate | None:
@@ -147,95 +136,77 @@ def _position(given: Iterable[Said]) -> Estimate | None:
     return position_bias(first, len(known) - first)
 
 
-def _all(prompt: PromptSaid, pairs: Iterable[Key]) -> list[Said]:
-    return [one for key in pairs for one in prompt.said.get(key, ())]
-
-
-def _labels(
-    prompts: Sequence[PromptSaid], pairs: Sequence[Key]
-) -> dict[Hashable, tuple[int, dict[Hashable, Hashable]]]:
-    """What each person said of each pair, in terms of its first model, and the prompt it is of."""
-    return {
-        (prompt.number, key): (prompt.number, {one.person: one.label for one in prompt.said[key]})
-        for prompt in prompts
-        for key in pairs
-        if key in prompt.said
-    }
+def _agreement(prompts: Sequence[PromptSaid], pairs: Sequence[Key]) -> Estimate | None:
+    """Alpha of what each person said of these pairs, in terms of their first model."""
+    labels: dict[Hashable, Mapping[Hashable, Hashable]] = {}
+    units: dict[Hashable, Hashable] = {}
+    for prompt in prompts:
+        for key in pairs:
+            units[prompt.number, key] = prompt.unit
+            labels[prompt.number, key] = {one.person: one.label for one in prompt.said.get(key, ())}
+    return alpha_estimate(labels, clusters=units)
 
 
 def _ratings(
     prompts: Sequence[PromptSaid], pairs: Sequence[Key], names: Sequence[str], tail: float
 ) -> tuple[list[RatingLine], str]:
-    """Bradley-Terry ratings, one row a judgment, clustered by what prompts depend on each other by."""
-    first: list[Hashable] = []
-    second: list[Hashable] = []
-    outcomes: list[float] = []
-    units: list[Hashable] = []
-    for prompt in prompts:
-        for key in pairs:
-            for worth in [one.worth for one in prompt.said.get(key, ())] or [0.5]:
-                first.append(key[0])
-                second.append(key[1])
-                outcomes.append(worth)
-                units.append(prompt.unit)
+    """Bradley-Terry ratings, one row a judgment, clustered by what prompts depend on each other by. The same text is a
+    tie of as many people as judge other pairs: each prompt counts alike."""
+    people = max((len(some) for prompt in prompts for some in prompt.said.values()), default=1)
+    rows: list[tuple[Any, ...]] = [
+        (names[key[0]], names[key[1]], worth, prompt.unit)
+        for prompt in prompts
+        for key in pairs
+        for worth in [one.worth for one in prompt.said.get(key, ())] or [WORTH[TIE]] * people
+    ]
     try:
-        found = bradley_terry(first, second, outcomes, units)
+        found = bradley_terry(*zip(*rows, strict=True))
     except Disconnected as refusal:
         return [], str(refusal)
-    if found is None:
-        return [], "Nobody has compared the models yet."
+    assert found is not None
     quantile = float(stats.t.isf(tail / 2, max(1, found.clusters - 1)))
-    ordered = sorted(found.models, key=lambda model: -float(found.theta[found.models.index(model)]))
-    return [_rating(found, model, names, quantile) for model in ordered], ""
+    order = sorted(range(len(names)), key=lambda place: -float(found.theta[place]))
+    return [_rating(found, place, quantile) for place in order], ""
 
 
-def _rating(found: Ratings, model: Hashable, names: Sequence[str], quantile: float) -> RatingLine:
+def _rating(found: Ratings, place: int, quantile: float) -> RatingLine:
     """A rating, and the ranks that contrasts beyond the boundary leave open: at every look all of them hold together,
-    because the boundary is that of alpha shared out among the pairs."""
+    because the boundary is that of alpha shared out among the pairs. A contrast without variance tells nothing."""
+    models, theta = found.models, found.theta
     better = worse = 0
-    for other in found.models:
-        if other != model and (error := found.contrast_error(model, other)) > 1e-12:
-            place, at = found.models.index(other), found.models.index(model)
-            z = float(found.theta[at] - found.theta[place]) / error
+    for other in range(len(models)):
+        error = found.contrast_error(models[place], models[other])
+        if error > 1e-12:
+            z = float(theta[place] - theta[other]) / error
             better += z < -quantile
             worse += z > quantile
-    place = found.models.index(model)
-    error, theta = float(found.covariance[place, place]) ** 0.5, float(found.theta[place])
-    rating = None
-    if error > 1e-12:
-        value, low, high = (CENTRE + POINTS * (theta + side * quantile * error) for side in (0, -1, 1))
-        rating = Estimate(value, low, high, found.n)
-    return RatingLine(names[int(str(model))], rating, 1 + better, len(found.models) - worse)
+    error = float(found.covariance[place, place]) ** 0.5
+    value, low, high = (
+        CENTRE + POINTS * float(theta[place] + side * quantile * error) for side in (0, -1, 1)
+    )
+    rating = Estimate(value, low, high, found.n) if error > 1e-12 else None
+    return RatingLine(str(models[place]), rating, 1 + better, len(models) - worse)
 
 
-def _judge_rate(
-    prompts: Sequence[PromptSaid], key: Key, judge: "JudgeSaid | None", tail: float
-) -> Estimate | None:
+def _judge_rate(prompts: Sequence[PromptSaid], key: Key, judge: JudgeSaid, tail: float) -> Estimate | None:
     """The win rate by the judge, on the prompts on which it said something."""
-    if judge is None:
-        return None
-    worth, units = [], []
+    found = []
     for prompt in prompts:
-        found = 0.5 if key in prompt.same else judge.worth(prompt.items[key])
-        if found is not None:
-            worth.append(found)
-            units.append(prompt.unit)
-    rate = repeated_win_rate(worth, units, tail=tail)
-    return rate.rate if rate else None
+        item = prompt.items.get(key)
+        worth = WORTH[TIE] if item is None else JUDGED.get(judge.by_item[item].judge)
+        if worth is not None:
+            found.append((worth, prompt.unit))
+    return _rate(found, tail)
 
 
-def _judge_line(
-    judge: "JudgeSaid", prompts: Sequence[PromptSaid], pairs: Sequence[Key], people: Estimate | None
-) -> JudgeLine:
+def _judge_line(judge: JudgeSaid, prompts: Sequence[PromptSaid], people: Estimate | None) -> JudgeLine:
     """The judge beside what most people said of each pair, counted as on its agreement card."""
     told = []
     for prompt in prompts:
-        for key in pairs:
-            if key in prompt.said and (said := judge.by_item.get(prompt.items[key])) is not None:
-                worth = prompt.worth(key)
-                won = worth > 0.5 if judge.places[prompt.items[key]] == 0 else worth < 0.5
-                majority = "tie" if worth == 0.5 else "first" if won else "second"
-                told.append(replace(said, people=majority, prompt=prompt.unit))
+        for key, item in prompt.items.items():
+            worth = prompt.worth(key)
+            majority = agreeing.TIE if worth == 0.5 else agreeing.FIRST if worth > 0.5 else agreeing.SECOND
+            told.append(replace(judge.by_item[item], people=majority, prompt=prompt.unit))
     found = agreeing.numbers(told)
     return JudgeLine(
         name=judge.name,

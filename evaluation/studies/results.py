@@ -9,6 +9,8 @@ from pydantic import TypeAdapter
 from evaluation.models import StudyLook
 from labeling.estimates import Estimate
 
+FUTILE = 0.1
+
 
 @dataclass(slots=True)
 class SliceLine:
@@ -26,9 +28,9 @@ class Versus:
     Counts are judgments; `same` prompts had the same text and count as ties without being asked about. `rate` is wins
     and half of the ties, `preferred` the share that found the first as good or better, `tied` that of ties (both bad
     included), `bad` that of both bad: means over prompts. `z` was held to the look's boundary, and `beyond` says
-    whether it passed; `spread` is the standard deviation of one prompt. `chance` is that of a difference at the end,
-    should the planned one be true. `position` is how often the answer shown first was chosen. `agreement` is
-    Krippendorff's alpha among people on these pairs.
+    whether it passed; `spread` is the standard deviation of one prompt. `position` is how often the answer shown first
+    was chosen. `agreement` is Krippendorff's alpha among people on these pairs. `chance` is that of a difference at the
+    end, should the planned one be true; none at the last look. Less than FUTILE, and going on is futile.
     """
 
     first: str
@@ -40,18 +42,18 @@ class Versus:
     losses: int
     both_bad: int
     same: int
-    rate: Estimate | None = None
-    preferred: Estimate | None = None
-    tied: Estimate | None = None
-    bad: Estimate | None = None
-    z: float | None = None
-    spread: float | None = None
-    beyond: bool = False
+    rate: Estimate
+    preferred: Estimate | None
+    tied: Estimate | None
+    bad: Estimate | None
+    z: float
+    spread: float
+    beyond: bool
+    position: Estimate | None
+    agreement: Estimate | None
+    judge_rate: Estimate | None
+    slices: list[SliceLine]
     chance: float | None = None
-    position: Estimate | None = None
-    agreement: Estimate | None = None
-    judge_rate: Estimate | None = None
-    slices: list[SliceLine] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -63,6 +65,11 @@ class RatingLine:
     best: int
     worst: int
 
+    @property
+    def ranks(self) -> str:
+        """2, or 1 to 3."""
+        return f"{self.best}" if self.best == self.worst else f"{self.best} to {self.worst}"
+
 
 @dataclass(slots=True)
 class JudgeLine:
@@ -72,10 +79,10 @@ class JudgeLine:
     name: str
     n: int
     errors: int
-    raw: Estimate | None = None
-    alpha: Estimate | None = None
-    flips: Estimate | None = None
-    people: Estimate | None = None
+    raw: Estimate | None
+    alpha: Estimate | None
+    flips: Estimate | None
+    people: Estimate | None
 
 
 @dataclass(slots=True)
@@ -89,11 +96,11 @@ class Result:
     lost: int
     withdrawn: int
     pairs: list[Versus]
+    agreement: Estimate | None
+    position: Estimate | None
+    judge: JudgeLine | None
     ratings: list[RatingLine] = field(default_factory=list)
     no_ratings: str = ""
-    judge: JudgeLine | None = None
-    agreement: Estimate | None = None
-    position: Estimate | None = None
 
 
 @cache

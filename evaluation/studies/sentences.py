@@ -2,7 +2,7 @@
 
 from evaluation.models import Study, StudyLook
 from evaluation.studies.design import Design, read_design
-from evaluation.studies.results import Result, Versus, result_of
+from evaluation.studies.results import FUTILE, Result, Versus, result_of
 from labeling.estimates import Estimate
 from labeling.lifecycle import Status
 
@@ -33,13 +33,8 @@ def headline(study: Study, look: StudyLook | None) -> str:
     settled = f"{len(shown)} of {len(result.pairs)} differences are shown"
     if not result.ratings:
         return f"{settled}. {' '.join(pair_sentence(one, study, look) for one in shown)}".strip()
-    ranked = ", ".join(f"{one.name} (rank {ranks(one.best, one.worst)})" for one in result.ratings)
+    ranked = ", ".join(f"{one.name} (rank {one.ranks})" for one in result.ratings)
     return f"{settled}: {ranked}, on {result.prompts:,} prompts with {result.judgments:,} judgments."
-
-
-def ranks(best: int, worst: int) -> str:
-    """The ranks that a model may hold: 2, or 1 to 3."""
-    return f"{best}" if best == worst else f"{best} to {worst}"
 
 
 def awaited(study: Study) -> str:
@@ -60,12 +55,11 @@ def pair_sentence(one: Versus, study: Study, look: StudyLook) -> str:
     """What is known of two models."""
     design = read_design(study.design)
     first, second, rate = one.first, one.second, one.rate
-    if rate is None or one.z is None:
-        return f"{one.prompts:,} prompts say too little about {first} and {second}."
     basis = f"on {one.prompts:,} prompts with {one.judgments:,} judgments"
     if one.beyond:
         if rate.value < 0.5:
-            first, second, rate = second, first, _reversed(rate)
+            first, second = second, first
+            rate = Estimate(1 - rate.value, 1 - rate.high, 1 - rate.low, rate.n)
         return f"People prefer {first} to {second}: win rate {percent(rate)}, {basis}."
     said = f"the win rate of {first} against {second} is {percent(rate)}, {basis}"
     if not look.final and not study.closed_as:
@@ -82,9 +76,8 @@ def equivalent(one: Versus) -> str:
 
 def stopping(study: Study, look: StudyLook) -> str:
     """Whether the boundary was passed, and what that means for going on."""
-    result, number = result_of(look), look.number
-    zs = ", ".join(f"{one.z:+.2f}" if one.z is not None else "–" for one in result.pairs)
-    held = f"Z {zs} against a boundary of ±{look.boundary:.2f}"
+    number = look.number
+    held = f"Z {', '.join(f'{z:+.2f}' for *_, z in look.zs)} against a boundary of ±{look.boundary:.2f}"
     if study.closed_as == Study.Closed.EFFICACY and look.fraction < 1:
         return f"The study stopped at look {number}, at {share(look.fraction)} of its prompts: {held}."
     if study.closed_as == Study.Closed.FUTILITY:
@@ -95,7 +88,7 @@ def stopping(study: Study, look: StudyLook) -> str:
         return f"The last look was number {number}, at {share(look.fraction)} of the planned prompts: {held}."
     if study.closed_as == Study.Closed.CANCELLED:
         return f"The study was cancelled after look {number}: {held}. Its numbers stand; no more are shown."
-    return f"Look {number}, at {share(look.fraction)} of the prompts: {held}. {_going_on(study, result)}"
+    return f"Look {number}, at {share(look.fraction)} of the prompts: {held}. {_going_on(study, result_of(look))}"
 
 
 def percent(estimate: Estimate | None) -> str:
@@ -120,12 +113,10 @@ def intervals(result: Result) -> str:
 
 
 def _going_on(study: Study, result: Result) -> str:
-    chances = [one.chance for one in result.pairs if one.chance is not None and not one.beyond]
-    if not chances:
-        return "It goes on."
-    design, most = read_design(study.design), max(chances)
+    design = read_design(study.design)
+    most = max(one.chance for one in result.pairs if one.chance is not None and not one.beyond)
     chance = f"if {100 * design.win_rate:.4g} % were true, the chance to show it by the end is {share(most)}"
-    if most < 0.1:
+    if most < FUTILE:
         return f"It may be stopped as futile: {chance}. Going on costs no error either."
     return f"It goes on: {chance}."
 
@@ -135,7 +126,3 @@ def _excluded(rate: Estimate, design: Design) -> str:
     if low < rate.low and rate.high < high:
         return f"A preference as large as the planned {100 * high:.4g} % is ruled out, either way."
     return f"A preference as large as the planned {100 * high:.4g} % is not ruled out."
-
-
-def _reversed(rate: Estimate) -> Estimate:
-    return Estimate(1 - rate.value, 1 - rate.high, 1 - rate.low, rate.n)

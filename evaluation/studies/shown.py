@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import Sum
 
-from evaluation.models import Endpoint, Study, StudyLook
+from evaluation.models import Study, StudyLook
 from evaluation.studies.counting import Counted
-from evaluation.studies.design import Design, comparisons, detectable, level_of, read_design, size_of
+from evaluation.studies.design import Design, comparisons, detectable, read_design, size_of
+from evaluation.studies.looking import stand_of
+from labeling.errors import Refused
 from labeling.models import Project, Seat
 from training.models import Checkpoint
 
@@ -59,7 +61,7 @@ def reckoned(design: Design, *, models: int, project: Project, prompts: int | No
     spent = Seat.objects.filter(project=project, active_ms__gt=0).aggregate(
         ms=Sum("active_ms"), judged=Sum("judged")
     )
-    known = bool(spent["judged"] and spent["judged"] >= 20)
+    known = (spent["judged"] or 0) >= 20
     return Reckoned(
         size=size,
         prompts=prompts,
@@ -71,60 +73,33 @@ def reckoned(design: Design, *, models: int, project: Project, prompts: int | No
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Balance:
-    """How often each of two models was shown first, of the judgments given."""
-
-    first: str
-    second: str
-    first_first: int
-    second_first: int
-
-
-def balances(study: Study, counted: Counted) -> list[Balance]:
-    """How even the orders are so far; that says nothing of who was preferred."""
+def orders(study: Study, counted: Counted) -> list[tuple[str, str, int]]:
+    """Which model was shown first, which second, and how often so far; that says nothing of who was preferred."""
     names = study.names
-    return [Balance(names[i], names[j], a, b) for (i, j), (a, b) in counted.begun.items()]
+    rows = sorted(counted.begun.items(), key=lambda row: (sorted(row[0]), row[0]))
+    return [(names[first], names[second], shown) for (first, second), shown in rows]
 
 
 def next_look(study: Study, looks: Sequence[StudyLook], counted: Counted) -> dict[str, Any]:
-    """Where the study stands between looks: what is done, when the next look is planned, and what one would spend."""
-    from evaluation.statistics.sequential import spent  # brings SciPy
-
-    design = read_design(study.design)
-    prompts = len(counted.prompts)
-    share = min(1.0, prompts / study.planned) if study.planned else 0.0
-    before = looks[-1] if looks else None
-    planned = [(number + 1) / design.looks for number in range(design.looks)]
-    after = [time for time in planned if time > (before.fraction if before else 0.0) + 0.02]
-    due = after[0] if after else 1.0
-    models = len(study.names)
-    used = spent(share, alpha=level_of(design, models), spending=design.spending) * comparisons(models)
-    return {
-        "prompts": prompts,
+    """Where the study stands between looks: what is done, when the next look is planned, and what one would spend or
+    why none can be taken."""
+    share = len(counted.prompts) / study.planned
+    before, spent = (looks[-1].fraction, looks[-1].spent) if looks else (0.0, 0.0)
+    due = min([1.0, *read_design(study.design).looks_after(before)])
+    found = {
         "share": share,
         "due": due,
         "due_prompts": round(due * study.planned),
         "is_due": share >= due - 1e-9,
-        "spends": max(0.0, used - (before.spent if before else 0.0)),
-        "spent": before.spent if before else 0.0,
-        "new": before is None or share > before.fraction + 1e-9,
+        "spent": spent,
     }
+    try:
+        return {**found, "spends": stand_of(study, counted).spent - spent}
+    except Refused as refusal:
+        return {**found, "refusal": refusal.sentence}
 
 
 def gone(study: Study) -> list[str]:
-    """The models that were deleted, or put away, since: their answers and numbers stay."""
-    sources = study.facts.get("sources", [])
-    there = {
-        ("checkpoint", key)
-        for key in Checkpoint.objects.filter(
-            pk__in=[one["id"] for one in sources if one["kind"] == "checkpoint"]
-        ).values_list("pk", flat=True)
-    }
-    endpoints = [one["id"] for one in sources if one["kind"] == "endpoint"]
-    there |= {
-        ("endpoint", key) for key in Endpoint.objects.filter(pk__in=endpoints).values_list("pk", flat=True)
-    }
-    return [
-        name for name, one in zip(study.names, sources, strict=False) if (one["kind"], one["id"]) not in there
-    ]
+    """The models that were deleted since: their answers and numbers stay. Endpoints are only put away."""
+    there = set(Checkpoint.objects.filter(pk__in=study.checkpoints).values_list("pk", flat=True))
+    return [name for key, name in study.checkpoints.items() if key not in there]

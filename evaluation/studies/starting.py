@@ -1,27 +1,25 @@
 """Begin a study: checked, frozen, its prompts protected from training, its answers asked for."""
 
-import json
 import uuid
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import transaction
 
-from evaluation.candidates import NAME_LENGTH, PROMPTS
-from evaluation.carrying import write_lines
+from evaluation.candidates import keep_prompts, name_of
+from evaluation.judges import who
 from evaluation.models import Judge, JudgeVersion, Study
-from evaluation.outlook import MOST_ANSWERS, MOST_ITEMS, Wanted, spec_of
+from evaluation.outlook import MOST_ITEMS, Wanted, spec_of
 from evaluation.prompts import Prompt, Prompts, with_system
 from evaluation.specs import GenerationSpec
-from evaluation.studies.design import MOST_MODELS, Design, comparisons
+from evaluation.studies.design import FEWEST_PROMPTS, MOST_MODELS, Design, comparisons
 from evaluation.studies.lineage import SeenInTraining, seen_in_training
+from labeling.access import opened
 from labeling.curation.rows import prompt_text
 from labeling.errors import Refused
 from labeling.intake import prompt_hash
 from labeling.models import Project, Task, User
 from labeling.protection import protect
-
-FEWEST_PROMPTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +40,15 @@ def start_study(*, project: Project, plan: StudyPlan, person: User | None, name:
     Its prompts are protected from training from now on. Raises Refused for what cannot be compared, and SeenInTraining
     with a list where a checkpoint was trained on prompts; with `leave_out` those are left out.
     """
-    queue, spec = checked(project, plan)
-    if len(name) > NAME_LENGTH:
-        raise Refused(f"The name has {len(name)} characters; up to {NAME_LENGTH} are allowed.")
+    queue = plan.queue or project
+    _refuse_queue(queue, person)
+    spec = _spec_of(project, plan)
     prompts, plain = _untrained(plan, spec)
     names = " or ".join(target["name"] for target in spec.targets)
     study = Study(
         project=project,
         queue=queue,
-        name=" ".join(name.split()) or f"{names} on {prompts.words}"[:NAME_LENGTH],
+        name=name_of(name, f"{names} on {prompts.words}"),
         spec=spec.model_dump(mode="json"),
         design=plan.design.model_dump(mode="json"),
         judge=plan.judge,
@@ -61,15 +59,10 @@ def start_study(*, project: Project, plan: StudyPlan, person: User | None, name:
             "from": prompts.words,
             "left_out": len(plan.prompts.found) - len(plain),
             "sealed": prompts.sealed,
-            "sources": [_source(target) for target in plan.wanted.targets],
+            "sources": [{"kind": each._meta.model_name, "id": each.pk} for each in plan.wanted.targets],
         },
     )
-    try:
-        write_lines(study.path / PROMPTS, (_line(prompt) for prompt in prompts.found))
-    except OSError as error:
-        raise Refused(
-            f"The prompts could not be kept ({error.strerror}); free some space on the server."
-        ) from error
+    keep_prompts(study, prompts.found)
     hidden = {prompt_hash(one.messages): prompt_text(one.messages) for one in (*plain, *prompts.found)}
     with transaction.atomic():
         for owner in {project.pk: project, queue.pk: queue}.values():
@@ -79,55 +72,54 @@ def start_study(*, project: Project, plan: StudyPlan, person: User | None, name:
     return study
 
 
-def checked(project: Project, plan: StudyPlan) -> tuple[Project, GenerationSpec]:
-    """The project whose people are asked, and the frozen spec. Raises Refused with what cannot be."""
-    queue = plan.queue or project
+def _refuse_queue(queue: Project, person: User | None) -> None:
     if queue.task != Task.PAIRWISE:
         raise Refused(
             f"People in {queue} are asked to {queue.get_task_display().lower()}, and a study asks which of two "
             "responses is better. Choose a project that compares two responses to ask its people, or start one."
         )
-    count = len(plan.wanted.targets)
-    if not 2 <= count <= MOST_MODELS:
-        raise Refused(f"{count} models were chosen; a study compares 2 to {MOST_MODELS}.")
+    if person is not None and opened(person, queue.slug, "train") is None:
+        raise Refused(f"You may not ask the people of {queue}; ask an owner of it for a role that may.")
+
+
+def _spec_of(project: Project, plan: StudyPlan) -> GenerationSpec:
+    """The frozen spec. Raises Refused with what cannot be."""
+    models, prompts = len(plan.wanted.targets), len(plan.prompts.found)
+    if not 2 <= models <= MOST_MODELS:
+        raise Refused(f"{models} models were chosen; a study compares 2 to {MOST_MODELS}.")
     spec = spec_of(project, replace(plan.wanted, samples=1, temperatures=plan.wanted.temperatures[:1]))
     _refuse_twins(spec)
-    if len(plan.prompts.found) < FEWEST_PROMPTS:
+    if prompts < FEWEST_PROMPTS:
         raise Refused(
-            f"There are {len(plan.prompts.found)} prompts; a study needs {FEWEST_PROMPTS} at least, and its planner "
-            "says how many find what you look for."
+            f"There are {prompts} prompts; a study needs {FEWEST_PROMPTS} at least, and its planner says how many find "
+            "what you look for."
         )
-    pairs = len(plan.prompts.found) * comparisons(count)
-    if pairs > MOST_ITEMS or len(plan.prompts.found) * count > MOST_ANSWERS:
+    pairs = prompts * comparisons(models)
+    if pairs > MOST_ITEMS:
         raise Refused(f"That would be {pairs:,} pairs; up to {MOST_ITEMS:,} fit. Choose fewer prompts.")
     if plan.judge is not None:
-        _refuse_judge(project, plan)
-    return queue, spec
+        _refuse_judge(project, plan.judge, plan.wanted)
+    return spec
 
 
 def _refuse_twins(spec: GenerationSpec) -> None:
-    first: dict[str, str] = {}
+    known: dict[str, dict[str, Any]] = {}
     for target in spec.targets:
-        other = first.get(target["identity"])
-        first[target["identity"]] = target["name"]
-        if other is not None:
+        first = known.setdefault(target["identity"], target)
+        if first is not target:
             raise Refused(
-                f"{other} and {target['name']} are the same model, so their answers would be too; choose two "
+                f"{first['name']} and {target['name']} are the same model, so their answers would be too; choose two "
                 "different ones."
             )
 
 
-def _refuse_judge(project: Project, plan: StudyPlan) -> None:
-    version = plan.judge
-    assert version is not None
+def _refuse_judge(project: Project, version: JudgeVersion, wanted: Wanted) -> None:
     if version.judge.project_id != project.pk or version.judge.kind != Judge.Kind.PAIRWISE:
         raise Refused(
             f"{version} does not compare two answers in this project; choose a pairwise judge of it."
         )
-    if version.checkpoint is not None and version.checkpoint in plan.wanted.checkpoints:
-        raise Refused(
-            f"{version} is answered by {version.checkpoint}, which the study compares; ask another."
-        )
+    if (answers := who(version)) in wanted.targets:
+        raise Refused(f"{version} is answered by {answers}, which the study compares; ask another.")
 
 
 def _untrained(plan: StudyPlan, spec: GenerationSpec) -> tuple[Prompts, list[Prompt]]:
@@ -144,13 +136,3 @@ def _untrained(plan: StudyPlan, spec: GenerationSpec) -> tuple[Prompts, list[Pro
     kept = [number for number in range(len(asked.found)) if number not in numbers]
     plain = [plan.prompts.found[number] for number in kept]
     return replace(asked, found=[asked.found[number] for number in kept]), plain
-
-
-def _source(target: Any) -> dict[str, Any]:
-    """What a model is in the registry, so that the page can say that it was deleted."""
-    kind = "endpoint" if hasattr(target, "url") else "checkpoint"
-    return {"kind": kind, "id": target.pk}
-
-
-def _line(prompt: Any) -> bytes:
-    return json.dumps(asdict(prompt), ensure_ascii=False).encode() + b"\n"

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from labeling.blind import hidden_items
-from labeling.curation.reviews import BAD, GOOD, RELEVANT, marks_of
+from labeling.curation.reviews import RELEVANT, marks_of
 from labeling.models import Chunk, Item, Project, Resolution, Task, User
+from labeling.rag.answers import BAD, GOOD
 from labeling.rag.stages import categories_in
 from labeling.rag.taxonomy import current
 from labeling.reviewlist import standing

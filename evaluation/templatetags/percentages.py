@@ -1,10 +1,12 @@
-"""Filters of pages that set a share above its interval."""
+"""Filters of pages about shares, their differences and parts of a metric, with their intervals."""
 
 from django import template
 
+from evaluation.errors.table import points_of
 from labeling.estimates import Estimate
 
 register = template.Library()
+register.filter(points_of)
 
 
 @register.filter

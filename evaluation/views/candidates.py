@@ -1,7 +1,5 @@
 """Answers of models for people to judge: the list, asking for some, and what came of it."""
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -9,16 +7,15 @@ from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST
 
 from evaluation.candidates import items_made, start_generation
-from evaluation.forms_candidates import FILE, SUITE, GenerationForm, initial_of
+from evaluation.forms_candidates import GenerationForm, initial_of
 from evaluation.grouping import GROUPINGS
 from evaluation.models import Generation
 from evaluation.outlook import outlook
-from evaluation.prompts import Prompts, from_file, from_items, from_suite
 from evaluation.specs import GenerationSpec
 from labeling.access import Access, guarded
 from labeling.errors import Refused
-from labeling.models import Project
 from labeling.pages import page
+from labeling.views.parts import number
 
 SHOWN, ITEMS = 100, 20
 
@@ -46,7 +43,7 @@ def generation_new(request: HttpRequest, access: Access) -> HttpResponse:
     estimating = request.POST.get("action") == "estimate"
     if request.method == "POST" and form.is_valid():
         try:
-            prompts = _prompts(access.project, form)
+            prompts = form.prompts()
             if not estimating:
                 made = start_generation(
                     project=access.project,
@@ -69,25 +66,9 @@ def generation_new(request: HttpRequest, access: Access) -> HttpResponse:
 
 
 def _initial(request: HttpRequest, access: Access) -> dict[str, Any]:
-    key = request.GET.get("from", "")
     rows = Generation.objects.filter(project=access.project)
-    found = rows.filter(pk=int(key)).first() if key.isdecimal() and len(key) < 10 else None
+    found = rows.filter(pk=number(request.GET.get("from")) or 0).first()
     return initial_of(found.spec, found.facts) if found else {}
-
-
-def _prompts(project: Project, form: GenerationForm) -> Prompts:
-    values = form.cleaned_data
-    if values["source"] == SUITE:
-        return from_suite(suite=values["suite"], count=values["count"])
-    if values["source"] != FILE:
-        return from_items(project=project, which=values["source"], count=values["count"])
-    file = values["file"]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "prompts"
-        with path.open("wb") as out:
-            for chunk in file.chunks():
-                out.write(chunk)
-        return from_file(project=project, path=path, name=file.name, count=values["count"])
 
 
 @guarded("view_results")

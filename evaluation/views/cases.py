@@ -33,6 +33,7 @@ from evaluation.wear import ASSUMED, cases_needed, wear_of
 from labeling.access import Access, guarded
 from labeling.errors import Refused
 from labeling.pages import page
+from labeling.views.parts import number
 
 SHOWN_VERSIONS, SHOWN_TAGS = 6, 200
 MOST_UNDO = 5000
@@ -122,14 +123,10 @@ def _wanted(data: QueryDict, access: Access) -> Wanted:
         tag=data.get("tag", "").replace("\0", "")[:60],
         split=split if split in SPLITS else "",
         newest=data.get("sort") == "newest",
-        after=_number(data.get("after")),
-        before=_number(data.get("before")),
+        after=number(data.get("after")),
+        before=number(data.get("before")),
         secret=access.can.manage,
     )
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isdigit() and len(text) < 19 else None
 
 
 def _act(data: QueryDict, access: Access, found: Suite, wanted: Wanted) -> Done:

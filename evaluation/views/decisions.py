@@ -12,6 +12,7 @@ from evaluation.models import Decision
 from labeling.access import Access, guarded
 from labeling.errors import Refused
 from labeling.pages import page
+from labeling.views.parts import attachment
 from training.models import Checkpoint
 
 PER_PAGE = 50
@@ -59,15 +60,12 @@ def decision_file(request: HttpRequest, access: Access, decision_id: int, format
     found = _found(access, decision_id)
     if format not in FORMATS:
         raise Http404(f"Records are given as {' or '.join(FORMATS)}.")
+    content: bytes | str = found.record
     if format == "pdf":
         from evaluation.records import pdf_of
 
         content = pdf_of(found)
-    else:
-        content = found.record.encode()
-    reply = HttpResponse(content, content_type=FORMATS[format])
-    reply["Content-Disposition"] = f'attachment; filename="decision-{found.pk}.{format}"'
-    return reply
+    return attachment(content, f"decision-{found.pk}.{format}", FORMATS[format])
 
 
 @guarded("train")

@@ -1,10 +1,10 @@
 """Error analyses: the list, one with its table and charts, the table as a file, and its kinds one by one."""
 
 import json
-from typing import Any
 
 from django.contrib import messages
 from django.db.models import Count, Q
+from django.forms.models import model_to_dict
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST, require_safe
@@ -24,6 +24,7 @@ from labeling.access import Access, guarded
 from labeling.errors import Refused
 from labeling.models import ErrorCategory
 from labeling.pages import page
+from labeling.views.parts import attachment
 
 SHOWN, EXAMPLES = 100, 50
 FILES = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
@@ -43,11 +44,10 @@ def analyses(request: HttpRequest, access: Access) -> HttpResponse:
             except Refused as refusal:
                 form.add_error(None, refusal.sentence)
     done = Count("reads", filter=Q(reads__read_at__isnull=False))
-    rows = Analysis.objects.filter(project=access.project).defer("order").annotate(done=done).order_by("-id")
+    rows = Analysis.objects.filter(project=access.project).select_related("run", "target")
+    rows = rows.defer("order", "run__spec", "run__facts").annotate(done=done).order_by("-id")
     context = {
-        "analyses": rows.select_related("run", "target", "created_by").defer("run__spec", "run__facts")[
-            :SHOWN
-        ],
+        "analyses": rows[:SHOWN],
         "form": form,
         "section": "errors",
     }
@@ -59,19 +59,20 @@ def analyses(request: HttpRequest, access: Access) -> HttpResponse:
 def analysis(request: HttpRequest, access: Access, analysis_id: int) -> HttpResponse:
     found = find_analysis(access, analysis_id)
     table = read_table(found)
-    kinds = {row.key: row.name for row in table.rows}
+    kinds = {row.key: row.category.name for row in table.rows}
     kind = request.GET.get("kind", "")
     kind = kind if kind in kinds else next(iter(kinds), "")
     known = saturation(table.reads, found.failing)
     context = {
         "analysis": found,
         "table": table,
+        "waiting": found.reads.filter(read_at=None).count(),
         "saturation": known,
         "charts": [chart for chart in (pareto_chart(table), saturation_chart(known)) if chart],
         "slices": slices_of(table.reads, kind) if kind else [],
         "kind": kind,
         "kinds": kinds.items(),
-        "interventions": found.interventions.prefetch_related("arms__run"),
+        "interventions": found.interventions.all(),
         "form": InterventionForm(),
         "section": "errors",
     }
@@ -86,9 +87,7 @@ def analysis_file(request: HttpRequest, access: Access, analysis_id: int, format
         raise Http404("The table is given as csv and as json.")
     table = read_table(found)
     text = as_csv(table) if format == "csv" else json.dumps(as_dict(table), ensure_ascii=False, indent=1)
-    response = HttpResponse(text, content_type=FILES[format])
-    response["Content-Disposition"] = f'attachment; filename="errors-{found.pk}.{format}"'
-    return response
+    return attachment(text, f"errors-{found.pk}.{format}", FILES[format])
 
 
 @guarded("view_results")
@@ -98,7 +97,8 @@ def error_category(request: HttpRequest, access: Access, analysis_id: int, key: 
     category = get_object_or_404(ErrorCategory, project=access.project, key=key)
     table = read_table(found)
     plan = CategoryPlan.objects.filter(category=category).select_related("owner", "changed_by").first()
-    form = PlanForm(request.POST or None, project=access.project, initial=_initial(plan))
+    initial = model_to_dict(plan or CategoryPlan(), fields=PlanForm.base_fields)
+    form = PlanForm(request.POST or None, project=access.project, initial=initial)
     if request.method == "POST":
         access.require("review")
         if form.is_valid():
@@ -116,7 +116,7 @@ def error_category(request: HttpRequest, access: Access, analysis_id: int, key: 
         "category": category,
         "row": row,
         "plan": plan,
-        "items": items_of(found, {read.uid for read in own}),
+        "items": items_of(table.sent[read.uid] for read in own if read.uid in table.sent),
         "unsent": len(own) - (row.sent if row else 0),
         "examples": _shown([read.id for read in own[:EXAMPLES]]),
         "more": max(0, len(own) - EXAMPLES),
@@ -124,12 +124,6 @@ def error_category(request: HttpRequest, access: Access, analysis_id: int, key: 
         "section": "errors",
     }
     return page(request, "evaluation/errors/category.html", context, status=422 if form.errors else 200)
-
-
-def _initial(plan: CategoryPlan | None) -> dict[str, Any]:
-    if plan is None:
-        return {"status": CategoryPlan.Status.OPEN}
-    return {"effort": plan.effort, "owner": plan.owner_id, "status": plan.status, "note": plan.note}
 
 
 def _shown(reads: list[int]) -> list[ErrorRead]:

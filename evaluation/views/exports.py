@@ -8,6 +8,7 @@ from evaluation.models import Split
 from evaluation.verdicts import screen
 from evaluation.views.verdict import found_run
 from labeling.access import Access, guarded
+from labeling.views.parts import attachment
 
 KINDS = {"md": "text/markdown; charset=utf-8", "pdf": "application/pdf"}
 
@@ -35,7 +36,5 @@ def verdict(request: HttpRequest, access: Access, evaluation_id: int, format: st
     if format not in KINDS or not run.is_over:
         raise Http404("There is no such file of this evaluation.")
     found = screen(run, request.GET)
-    body = pdf_of(found) if format == "pdf" else markdown_of(found).encode()
-    response = HttpResponse(body, content_type=KINDS[format])
-    response["Content-Disposition"] = f'attachment; filename="evaluation-{run.pk}-verdict.{format}"'
-    return response
+    body: bytes | str = pdf_of(found) if format == "pdf" else markdown_of(found)
+    return attachment(body, f"evaluation-{run.pk}-verdict.{format}", KINDS[format])

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 from evaluation.forms_rounds import FixForm
 from evaluation.models import Fix, FixCase
 from evaluation.rounds.drawing_cases import shown_cases
-from evaluation.rounds.ledger import STANDINGS, entries_of, fixes_of, standings
+from evaluation.rounds.ledger import STANDINGS, entries_of, fixes_of
 from evaluation.rounds.opening import open_fix, siblings_left, still_protected, take_in
 from labeling.access import Access, guarded
 from labeling.errors import Refused
@@ -29,19 +29,14 @@ def ledger(request: HttpRequest, access: Access) -> HttpResponse:
     q, standing = request.GET.get("q", "").replace("\0", "")[:100], request.GET.get("standing", "")
     if q:
         rows = rows.filter(Q(category__name__icontains=q) | Q(note__icontains=q))
-    number = request.GET.get("page")
-    page_obj: Any
-    if standing in STANDINGS:  # a standing is computed: all are looked at, most of them from the cache
-        found = Paginator([each for each in entries_of(list(rows)) if each.standing == standing], PER_PAGE)
-        page_obj = found.get_page(number)
-        entries = list(page_obj)
-    else:
-        page_obj = Paginator(rows, PER_PAGE).get_page(number)
-        entries = entries_of(list(page_obj))
+    listed: Any = rows
+    narrowed = standing in STANDINGS  # a standing is computed: all are looked at, most of them from the cache
+    if narrowed:
+        listed = [each for each in entries_of(list(rows)) if each.standing == standing]
+    page_obj = Paginator(listed, PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "page_obj": page_obj,
-        "entries": entries,
-        "standings": standings(entries),
+        "entries": list(page_obj) if narrowed else entries_of(list(page_obj)),
         "choices": STANDINGS,
         "q": q,
         "standing": standing,
@@ -68,12 +63,15 @@ def fix_new(request: HttpRequest, access: Access) -> HttpResponse:
 @guarded("view_results")
 def fix(request: HttpRequest, access: Access, fix_id: int) -> HttpResponse:
     found = _found(access, fix_id)
-    entry, cases = entries_of([found])[0], shown_cases(found)
+    cases = shown_cases(found)
+    siblings, lessons = ([each for each in cases if each.role == role] for role in FixCase.Role)
     context = {
         "fix": found,
-        "entry": entry,
-        "siblings": [each for each in cases if each.role == FixCase.Role.SIBLING][:CASES_SHOWN],
-        "lessons": [each for each in cases if each.role == FixCase.Role.LESSON][:CASES_SHOWN],
+        "entry": entries_of([found])[0],
+        "siblings": siblings[:CASES_SHOWN],
+        "more_siblings": len(siblings[CASES_SHOWN:]),
+        "lessons": lessons[:CASES_SHOWN],
+        "more_lessons": len(lessons[CASES_SHOWN:]),
         "left": siblings_left(found),
         "protected": still_protected(found),
         "section": "ledger",
@@ -87,15 +85,10 @@ def fix_take_in(request: HttpRequest, access: Access, fix_id: int) -> HttpRespon
     """The items that were judged to be of the category since join the fix."""
     found = _found(access, fix_id)
     count = take_in(fix=found)
-    words = (
-        f"{count:,} item{'s' if count != 1 else ''} joined."
-        if count
-        else "No item was judged to be of it since."
-    )
-    messages.success(request, words)
+    joined = f"{count:,} item{'s' if count != 1 else ''} joined."
+    messages.success(request, joined if count else "No item was judged to be of it since.")
     return redirect("evaluation:fix", access.project.slug, found.pk)
 
 
 def _found(access: Access, fix_id: int) -> Fix:
-    found: Fix = get_object_or_404(fixes_of(access.project), pk=fix_id)
-    return found
+    return get_object_or_404(fixes_of(access.project), pk=fix_id)

@@ -8,8 +8,9 @@ from django.shortcuts import get_object_or_404, redirect
 
 from evaluation.deciding import candidate_of, decide, last_decision, set_gate
 from evaluation.findings import gate_of
-from evaluation.forms_gates import DecisionForm, GateForm, primary_of
+from evaluation.forms_gates import DecisionForm, GateForm
 from evaluation.models import EvalRun, RunTarget, Suite
+from evaluation.planning_specs import primary_of
 from evaluation.suites.sealing import CANDIDATES
 from evaluation.views.verdict import found_run
 from labeling.access import Access, guarded
@@ -38,7 +39,7 @@ def gate(request: HttpRequest, access: Access, suite_id: int) -> HttpResponse:
         "suite": suite,
         "gate": current,
         "form": form,
-        "primary": primary_of(suite),
+        "primary": primary_of({metric["name"]: metric.get("weight", 0) for metric in suite.scoring}),
         "section": "suites",
     }
     return page(request, "evaluation/gate.html", context, status=422 if form.errors else 200)
@@ -92,7 +93,6 @@ def _context(run: EvalRun, target: RunTarget, refusal: str) -> dict[str, Any]:
         "evaluation": run,
         "target": target,
         "refusal": refusal,
-        "reason": "",
         "section": "evaluations",
     }
     if run.status != Status.SUCCEEDED or target.is_baseline:

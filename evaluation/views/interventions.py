@@ -8,7 +8,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST, require_safe
 
-from evaluation.errors.attribution import BLAMED
 from evaluation.errors.blame import WORDS, Blame, agreement, arms_of, blames, is_over, measured_stages
 from evaluation.errors.failures import evaluated
 from evaluation.errors.interventions import ARMS, plan_intervention
@@ -70,9 +69,7 @@ def _arms(arms: dict[str, EvalRun], metric: str) -> list[dict[str, Any]]:
         for score in Score.objects.filter(run__in=arms.values(), metric=metric, slice="", versus=None)
     }
     return [
-        {"words": CONTEXT_WORDS[name], "run": arms[name], "score": scores.get(arms[name].pk)}
-        for name in ARMS
-        if name in arms
+        {"words": CONTEXT_WORDS[name], "run": run, "score": scores.get(run.pk)} for name, run in arms.items()
     ]
 
 
@@ -86,11 +83,9 @@ def _result(request: HttpRequest, analysis: Analysis, found: Intervention) -> di
     return {
         "stages": measured_stages(found, blamed),
         "agreement": agreement(reads, blamed, stages_by_key(analysis.project)),
-        "stage": stage,
-        "words": WORDS,
+        "stage_words": WORDS.get(stage, ""),
         "page_obj": some,
         "cases": _cases(list(some)),
-        "blamed": sum(each.stage in BLAMED for each in blamed),
     }
 
 

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST
 
-from evaluation.cards import newest_cards, read_card, trust
+from evaluation.cards import THRESHOLD, newest_cards, read_card, trust
 from evaluation.cards_shown import Differences, agreement_chart, confusion_rows
 from evaluation.forms_judges import CheckForm, JudgeForm, VersionForm, initial_of
 from evaluation.judges import Overtaken, archive_judge, create_judge, save_version, who
@@ -20,7 +20,6 @@ from labeling.errors import Refused
 from labeling.guidelines import compare
 from labeling.pages import page
 
-THRESHOLD = 0.667
 PER_PAGE = 10
 SHOWN_CARDS = 50
 VERSIONS = JudgeVersion.objects.select_related(

@@ -38,39 +38,32 @@ def notices(request: HttpRequest, access: Access) -> HttpResponse:
 def _added(request: HttpRequest, access: Access) -> dict[str, Any]:
     """Add what was asked for; what the page then shows of it, nothing where it is to be loaded anew."""
     data, project, person = request.POST, access.project, access.person
-    form: PersonForm | WebhookForm
-    try:
-        if data.get("kind") == EMAIL:
-            form = PersonForm(data, project=project, prefix=EMAIL)
-            if form.is_valid():
-                found = form.cleaned_data
+    is_person = data.get("kind") == EMAIL
+    form = PersonForm(data, project=project, prefix=EMAIL) if is_person else WebhookForm(data, prefix=WEBHOOK)
+    if form.is_valid():
+        found = form.cleaned_data
+        try:
+            if is_person:
                 add_person(project=project, username=found["person"], events=found["events"], person=person)
                 messages.success(request, f"{found['person']} is told from now on.")
                 return {}
-            return {"person_form": form}
-        form = WebhookForm(data, prefix=WEBHOOK)
-        if form.is_valid():
-            channel, secret = add_webhook(project=project, **form.cleaned_data, person=person)
+            channel, secret = add_webhook(project=project, **found, person=person)
             return {"secret": secret, "secret_of": channel}
-    except Refused as refusal:
-        form.add_error(None, refusal.sentence)
-    return {"person_form" if isinstance(form, PersonForm) else "webhook_form": form}
+        except Refused as refusal:
+            form.add_error(None, refusal.sentence)
+    return {"person_form" if is_person else "webhook_form": form}
 
 
 def _shown(request: HttpRequest, access: Access, more: dict[str, Any]) -> HttpResponse:
-    rows = Delivery.objects.filter(notice__project=access.project).select_related(
-        "notice__run", "channel__person"
-    )
-    rows = rows.defer("notice__payload", "notice__text", "notice__run__plan")
-    page_obj = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
+    rows = Delivery.objects.filter(notice__project=access.project).select_related("notice", "channel__person")
+    rows = rows.defer("notice__payload", "notice__text")
     channels = Channel.objects.filter(project=access.project, archived_at=None).select_related(
         "person", "created_by"
     )
     labels = dict(Notice.Event.choices)
     context = {
         "channels": [(channel, [labels[event].lower() for event in channel.events]) for channel in channels],
-        "page_obj": page_obj,
-        "deliveries": list(page_obj.object_list),
+        "page_obj": Paginator(rows, PER_PAGE).get_page(request.GET.get("page")),
         "live": rows.filter(state=Delivery.State.WAITING).exists(),
         "soon": timezone.now() + timedelta(minutes=1),
         "most": MOST_TRIES,

@@ -1,5 +1,7 @@
 """The playground: the list of one's conversations, and one of them. Answers come while the page looks on."""
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from django.contrib import messages
@@ -9,18 +11,34 @@ from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST, require_safe
 
 from evaluation.forms_playground import CHECKPOINT, BeginForm, MessageForm
-from evaluation.models import Conversation, Suite, Turn
-from evaluation.playground import ask, begin, delete_conversation, reveal
+from evaluation.models import Conversation, Suite
+from evaluation.playground import ask, begin, begin_anew, delete_conversation, reveal
 from evaluation.playground.listing import conversations_of, counts_of_people, own_conversation
 from evaluation.playground.outcomes import EDITS, VOTES, takers
 from evaluation.playground.standing import ShownReply, shown_turns
-from evaluation.views.playground_turns import act_on, number, own_project
+from evaluation.views.playground_turns import act_on
 from labeling.access import Access, guarded
 from labeling.errors import Refused
-from labeling.models import Project, Rationale, User
+from labeling.models import Rationale
 from labeling.pages import page
+from labeling.views.parts import number, person_of
 
 PER_PAGE = 50
+
+
+def own(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Decorate `view(request, access, conversation, …)`; the URL gives its number. Whoever it is not of is told so."""
+
+    @wraps(view)
+    def wrapper(request: HttpRequest, access: Access, conversation_id: int, **more: int) -> HttpResponse:
+        try:
+            found = own_conversation(access.project, person_of(access), conversation_id)
+        except Refused as refusal:
+            context = {"words": refusal.sentence, "section": "playground"}
+            return page(request, "evaluation/playground/refused.html", context, status=422)
+        return view(request, access, found, **more)
+
+    return wrapper
 
 
 @guarded("view_results")
@@ -33,7 +51,7 @@ def playground(request: HttpRequest, access: Access) -> HttpResponse:
         try:
             made = begin(
                 project=access.project,
-                person=_person(access),
+                person=person_of(access),
                 sources=form.chosen(),
                 blind=form.cleaned_data["blind"],
                 settings=form.settings(),
@@ -42,12 +60,11 @@ def playground(request: HttpRequest, access: Access) -> HttpResponse:
             return redirect("evaluation:conversation", access.project.slug, made.pk)
         except Refused as refusal:
             form.add_error(None, refusal.sentence)
-    rows = conversations_of(project=access.project, person=_person(access))
+    rows = conversations_of(project=access.project, person=person_of(access))
     context = {
         "form": form,
         "page_obj": Paginator(rows, PER_PAGE).get_page(request.GET.get("page")),
         "people": counts_of_people(access.project) if access.can.manage else [],
-        "form_open": bool(request.GET.getlist("checkpoint")),
         "section": "playground",
     }
     return page(
@@ -56,19 +73,14 @@ def playground(request: HttpRequest, access: Access) -> HttpResponse:
 
 
 @guarded("view_results")
-def conversation(request: HttpRequest, access: Access, conversation_id: int) -> HttpResponse:
-    try:
-        found = own_conversation(access.project, _person(access), conversation_id)
-    except Refused as refusal:
-        return _not_yours(request, refusal)
-    form = MessageForm(before=found.settings)
-    refused = ""
+@own
+def conversation(request: HttpRequest, access: Access, found: Conversation) -> HttpResponse:
+    form, refused = MessageForm(before=found.settings), ""
     if request.method == "POST":
+        if request.POST.get("do", "ask") == "ask":
+            form = MessageForm(request.POST, before=found.settings)
         try:
-            if request.POST.get("do", "ask") == "ask":
-                form = MessageForm(request.POST, before=found.settings)
-            gone = _done(request, access, found, form)
-            if gone is not None:
+            if (gone := _done(request, found, form)) is not None:
                 return gone
         except Refused as refusal:
             refused = refusal.sentence
@@ -82,13 +94,10 @@ def conversation(request: HttpRequest, access: Access, conversation_id: int) -> 
 
 @require_safe
 @guarded("view_results")
-def conversation_state(request: HttpRequest, access: Access, conversation_id: int) -> HttpResponse:
+@own
+def conversation_state(request: HttpRequest, access: Access, found: Conversation) -> HttpResponse:
     """What of the last turn was written since: asked some times a second while an answer is on its way, so that no
     thread of the server is held by a page that waits."""
-    try:
-        found = own_conversation(access.project, _person(access), conversation_id)
-    except Refused as refusal:
-        return JsonResponse({"detail": refusal.sentence}, status=422)
     turns = shown_turns(found)
     last = turns[-1] if turns else None
     if last is None or number(request.GET.get("turn")) != last.turn.pk:
@@ -104,16 +113,11 @@ def conversation_state(request: HttpRequest, access: Access, conversation_id: in
 
 @require_POST
 @guarded("view_results")
+@own
 def conversation_turn(
-    request: HttpRequest, access: Access, conversation_id: int, turn_id: int
+    request: HttpRequest, access: Access, found: Conversation, turn_id: int
 ) -> HttpResponse:
-    try:
-        found = own_conversation(access.project, _person(access), conversation_id)
-    except Refused as refusal:
-        return _not_yours(request, refusal)
-    turn = get_object_or_404(
-        Turn.objects.select_related("conversation__project"), conversation=found, pk=turn_id
-    )
+    turn = get_object_or_404(found.turns, pk=turn_id)
     refused = words = ""
     try:
         words = act_on(request, access, turn)
@@ -128,9 +132,7 @@ def conversation_turn(
     return _shown(request, access, found, form=form, refused=refused, words=words)
 
 
-def _done(
-    request: HttpRequest, access: Access, found: Conversation, form: MessageForm
-) -> HttpResponse | None:
+def _done(request: HttpRequest, found: Conversation, form: MessageForm) -> HttpResponse | None:
     """What the pressed button asks for; an answer where it leads elsewhere."""
     step = request.POST.get("do", "ask")
     if step == "reveal":
@@ -138,21 +140,10 @@ def _done(
     elif step == "delete":
         delete_conversation(conversation=found)
         messages.success(request, "The conversation was deleted.")
-        return redirect("evaluation:playground", access.project.slug)
+        return redirect("evaluation:playground", found.project.slug)
     elif step == "anew":
-        voices = found.voices.select_related("checkpoint", "endpoint")
-        sources = [source for voice in voices if (source := voice.checkpoint or voice.endpoint)]
-        if len(sources) < len(voices):
-            raise Refused("One of those who answered was deleted; begin a conversation with others.")
-        made = begin(
-            project=access.project,
-            person=_person(access),
-            sources=sources,
-            blind=found.blind,
-            settings=found.settings,
-            engine=found.engine,
-        )
-        return redirect("evaluation:conversation", access.project.slug, made.pk)
+        made = begin_anew(conversation=found)
+        return redirect("evaluation:conversation", found.project.slug, made.pk)
     elif step != "ask":
         raise Refused("Nothing was chosen; press one of the buttons of this page.")
     elif form.is_valid():
@@ -176,8 +167,9 @@ def _shown(
     words: str = "",
 ) -> HttpResponse:
     turns = shown_turns(found)
-    person, last = _person(access), turns[-1] if turns else None
+    person, last = person_of(access), turns[-1] if turns else None
     voters = takers(person, tasks=VOTES, first=access.project) if last and last.can_vote else []
+    suites = Suite.objects.filter(project=access.project, archived_at=None)
     context: dict[str, Any] = {
         "conversation": found,
         "voices": list(found.voices.all()),
@@ -190,16 +182,11 @@ def _shown(
         "editors": takers(person, tasks=EDITS, first=access.project) if turns else [],
         "asks_strength": any(project.ask_strength for project in voters),
         "asks_reason": any(project.rationale != Rationale.OFF for project in voters),
-        "takes_votes": own_project(access, VOTES),
-        "suites": _suites(access.project) if access.can.curate else [],
+        "suites": suites.only("id", "name") if access.can.curate else [],
         "section": "playground",
     }
     status = 422 if refused or form.errors else 200
     return page(request, "evaluation/conversation.html", context, fragment="talk", status=status)
-
-
-def _suites(project: Project) -> list[Suite]:
-    return list(Suite.objects.filter(project=project, archived_at=None).only("id", "name"))
 
 
 def _since(reply: ShownReply, seen: int) -> dict[str, Any]:
@@ -218,13 +205,3 @@ def _since(reply: ShownReply, seen: int) -> dict[str, Any]:
 def _initial(request: HttpRequest) -> dict[str, Any]:
     keys = [f"{CHECKPOINT}:{key}" for key in request.GET.getlist("checkpoint") if number(key)]
     return dict(zip(("first", "second"), keys, strict=False))
-
-
-def _not_yours(request: HttpRequest, refusal: Refused) -> HttpResponse:
-    context = {"words": refusal.sentence, "section": "playground"}
-    return page(request, "evaluation/playground/refused.html", context, status=422)
-
-
-def _person(access: Access) -> User:
-    assert access.person is not None
-    return access.person

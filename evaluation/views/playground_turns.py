@@ -1,23 +1,20 @@
 """What may be done with one turn: the button that was pressed, and the sentence that says it was done."""
 
-from collections.abc import Collection
-
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 
 from evaluation.forms_playground import with_plain_lines
 from evaluation.models import Suite, Turn
-from evaluation.playground import again, change_message, edit, stop, to_queue, to_suite, vote
-from evaluation.playground.talking import go_on
+from evaluation.playground import again, change_message, edit, go_on, stop, to_queue, to_suite, vote
 from labeling.access import Access, visible_projects
 from labeling.errors import Refused
 from labeling.models import Project, User
+from labeling.views.parts import number, person_of
 
 
 def act_on(request: HttpRequest, access: Access, turn: Turn) -> str:
     """Do it. Raises Refused."""
-    post, person = request.POST, access.person
-    assert person is not None
+    post, person = request.POST, person_of(access)
     match post.get("do", ""):
         case "stop":
             stop(turn=turn)
@@ -39,12 +36,10 @@ def act_on(request: HttpRequest, access: Access, turn: Turn) -> str:
                 text=with_plain_lines(post.get("text", "")),
                 project=_project(request, access),
             )
-            return f"Saved as item {made.item_id}; the conversation goes on with your text."
+            return f"Saved as item {made.item_id}; your text stands in place of the answer."
         case "queue":
-            access.require("curate")
             return f"The turn is item {to_queue(turn=turn, person=person).item_id} of the queue."
         case "suite":
-            access.require("curate")
             suite = get_object_or_404(Suite, project=access.project, pk=number(post.get("suite")) or 0)
             case = to_suite(turn=turn, person=person, suite=suite)
             return f"Case {case.position + 1} of {suite}. Its prompt is kept out of training from now on."
@@ -75,12 +70,3 @@ def _project(request: HttpRequest, access: Access) -> Project | None:
     if found is None:
         raise Refused(f"There is no project {slug[:60]!r}, or it is not yours; choose another one.")
     return found
-
-
-def own_project(access: Access, tasks: Collection[str]) -> bool:
-    """Whether the project of the page can take such an answer of this person."""
-    return access.can.annotate and access.project.task in tasks
-
-
-def number(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None

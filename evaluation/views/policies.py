@@ -23,6 +23,7 @@ from labeling.pages import page
 from training.retraining import origin_of
 
 PER_PAGE = 20
+NOTICES = {"done": "good", "failed": "danger", "stopped": "warn"}
 
 
 @guarded("view_results")
@@ -112,27 +113,18 @@ def policy_run(request: HttpRequest, access: Access, run_id: int) -> HttpRespons
     found = get_object_or_404(runs_of(access.project).select_related("policy", "origin"), pk=run_id)
     found.project = access.project
     line = line_of(found)
-    evaluation = line.evaluation
-    target = (
-        evaluation.targets.filter(checkpoint=line.checkpoint).first()
-        if evaluation and line.checkpoint
-        else None
-    )
+    evaluation, checkpoint = line.of["evaluate"].evaluation, line.of["train"].checkpoint
     context = {
         "run": found,
         "line": line,
+        "kind": NOTICES.get(line.status, ""),
         "due": due_words(found),
-        "target": target,
-        "findings": _findings(found),
+        "target": evaluation.targets.filter(checkpoint=checkpoint).first() if evaluation else None,
+        "findings": found.steps.filter(kind="gate").values_list("findings", flat=True).first(),
         "live": not found.is_over,
         "section": "policy",
     }
     return page(request, "evaluation/policy_run.html", context, fragment="live")
-
-
-def _findings(run: PolicyRun) -> dict[str, Any]:
-    found: dict[str, Any] | None = run.steps.filter(kind="gate").values_list("findings", flat=True).first()
-    return found or {}
 
 
 @require_POST

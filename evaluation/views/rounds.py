@@ -4,7 +4,7 @@ import json
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Count, QuerySet
+from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST, require_safe
@@ -12,11 +12,12 @@ from django.views.decorators.http import require_POST, require_safe
 from evaluation.forms_rounds import RoundForm
 from evaluation.models import Decision, Round
 from evaluation.rounds.sheet import as_dict, as_markdown, sheet_of, stale_words
-from evaluation.rounds.tying import MANY, ONE, change_round, fill_in, start_round
+from evaluation.rounds.tying import MANY, ONE, change_round, fill_in, rounds_of, start_round
 from labeling.access import Access, guarded
 from labeling.errors import Refused
 from labeling.models import DatasetVersion
 from labeling.pages import page
+from labeling.views.parts import attachment
 
 PER_PAGE = 50
 FORMATS = {"md": "text/markdown; charset=utf-8", "json": "application/json"}
@@ -29,13 +30,11 @@ def rounds(request: HttpRequest, access: Access) -> HttpResponse:
         access.require("curate")
         return _started(request, access)
     q = request.GET.get("q", "").replace("\0", "")[:100]
-    rows = _rows(access).annotate(
+    rows = rounds_of(access.project).filter(name__icontains=q)
+    rows = rows.annotate(
         n_checkpoints=Count("checkpoints", distinct=True), n_evaluations=Count("evaluations", distinct=True)
     )
-    rows = rows.order_by("-pk")
-    page_obj = Paginator(rows.filter(name__icontains=q) if q else rows, PER_PAGE).get_page(
-        request.GET.get("page")
-    )
+    page_obj = Paginator(rows.order_by("-pk"), PER_PAGE).get_page(request.GET.get("page"))
     stale = stale_words(list(page_obj))
     context = {
         "page_obj": page_obj,
@@ -72,7 +71,7 @@ def round(request: HttpRequest, access: Access, round_id: int) -> HttpResponse:
 @guarded("curate")
 def round_edit(request: HttpRequest, access: Access, round_id: int) -> HttpResponse:
     found = _found(access, round_id)
-    form = RoundForm(request.POST or None, instance=_found(access, round_id))
+    form = RoundForm(request.POST or None, instance=_found(access, round_id))  # which takes the values given
     if request.method == "POST" and form.is_valid():
         values = {name: form.cleaned_data[name] for name in ("name", "note", *ONE, *MANY)}
         try:
@@ -111,16 +110,8 @@ def round_file(request: HttpRequest, access: Access, round_id: int, format: str)
     content = (
         as_markdown(sheet) if format == "md" else json.dumps(as_dict(sheet), ensure_ascii=False, indent=1)
     )
-    reply = HttpResponse(content, content_type=FORMATS[format])
-    reply["Content-Disposition"] = f'attachment; filename="round-{found.pk}.{format}"'
-    return reply
-
-
-def _rows(access: Access) -> QuerySet[Round]:
-    return Round.objects.filter(project=access.project).select_related(
-        "project", "dataset_version__project", "decision__candidate", "study", "created_by"
-    )
+    return attachment(content, f"round-{found.pk}.{format}", FORMATS[format])
 
 
 def _found(access: Access, round_id: int) -> Round:
-    return get_object_or_404(_rows(access), pk=round_id)
+    return get_object_or_404(rounds_of(access.project), pk=round_id)

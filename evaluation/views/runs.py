@@ -28,14 +28,9 @@ def evaluations(request: HttpRequest, access: Access) -> HttpResponse:
             except Refused as refusal:
                 form.add_error(None, refusal.sentence)
     rows = EvalRun.objects.filter(project=access.project).select_related("suite", "version__suite")
-    wanted = request.GET.get("suite", "")
-    if wanted.isdigit():
-        rows = rows.filter(suite=int(wanted))
     found = list(rows.prefetch_related("targets").defer("spec", "facts")[:SHOWN])
     context = {
         "evaluations": found,
-        "suites": Suite.objects.filter(project=access.project).only("name"),
-        "suite": wanted,
         "live": any(not run.is_over for run in found),
         "form": form,
         "section": "evaluations",
@@ -49,7 +44,7 @@ def _initial(request: HttpRequest) -> dict[str, Any]:
     """What the address already says: ?on=suite:4&checkpoint=7"""
     return {
         "on": request.GET.get("on", ""),
-        "checkpoints": [pk for pk in request.GET.getlist("checkpoint") if pk.isdigit()],
+        "checkpoints": [pk for pk in request.GET.getlist("checkpoint") if pk.isdecimal()],
     }
 
 

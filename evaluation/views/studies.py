@@ -11,18 +11,19 @@ from evaluation.forms_studies import StudyForm
 from evaluation.models import Study, StudyLook
 from evaluation.studies import sentences
 from evaluation.studies.charts import boundary_chart, rates_chart
-from evaluation.studies.counting import count
+from evaluation.studies.counting import Counted, count
 from evaluation.studies.design import SPENDINGS, comparisons, detectable, read_design
 from evaluation.studies.exporting import as_csv, as_markdown
 from evaluation.studies.lineage import SeenInTraining
 from evaluation.studies.looking import cancel_study, changed_since, take_look
 from evaluation.studies.results import result_of
-from evaluation.studies.shown import balances, gone, next_look, reckoned
+from evaluation.studies.shown import gone, next_look, orders, reckoned
 from evaluation.studies.starting import start_study
 from labeling.access import Access, guarded
 from labeling.errors import Refused
 from labeling.lifecycle import Status
 from labeling.pages import page
+from labeling.views.parts import attachment
 
 SHOWN = 100
 KINDS = {"md": "text/markdown; charset=utf-8", "csv": "text/csv; charset=utf-8"}
@@ -31,30 +32,25 @@ KINDS = {"md": "text/markdown; charset=utf-8", "csv": "text/csv; charset=utf-8"}
 @guarded("view_results")
 def studies(request: HttpRequest, access: Access) -> HttpResponse:
     taken = Prefetch("looks", StudyLook.objects.defer("counted"))
-    rows = (
-        Study.objects.filter(project=access.project)
-        .select_related("created_by")
-        .prefetch_related(taken)[:SHOWN]
-    )
+    rows = Study.objects.filter(project=access.project).select_related("created_by").prefetch_related(taken)
     lines = []
-    for row in rows:
+    for row in rows[:SHOWN]:
         looks = list(row.looks.all())
-        lines.append(
-            (row, sentences.stage(row), sentences.headline(row, looks[-1] if looks else None), len(looks))
-        )
-    context = {"lines": lines, "live": any(not row.is_over for row in rows), "section": "studies"}
+        words = sentences.headline(row, looks[-1] if looks else None)
+        lines.append((row, sentences.stage(row), words, len(looks)))
+    context = {"lines": lines, "live": any(not row.is_over for row, *_ in lines), "section": "studies"}
     return page(request, "evaluation/studies.html", context, fragment="rows")
 
 
 @guarded("train")
 def study_new(request: HttpRequest, access: Access) -> HttpResponse:
     """Plan a study and start it; "plan" only tells how many prompts the design needs."""
-    form = StudyForm(
-        request.POST or None, request.FILES or None, project=access.project, person=access.person
-    )
+    form = StudyForm(request.POST or None, request.FILES or None, project=access.project, person=request.user)
     context: dict[str, Any] = {"form": form, "section": "studies"}
     planning = request.POST.get("action") == "plan"
-    if request.method == "POST" and form.is_valid():
+    if request.method != "POST":
+        context["reckoned"] = reckoned(read_design({}), models=2, project=access.project)
+    elif form.is_valid():
         try:
             if not planning:
                 made = start_study(
@@ -74,9 +70,6 @@ def study_new(request: HttpRequest, access: Access) -> HttpResponse:
             form.add_error(None, refusal.sentence)
         except Refused as refusal:
             form.add_error(None, refusal.sentence)
-    if request.method != "POST":
-        form_design = read_design({})
-        context["reckoned"] = reckoned(form_design, models=2, project=access.project)
     status = 422 if form.errors else 200
     return page(
         request, "evaluation/study_new.html", context, fragment="planner" if planning else "", status=status
@@ -112,23 +105,23 @@ def _context(found: Study) -> dict[str, Any]:
         context |= {
             "finds": detectable(design, found.planned, len(found.names)),
             "counted": counted,
-            "balances": balances(found, counted),
+            "orders": orders(found, counted),
             "next": next_look(found, looks, counted),
             "chart": boundary_chart(found, looks),
         }
-    if look is not None:
-        context |= _seen_at(found, look)
+        if look is not None:
+            context |= _seen_at(found, look, counted)
     return context
 
 
-def _seen_at(found: Study, look: StudyLook) -> dict[str, Any]:
+def _seen_at(found: Study, look: StudyLook, counted: Counted) -> dict[str, Any]:
     result = result_of(look)
     return {
         "result": result,
         "equivalent": sentences.equivalent(result.pairs[0]) if len(result.pairs) == 1 else "",
         "stopping": sentences.stopping(found, look),
         "intervals": sentences.intervals(result),
-        "changed": changed_since(look),
+        "changed": changed_since(look, counted),
         "rates": rates_chart(result, f"Win rates at look {look.number}"),
     }
 
@@ -137,13 +130,8 @@ def _seen_at(found: Study, look: StudyLook) -> dict[str, Any]:
 @guarded("train")
 def study_look(request: HttpRequest, access: Access, study_id: int) -> HttpResponse:
     """Take a look; with "final" it is the last one, and the study ends."""
-    found = _found(access, study_id)
-    return _done(
-        request,
-        access,
-        found,
-        lambda: take_look(study=found, person=access.person, final=request.POST.get("final") == "1"),
-    )
+    found, final = _found(access, study_id), request.POST.get("final") == "1"
+    return _done(request, access, found, lambda: take_look(study=found, person=access.person, final=final))
 
 
 @require_POST
@@ -171,10 +159,8 @@ def study_file(request: HttpRequest, access: Access, study_id: int, format: str)
     if format not in KINDS:
         raise Http404("There is no such file of a study.")
     looks = list(found.looks.defer("counted"))
-    body = as_csv(looks) if format == "csv" else as_markdown(found, looks).encode()
-    response = HttpResponse(body, content_type=KINDS[format])
-    response["Content-Disposition"] = f'attachment; filename="study-{found.pk}.{format}"'
-    return response
+    body: bytes | str = as_csv(looks) if format == "csv" else as_markdown(found, looks)
+    return attachment(body, f"study-{found.pk}.{format}", KINDS[format])
 
 
 def _done(request: HttpRequest, access: Access, found: Study, do: Any) -> HttpResponse:

@@ -29,6 +29,7 @@ from labeling.access import Access, guarded
 from labeling.errors import Refused
 from labeling.models import DatasetVersion
 from labeling.pages import page
+from labeling.views.parts import number
 
 PER_PAGE = 50
 WAYS = {"file": "From a file", "split": "From held-out rows", "empty": "Empty"}
@@ -81,7 +82,7 @@ def _new_form(way: str, request: HttpRequest, access: Access) -> Any:
     data, files = request.POST or None, request.FILES or None
     if way == "split":
         version = request.GET.get("version", "")
-        initial = {"version": version} if version.isdigit() else None
+        initial = {"version": version} if version.isdecimal() else None
         return NewFromSplitForm(data, project=access.project, initial=initial)
     return NewFromFileForm(data, files) if way == "file" else NewSuiteForm(data)
 
@@ -198,8 +199,8 @@ def suite_diff(request: HttpRequest, access: Access, suite_id: int) -> HttpRespo
     versions = list(SuiteVersion.objects.filter(suite=suite).select_related("created_by")[:200])
     numbers = {version.number: version for version in versions}
     newest = versions[0].number if versions else 0
-    after = numbers.get(_number(request.GET.get("to"), newest))
-    before = numbers.get(_number(request.GET.get("from"), newest - 1))
+    after = numbers.get(number(request.GET.get("to")) or newest)
+    before = numbers.get(number(request.GET.get("from")) or newest - 1)
     found = diff(before, after) if before and after and before != after else None
     changed = [
         pair
@@ -232,15 +233,15 @@ def suite_pick(request: HttpRequest, access: Access) -> HttpResponse:
     """Copy what was picked on another page into a suite: `item`, `case` and `result` are numbers, `suite` one of the
     project's, or `name` a new one."""
     picked = {
-        f"{kind}s": [int(key) for key in request.POST.getlist(kind) if key.isdigit()]
+        f"{kind}s": [key for key in map(number, request.POST.getlist(kind)) if key is not None]
         for kind in ("item", "case", "result")
     }
-    number = request.POST.get("suite", "")
+    chosen = number(request.POST.get("suite"))
     tags = request.POST.get("tags", "").split(",")
     try:
         with transaction.atomic():
-            if number.isdigit():
-                suite = find_suite(access, int(number))
+            if chosen is not None:
+                suite = find_suite(access, chosen)
             else:
                 name = " ".join(request.POST.get("name", "").split())
                 known = Suite.objects.filter(project=access.project, name=name, archived_at=None).first()
@@ -252,7 +253,3 @@ def suite_pick(request: HttpRequest, access: Access) -> HttpResponse:
     there = f", {done.unchanged:,} were there already" if done.unchanged else ""
     messages.success(request, f"{done.new:,} cases were added to {suite.name}{there}.")
     return redirect("evaluation:suite", access.project.slug, suite.pk)
-
-
-def _number(text: str | None, otherwise: int) -> int:
-    return int(text) if text and text.isdigit() and len(text) < 9 else otherwise

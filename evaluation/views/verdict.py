@@ -7,12 +7,13 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 
 from evaluation.charts_files import FORMATS, as_file
-from evaluation.errors.fixing import fix_next
+from evaluation.errors.table import find_table
 from evaluation.models import EvalRun
 from evaluation.verdicts import Screen, screen
 from evaluation.verdicts_charts import Links
 from labeling.access import Access, guarded
 from labeling.pages import page
+from labeling.views.parts import attachment
 
 STAGES = {
     "generating": "Answers are generated",
@@ -44,7 +45,7 @@ def _errors(run: EvalRun, shown: Screen) -> dict[str, Any]:
     if line is None or shown.sealed or not metric.is_bounded:
         return {}
     index = line.target.index
-    return {"fixable": True, "fix": fix_next(run, index, metric.name), "side": f"{run.pk}.{index}"}
+    return {"fixable": True, "fix": find_table(run, index, metric.name), "side": f"{run.pk}.{index}"}
 
 
 @require_safe
@@ -55,9 +56,7 @@ def chart(request: HttpRequest, access: Access, evaluation_id: int, name: str, f
     found = screen(run, request.GET, texts=False).charts.get(name) if run.is_over else None
     if found is None or format not in FORMATS:
         raise Http404("There is no such chart of this evaluation.")
-    response = HttpResponse(as_file(found, format), content_type=FORMATS[format])
-    response["Content-Disposition"] = f'attachment; filename="evaluation-{run.pk}-{name}.{format}"'
-    return response
+    return attachment(as_file(found, format), f"evaluation-{run.pk}-{name}.{format}", FORMATS[format])
 
 
 def found_run(access: Access, evaluation_id: int) -> EvalRun:

@@ -1,5 +1,5 @@
 // The list of cases: marking by key, all on the page, and how many are marked. An entry module.
-import { bindKeys, isTaken } from "./keyboard.js";
+import { bindKeys, isTaken, turn } from "./keyboard.js";
 
 const boxes = () => [...document.querySelectorAll("#cases input[name=case]")];
 
@@ -29,12 +29,6 @@ document.addEventListener("keydown", (event) => {
   const by = { j: 1, k: -1 }[event.key];
   if (by && !isTaken(event) && step(by)) event.preventDefault();
 }, true);
-
-function turn(rel) {
-  const link = document.querySelector(`main a[rel=${rel}][data-key]`);
-  link?.click();
-  return link !== null;
-}
 
 bindKeys({
   h: () => turn("prev"),

@@ -1,16 +1,13 @@
 // Reading a failure by keyboard: choose categories, find one, write a note, keep it. An entry module.
-import { actsOnEnter, bindKeys } from "./keyboard.js";
+import { actsOnEnter, bindKeys, turn } from "./keyboard.js";
 
 const form = document.querySelector("form[data-read]");
 const find = form.querySelector("[data-find]");
 const rows = () => [...form.querySelectorAll(".errors-choices li")];
-const boxOf = (row) => row.querySelector("input");
 
-function toggle(place) {
-  const row = rows()[place - 1];
-  if (!row) return false;
-  boxOf(row).checked = !boxOf(row).checked;
-  return true;
+function toggle(row) {
+  row?.querySelector("input").click();
+  return Boolean(row);
 }
 
 function focus(element) {
@@ -18,13 +15,7 @@ function focus(element) {
   return Boolean(element);
 }
 
-function turn(rel) {
-  const link = document.querySelector(`main a[rel=${rel}][data-key]`);
-  link?.click();
-  return link !== null;
-}
-
-const digits = Object.fromEntries([1, 2, 3, 4, 5, 6, 7, 8, 9].map((place) => [String(place), () => toggle(place)]));
+const digits = Object.fromEntries([1, 2, 3, 4, 5, 6, 7, 8, 9].map((place) => [String(place), () => toggle(rows()[place - 1])]));
 
 bindKeys({
   ...digits,
@@ -56,8 +47,7 @@ form.addEventListener("keydown", (event) => {
     form.requestSubmit();
   } else if (event.key === "Enter" && event.target === find) {
     event.preventDefault();
-    const row = rows().find((each) => !each.hidden);
-    if (row) boxOf(row).checked = !boxOf(row).checked;
+    toggle(rows().find((each) => !each.hidden));
     find.value = "";
     find.dispatchEvent(new Event("input"));
     find.blur();

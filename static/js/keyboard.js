@@ -43,6 +43,13 @@ export function bindKeys(keys) {
   });
 }
 
+/** Follow the page's own link to what comes before ("prev") or after ("next"); false where there is none. */
+export function turn(rel) {
+  const link = document.querySelector(`main a[rel=${rel}][data-key]`);
+  link?.click();
+  return link !== null;
+}
+
 /** True where Enter already means something: a link, a button, a summary. */
 export function actsOnEnter(element) {
   return element instanceof Element && element.closest("a[href], button, summary, [role=option]") !== null;

@@ -115,7 +115,7 @@ document.addEventListener("htmx:afterRequest", ({ detail }) => {
   if (detail.successful && detail.xhr.status < 300) {
     message.value = "";
     composer.querySelector("textarea[name=contexts]").value = "";
-    if (document.getElementById("main").querySelector(".chat-two")) message.blur(); // so that digits vote
+    if (document.querySelector(".chat-two")) message.blur(); // so that digits vote
   } else if (detail.failed && detail.xhr.status >= 500) {
     say("The server could not take the message. It is still in the box; send it again.");
   }
@@ -129,5 +129,5 @@ document.addEventListener("htmx:afterSettle", ({ detail }) => {
 });
 
 if (talk().querySelector("[data-last]")) toEnd();
-if (!talk().querySelector("[data-last]")) message.focus();
+else message.focus();
 begin();

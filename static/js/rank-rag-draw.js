@@ -2,9 +2,14 @@
 import { endOf, isWhole, pieces, startOf, unitsAfter } from "./rank-rag-offsets.js";
 
 const drawn = new WeakMap(); // a piece → what was drawn in it last
-const NAMES = ["span", "candidate", "sort", "number", "last", "current"];
 
-// The piece's raw range cut at every border, each part with the mark and the candidate that hold it.
+// A raw range with the mark and the candidate that hold it, or a part of it.
+function partOf(from, to, marks) {
+  const over = marks.filter((mark) => mark.start < to && mark.end > from);
+  return { from, to, mark: over.find(({ span }) => span !== undefined), candidate: over.find(({ candidate }) => candidate !== undefined) };
+}
+
+// A raw range cut at every border.
 function partsOf(start, end, marks) {
   const borders = new Set([start, end]);
   for (const mark of marks) {
@@ -12,10 +17,7 @@ function partsOf(start, end, marks) {
     if (mark.end > start && mark.end < end) borders.add(mark.end);
   }
   const cuts = [...borders].sort((a, b) => a - b);
-  return cuts.slice(0, -1).map((from, n) => {
-    const over = marks.filter((mark) => mark.start < cuts[n + 1] && mark.end > from);
-    return { from, to: cuts[n + 1], mark: over.find((mark) => mark.span !== undefined), candidate: over.find((mark) => mark.candidate !== undefined) };
-  });
+  return cuts.slice(0, -1).map((from, n) => partOf(from, cuts[n + 1], marks));
 }
 
 function dress(element, { mark, candidate }, last) {
@@ -26,9 +28,9 @@ function dress(element, { mark, candidate }, last) {
     number: mark && last.get(mark) === element.dataset.place ? mark.span + 1 : undefined,
     current: mark?.current || candidate?.current ? "" : undefined,
   };
-  for (const name of NAMES) {
-    if (said[name] === undefined) delete element.dataset[name];
-    else element.dataset[name] = said[name];
+  for (const [name, value] of Object.entries(said)) {
+    if (value === undefined) delete element.dataset[name];
+    else element.dataset[name] = value;
   }
 }
 
@@ -51,9 +53,7 @@ function drawRun(piece, parts, last) {
 export function draw(root, marks) {
   const work = pieces(root).map((piece) => {
     const [start, end] = [startOf(piece), endOf(piece)];
-    const touching = marks.filter((mark) => mark.start < end && mark.end > start);
-    const whole = [{ from: start, to: end, mark: touching.find((m) => m.span !== undefined), candidate: touching.find((m) => m.candidate !== undefined) }];
-    return { piece, parts: isWhole(piece) ? whole : partsOf(start, end, touching) };
+    return { piece, parts: isWhole(piece) ? [partOf(start, end, marks)] : partsOf(start, end, marks) };
   });
   const last = new Map(); // a mark → the place of its last part, after which its number stands
   for (const { parts } of work) for (const { mark, from } of parts) if (mark) last.set(mark, `${from}`);
@@ -71,4 +71,3 @@ export function draw(root, marks) {
 
 /** The first element that shows a mark; null where none does. */
 export const firstOf = (root, index) => root.querySelector(`[data-span="${index}"]`);
-

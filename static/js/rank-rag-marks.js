@@ -8,8 +8,10 @@ import { keyWords, keysOf } from "./rank-keymap.js";
 import { task, tell } from "./rank-page.js";
 
 const say = (words) => (document.getElementById("said").textContent = words);
-const refuse = (words) => tell(words, { bad: true }) ?? true;
-const key = (name) => keyWords(keysOf(task())[name]);
+/** Say why something cannot be done; the key was meant for it all the same. */
+export const refuse = (words) => tell(words, { bad: true }) ?? true;
+/** How a key of this person is written. */
+export const key = (name) => keyWords(keysOf(task())[name]);
 
 /** Draw all that follows from the state. */
 export function drawAll() {
@@ -121,7 +123,7 @@ export function follow() {
   const { chosen } = state();
   if (range?.start === chosen?.start && range?.end === chosen?.end) return;
   if (range) choose(range, { show: false });
-  else if (chosen) {
+  else {
     Object.assign(state(), { chosen: null, candidate: -1 });
     drawAll();
   }

@@ -14,7 +14,7 @@ const inMargin = () => getComputedStyle(list()).getPropertyValue("--in-margin").
 const nameOf = (key) => task().querySelector(`[data-mark="${key}"]`)?.lastChild.textContent ?? key;
 
 export const kindWords = (span) => (span.category ? nameOf(span.category) : span.chunks.length ? "Supported" : "No support");
-export const linkWords = (span) => {
+const linkWords = (span) => {
   const numbers = span.chunks.map((position) => position + 1).join(", ");
   return numbers ? `chunk${span.chunks.length > 1 ? "s" : ""} ${numbers}` : "no chunk";
 };
@@ -98,14 +98,13 @@ function place() {
   const root = shownRoot();
   let free = 0;
   [...box.children].forEach((card, index) => {
-    const mark = margin && root && (firstOf(root, index) ?? null);
-    if (!margin) card.style.top = "";
-    else {
-      const level = mark ? mark.getBoundingClientRect().top - top : free;
-      const at = Math.max(level - 2, free);
-      card.style.top = `${Math.round(at)}px`;
-      free = at + card.offsetHeight + GAP;
-    }
+    card.style.top = "";
+    if (!margin) return;
+    const mark = root && firstOf(root, index);
+    const level = mark ? mark.getBoundingClientRect().top - top : free;
+    const at = Math.max(level - 2, free);
+    card.style.top = `${Math.round(at)}px`;
+    free = at + card.offsetHeight + GAP;
   });
   box.style.minHeight = margin ? `${Math.ceil(free)}px` : "";
 }

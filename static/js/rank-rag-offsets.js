@@ -11,11 +11,7 @@ export const pieces = (root) => [...root.querySelectorAll(PIECE)];
 export const isWhole = (piece) => piece.hasAttribute("data-to");
 export const startOf = (piece) => Number(piece.dataset.at);
 
-export function countPoints(text) {
-  let count = 0;
-  for (const _ of text) count += 1; // eslint-disable-line no-unused-vars
-  return count;
-}
+const countPoints = (text) => [...text].length;
 
 export const endOf = (piece) => (isWhole(piece) ? Number(piece.dataset.to) : startOf(piece) + countPoints(piece.textContent));
 

@@ -7,12 +7,11 @@ const DISMISSED = "prefloop.dismissed."; // candidates put aside, for as long as
 export const rag = () => task().querySelector("#rag");
 export const answerBox = () => task().querySelector("#answer");
 
-/** The answer as it is shown now: rendered, or as it is written. Null where it is empty. */
-export function shownRoot() {
-  return [...answerBox().querySelectorAll(":scope > [data-shown], :scope > .raw")].find((root) => root.offsetParent) ?? null;
-}
-
+/** The answer in both ways: rendered, and as it is written. None where it is empty. */
 export const allRoots = () => [...answerBox().querySelectorAll(":scope > [data-shown], :scope > .raw")];
+
+/** The way in which the answer is shown now; null where it is empty. */
+export const shownRoot = () => allRoots().find((root) => root.offsetParent) ?? null;
 
 function parsed(text, otherwise) {
   try {
@@ -32,7 +31,7 @@ function remembered(node) {
 
 const inOrder = (spans) => spans.sort((a, b) => a.start - b.start);
 
-/** {spans, current, chosen, candidate, at, candidates, dismissed} of the task: indices, -1 for none. */
+/** {spans, current, chosen, candidate, at, candidates, dismissed, stages} of the task: indices, -1 for none. */
 export function state() {
   const node = task();
   if (!states.has(node)) {

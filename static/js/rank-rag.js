@@ -1,19 +1,16 @@
 // Reviewing a RAG answer: the kind of task for the annotating page, put together from its parts.
-import { keyWords, keysOf } from "./rank-keymap.js";
-import { answer, task, tell } from "./rank-page.js";
+import { answer, task } from "./rank-page.js";
 import { focused, grade, nextChunk, startChunks, toFilter, toggleOpen } from "./rank-rag-chunks.js";
-import { alter, drawAll, follow, goTo, mark, nextCandidate, nextMark, remove, severity, step, stretch, toggleLink } from "./rank-rag-marks.js";
+import { alter, drawAll, follow, goTo, key, mark, nextCandidate, nextMark, refuse, remove, severity, step, stretch, toggleLink } from "./rank-rag-marks.js";
 import { drawLines, openNote, point, settle } from "./rank-rag-notes.js";
 import { answerBox, currentSpan, openCandidates, state } from "./rank-rag-state.js";
 import { showTriad } from "./rank-rag-triad.js";
 import { corrected, correct, dropUnchanged, failure, failureSeverity, inFailures, startWhole, toFailures } from "./rank-rag-whole.js";
 
 const SEVERITY = 10; // Shift and a digit come as 11 to 13
-const key = (name) => keyWords(keysOf(task())[name]);
-const radio = (name, value) => answer().querySelector(`[name=${name}][value="${value}"]`);
 
 function check(name, value) {
-  const input = radio(name, value);
+  const input = answer().querySelector(`[name=${name}][value="${value}"]`);
   input.checked = true;
   input.dispatchEvent(new Event("change", { bubbles: true }));
   return true;
@@ -118,13 +115,13 @@ export const review = {
     later_start: () => stretch("start", 1),
     earlier_start: () => stretch("start", -1),
     mark: nextMark,
-    candidate: () => nextCandidate() || tell("No candidate is open.", { bad: true }),
+    candidate: () => nextCandidate() || refuse("No candidate is open."),
     remove,
     note: openNote,
     chunks: nextChunk,
     filter: toFilter,
     open: toggleOpen,
-    link: () => (focused() ? toggleLink(Number(focused().dataset.chunk)) : tell(`Go to a chunk first, with ${key("chunks")}.`, { bad: true })),
+    link: () => (focused() ? toggleLink(Number(focused().dataset.chunk)) : refuse(`Go to a chunk first, with ${key("chunks")}.`)),
     unlink: () => alter({ chunks: [] }),
     answer: () => answerBox().focus(),
     failures: toFailures,

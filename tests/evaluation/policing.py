@@ -70,11 +70,13 @@ def judged(project: Project, count: int = 6, labels: tuple[str, ...] = ()) -> No
 
 def a_policy(project: Project, **changes: Any) -> RetrainPolicy:
     """A policy with a run to follow and a suite of twelve questions; what the check finds is overridden."""
-    changes.setdefault("origin", trained(project))
-    changes.setdefault("suite", None)
-    changes["suite"] = changes["suite"] or a_suite(project)
-    changes.setdefault("engine", "transformers")  # not vLLM, where this machine has it
-    return set_policy(project=project, changes={"override": "a test", **changes}, person=world.person("emma"))
+    rules = {
+        "origin": trained(project),
+        "suite": a_suite(project),
+        "engine": "transformers",  # not vLLM, where this machine has it
+        "override": "a test",
+    }
+    return set_policy(project=project, changes={**rules, **changes}, person=world.person("emma"))
 
 
 def begun(project: Project) -> PolicyRun:
@@ -87,7 +89,7 @@ def steps(run: PolicyRun) -> dict[str, PolicyStep]:
 
 def states(run: PolicyRun) -> str:
     """The states of the five steps, in order."""
-    return " ".join(step.state for step in advancing.read(run.pk)[1])
+    return " ".join(step.state for step in steps(run).values())
 
 
 def one_job(run: PolicyRun, training: Status = Status.SUCCEEDED) -> Lifecycle | None:

@@ -11,7 +11,7 @@ from evaluation.errors.failures import start_analysis
 from evaluation.errors.interventions import ARMS, plan_intervention
 from evaluation.errors.table import Read
 from evaluation.execution import drive
-from evaluation.models import Analysis, Case, EvalRun, Intervention, Output
+from evaluation.models import Analysis, Case, CaseResult, CaseScore, EvalRun, Intervention, Output
 from evaluation.planning import plan_evaluation
 from labeling.errors import Refused
 from labeling.lifecycle import Status
@@ -107,6 +107,19 @@ def test_a_sample_of_failures_measures_the_same_ceilings_less_surely(
     told = world.sign_in(leo).get(reverse("api-intervention", args=[project.slug, analysis.pk, sample.pk]))
     assert [arm["status"] for arm in told.json()["arms"]] == ["succeeded"] * 4
     assert told.json()["stages"][0]["ceiling"]["value"] == pytest.approx(retrieval.ceiling.value)
+
+
+def test_a_case_that_got_no_answer_in_an_arm_blames_nobody(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tanks(monkeypatch)
+    analysis = analysed(project, 15)
+    sample = plan_intervention(analysis=analysis, person=None, count=5)
+    arms = carried(sample)
+    lost = CaseResult.objects.filter(run=arms["gold"], case=analysis.order[0])
+    CaseScore.objects.filter(result__in=lost).update(state=CaseScore.State.ERROR, value=None)
+    lost.update(output=None, error="It timed out.")
+    assert [each.case for each in blames(sample) if each.stage == "unknown"] == analysis.order[:1]
 
 
 def test_answers_in_arms_are_kept_apart_by_what_the_prompt_holds(

@@ -10,7 +10,6 @@ import pytest
 from django.core.cache import cache
 from django.core.management import call_command
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
@@ -18,6 +17,7 @@ from django.utils import timezone
 from evaluation.errors.failures import start_analysis
 from evaluation.errors.reading import next_failure, record
 from evaluation.models import Analysis, CategoryPlan, ErrorRead, EvalRun, Split
+from evaluation.sheets import KEPT
 from labeling.models import ErrorCategory, Item, Project, User
 from labeling.rag.taxonomy import categories_of
 from tests import world
@@ -154,10 +154,9 @@ def test_the_pages_read_no_texts_and_ask_no_more_for_more_failures(project: Proj
         )  # fmt: skip
         for name in ("analysis", "analyses"):
             cache.clear()
+            KEPT.clear()
             numbers = [analysis.pk] if name == "analysis" else []
-            with CaptureQueriesContext(
-                connection,
-            ) as seen:
+            with CaptureQueriesContext(connection) as seen:
                 assert client.get(url(project, name, *numbers)).status_code == 200
             counts.append(len(seen))
             assert not [query["sql"] for query in seen if PAYLOAD.search(query["sql"])]
@@ -180,7 +179,7 @@ def test_the_table_is_given_as_csv_json_and_by_command(project: Project, leo: Us
 
 
 def test_leo_does_it_all_by_api(project: Project, leo: User) -> None:
-    run, client = evaluation(project), _api(leo)
+    run, client = evaluation(project), world.sign_in(leo)
     at = f"/api/v1/projects/{project.slug}/analyses/"
     made = client.post(at, {"target": f"{run.pk}.1", "seed": 3}, content_type="application/json").json()
     for _ in range(5):
@@ -189,16 +188,14 @@ def test_leo_does_it_all_by_api(project: Project, leo: User) -> None:
         kept = client.post(f"{at}{made['id']}/reads/", said, content_type="application/json").json()
         assert kept["categories"] == ["incomplete"]
     assert client.get(at).json()["results"][0]["read"] == 5
+    again = client.post(at, {"target": f"{run.pk}.1"}, content_type="application/json").json()
+    assert (again["id"], again["read"]) == (made["id"], 5)
     table = client.get(f"{at}{made['id']}/").json()
     assert (table["seed"], table["categories"][0]["read"]) == (3, 5)
     wrong = client.post(
         f"{at}{made['id']}/reads/", {"place": 0, "categories": ["x"]}, content_type="application/json"
     )
     assert wrong.status_code == 422
-
-
-def _api(who: User) -> Client:
-    return world.sign_in(who)
 
 
 def test_long_texts_and_html_are_shown_whole_and_harmless(project: Project, leo: User) -> None:

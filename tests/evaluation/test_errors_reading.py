@@ -13,7 +13,7 @@ from evaluation.errors.reading import HELD, next_failure, record
 from evaluation.errors.saturation import saturation
 from evaluation.errors.sending import send_category
 from evaluation.errors.slices import slices_of
-from evaluation.errors.table import Read, Table, read_table, table_of
+from evaluation.errors.table import Read, Table, read_table
 from evaluation.models import Analysis, ErrorRead, ErrorReadChange, Split
 from labeling.errors import Refused
 from labeling.lifecycle import Status
@@ -127,9 +127,8 @@ def test_each_kind_has_its_share_ceiling_and_sole_cause(project: Project, leo: U
     assert found.sole.value == pytest.approx(failing * 6 / 12)
     assert found.ceiling.low < found.ceiling.value < found.ceiling.high
     assert table.untagged == 1
-    assert [(each.key, each.read) for each in table.stages] == [("instruction", 11)]
+    assert [(each.stage, each.read) for each in table.stages] == [("instruction", 11)]
     assert table.reachable is None
-    assert table_of(analysis) == table.rows
 
 
 def test_wrong_known_answers_lower_what_can_be_reached(project: Project, leo: User) -> None:
@@ -227,7 +226,10 @@ def test_failures_of_a_kind_go_to_labeling_once_and_are_counted(project: Project
     assert item is not None
     assert item.source_kind == "analysis"
     assert item.source_ref in {f"analysis {analysis.pk} case {read.case.uid}" for read in reads}
-    assert [(each.key, each.sent) for each in table_of(analysis)] == [("incomplete", 5), ("over_refusal", 0)]
+    assert [(each.key, each.sent) for each in read_table(analysis).rows] == [
+        ("incomplete", 5),
+        ("over_refusal", 0),
+    ]
 
 
 def test_a_review_of_rag_answers_gets_one_answer_with_its_contexts(project: Project, leo: User) -> None:
@@ -252,7 +254,7 @@ def test_ceilings_for_each_day_of_work_need_an_effort(
     plan_against(category=category, person=leo, effort=4, owner=emma, status="working")
     found = row(read_table(analysis), "incomplete")
     assert found.per_effort.value == pytest.approx(found.ceiling.value / 4)
-    assert (found.owner, found.status_words) == ("emma", "In work")
+    assert (found.plan.owner, found.plan.get_status_display()) == (emma, "In work")
     with pytest.raises(Refused, match="is not in this project"):
         plan_against(category=category, person=leo, owner=mallory)
     with pytest.raises(Refused, match="above 0"):

@@ -105,7 +105,7 @@ def test_a_second_fix_of_the_category_holds_out_what_the_first_did(project: Proj
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"metric": "perplexity"}, "In perplexity no case passes or fails by itself"),
+        ({"metric": "perplexity"}, "perplexity has no passing and failing"),
         ({"metric": "charm"}, "has no metric 'charm'; it has exact, perplexity"),
         ({"held_out": 0.95}, "it lies from 0.1 to 0.9"),
         ({"held_out": 0.1}, "at least 5 are needed"),

@@ -228,9 +228,12 @@ def test_a_gpu_that_trains_is_waited_for_and_a_training_waits_for_no_idle_conver
     turn = ask(conversation=one, text="Hello?")
     serving = Serving.objects.get()
     token = uuid.uuid4()
+    sent: list[Serving] = []
+    monkeypatch.setattr(Serving, "enqueue", lambda serving: sent.append(serving))
     with devices.held(token):
         TrainingRun.objects.filter(pk=run.pk).update(claim_token=token, status=Status.RUNNING)
         serve(serving)
+        assert sent == [], "it waits for the sweep, and asks no worker again and again"
         assert "gpu 0 is held by run nightly" in shown_turn(turn).replies[0].words
     TrainingRun.objects.filter(pk=run.pk).update(claim_token=None, status=Status.QUEUED, waiting="waits")
     served(one)

@@ -1,12 +1,15 @@
 """A vote and an edit are judgments with their provenance; a turn becomes an item of the queue or a case of a suite."""
 
+from functools import partial
 from typing import Any
 
 import pytest
 
+from evaluation.endpoints import EndpointDraft, add_endpoint
 from evaluation.models import Conversation, Turn
-from evaluation.playground import ask, edit, reveal, to_queue, to_suite, vote
+from evaluation.playground import again, ask, begin, edit, outcomes, reveal, to_queue, to_suite, vote
 from evaluation.suites import create_suite
+from evaluation.targets import frozen_target
 from labeling.curation import rowfile
 from labeling.curation.withdrawing import withdraw
 from labeling.errors import Refused
@@ -15,6 +18,7 @@ from labeling.protection import protected_hashes
 from labeling.queue import claim_next
 from tests import world
 from tests.evaluation.chatting import Chatter, answered, pretended, said, talk
+from tests.training.runs import root_checkpoint
 
 CONTEXTS = ["The blue bus goes at nine.", "The red bus goes at ten."]
 
@@ -86,6 +90,16 @@ def test_the_same_vote_twice_is_one_and_another_one_afterwards_is_refused(
 
 
 @pytest.mark.data_layer
+@pytest.mark.django_db(transaction=True)
+def test_a_vote_that_arrives_twice_at_once_is_one(chatter: Chatter) -> None:
+    turn = answered(talk(world.make_project("Race")))
+    same = [Turn.objects.get(pk=turn.pk) for _ in range(3)]
+    ada = world.person("ada")
+    made = world.together([partial(vote, turn=one, person=ada, verdict="left") for one in same])
+    assert len({one.pk for one in made}) == Judgment.objects.count() == 1
+
+
+@pytest.mark.data_layer
 def test_ada_is_not_given_her_item_and_ben_takes_the_other_slot_in_the_other_order(
     project: Project, chatter: Chatter, ada: User, ben: User
 ) -> None:
@@ -109,6 +123,11 @@ def test_answers_that_are_not_whole_cannot_be_voted_on(project: Project, chatter
     with pytest.raises(Refused, match="Both answers must be there"):
         vote(turn=waiting, person=ada, verdict="left")
     turn = answered(talk(project))
+    again(turn=turn)
+    turn.refresh_from_db()
+    with pytest.raises(Refused, match="asked again meanwhile"):
+        vote(turn=turn, person=ada, verdict="left")
+    turn = answered(talk(project))
     turn.replies.filter(voice__index=1).update(finish="stopped")
     with pytest.raises(Refused, match="The right answer is not whole"):
         vote(turn=turn, person=ada, verdict="left")
@@ -118,7 +137,7 @@ def test_answers_that_are_not_whole_cannot_be_voted_on(project: Project, chatter
 
 
 def test_a_project_that_cannot_take_a_vote_says_so_and_names_one_of_adas_that_can(
-    chatter: Chatter, ada: User
+    chatter: Chatter, ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writing, ranking = of_kind(Task.DEMONSTRATION, "Writing"), of_kind(Task.RANKING, "Ranking")
     theirs = of_kind(Task.PAIRWISE, "Theirs")
@@ -132,6 +151,9 @@ def test_a_project_that_cannot_take_a_vote_says_so_and_names_one_of_adas_that_ca
     made = vote(turn=turn, person=ada, verdict="left", project=ranking)
     assert made.judgment is not None
     assert (made.judgment.project, made.judgment.label) == (ranking, "0>1")
+    of_kind(Task.PAIRWISE, "A name before it")
+    monkeypatch.setattr(outcomes, "MOST_OFFERED", 1)
+    assert outcomes.takers(ada, tasks=outcomes.VOTES, first=ranking) == [ranking]
 
 
 def test_what_the_project_asks_of_a_judgment_is_asked_here_too(
@@ -143,6 +165,10 @@ def test_what_the_project_asks_of_a_judgment_is_asked_here_too(
         vote(turn=turn, person=ada, verdict="left", strength=3)
     with pytest.raises(Refused, match="strength is missing"):
         vote(turn=turn, person=ada, verdict="left", rationale="It is right.")
+    with pytest.raises(Refused, match="The strength given is 9"):
+        vote(turn=turn, person=ada, verdict="left", rationale="It is right.", strength=9)
+    with pytest.raises(Refused, match="NUL character"):
+        vote(turn=turn, person=ada, verdict="left", rationale="\0", strength=3)
     assert not Item.objects.exists(), "what was refused changed nothing"
     made = vote(turn=turn, person=ada, verdict="left", strength=3, rationale="It is right.")
     assert made.judgment is not None
@@ -219,6 +245,16 @@ def test_the_better_answer_is_the_reference_of_the_case(
     vote(turn=turn, person=ada, verdict="right")
     case = to_suite(turn=turn, person=ada, suite=create_suite(project=project, name="S", person=ada))
     assert (case.reference, case.rejected) == (said(turn)[1].text, said(turn)[0].text)
+
+
+def test_an_endpoints_answers_have_the_origin_that_generated_ones_have(
+    project: Project, chatter: Chatter, ada: User
+) -> None:
+    draft = EndpointDraft("Elsewhere", "http://127.0.0.1:9/v1", "m")
+    endpoint = add_endpoint(project=project, draft=draft, person=ada)
+    turn = answered(begin(project=project, person=ada, sources=[endpoint, root_checkpoint()]))
+    first, _ = Item.objects.get(pk=to_queue(turn=turn, person=ada).item_id).responses.order_by("position")
+    assert first.origin.startswith(f"Elsewhere#{frozen_target(endpoint, index=0).identity[:8]};")
 
 
 def test_in_a_project_of_rag_reviews_the_passages_stand_apart(chatter: Chatter, ada: User) -> None:

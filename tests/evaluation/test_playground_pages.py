@@ -10,8 +10,9 @@ from django.test.utils import CaptureQueriesContext
 
 from evaluation.endpoints import EndpointDraft, add_endpoint
 from evaluation.models import Conversation, Reply, Turn
-from evaluation.playground import ask, vote
-from labeling.models import Judgment, Project, User
+from evaluation.playground import ask, begin, vote
+from labeling.errors import Refused
+from labeling.models import Judgment, Membership, Project, User
 from tests import world
 from tests.evaluation.chatting import Chatter, answered, pretended, said, served, talk
 from tests.training.runs import root_checkpoint
@@ -53,12 +54,14 @@ def test_ada_begins_says_something_and_reads_the_answers(
     sent = {
         "do": "ask",
         "text": "<script>Hello?</script>",
-        "contexts": "One\n---\nTwo\nlines",
+        "contexts": "One\u2028more\r\n --- \r\nTwo\r\nlines",
         "temperature": "0",
+        "system": "Be\r\nbrief",
     }
     assert browser.post(url(project, one), sent).status_code == 302
     turn = Turn.objects.get()
-    assert turn.contexts == ["One", "Two\nlines"]
+    assert turn.contexts == ["One\u2028more", "Two\nlines"]
+    assert turn.settings["system"] == "Be\nbrief"
     assert (turn.settings["seed"], turn.settings["temperature"]) == (3, 0)
     assert "data-live" in browser.get(url(project, one)).text
     chatter.says = lambda row: f"**bold {row['target']}** <img src=x onerror=alert(1)>"
@@ -201,9 +204,10 @@ def test_nobody_reads_adas_conversation_and_an_owner_sees_how_many_there_are(
 
 
 def test_endpoints_are_for_those_who_may_train(
-    project: Project, chatter: Chatter, cleo: User, ada: User
+    project: Project, chatter: Chatter, cleo: User, ada: User, emma: User
 ) -> None:
-    add_endpoint(project=project, draft=EndpointDraft("Elsewhere", "http://127.0.0.1:9/v1", "m"), person=ada)
+    draft = EndpointDraft("Elsewhere", "http://127.0.0.1:9/v1", "m")
+    endpoint = add_endpoint(project=project, draft=draft, person=ada)
     root_checkpoint("before")
     assert "Elsewhere" not in world.sign_in(cleo).get(url(project)).text
     assert "Elsewhere" in world.sign_in(ada).get(url(project)).text
@@ -211,6 +215,10 @@ def test_endpoints_are_for_those_who_may_train(
     given = {"endpoints": ["Elsewhere"]}
     assert world.sign_in(cleo).post(path, given, "application/json").status_code == 403
     assert world.sign_in(ada).post(path, given, "application/json").status_code == 201
+    one = begin(project=project, person=emma, sources=[endpoint])
+    Membership.objects.filter(user=emma).update(role="reviewer")
+    with pytest.raises(Refused, match="your role may not ask those"):
+        ask(conversation=one, text="Hello?")
 
 
 def test_a_script_begins_asks_reads_and_votes(project: Project, chatter: Chatter, browser: Client) -> None:
@@ -245,9 +253,7 @@ def test_queries_do_not_grow_with_turns_or_conversations(
     project: Project, chatter: Chatter, browser: Client
 ) -> None:
     def count(path: str) -> int:
-        with CaptureQueriesContext(
-            connection,
-        ) as found:
+        with CaptureQueriesContext(connection) as found:
             assert browser.get(path).status_code == 200
         return len(found)
 

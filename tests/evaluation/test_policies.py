@@ -269,13 +269,22 @@ def test_the_hours_of_finished_jobs_fill_the_budget(project: Project, policy: Re
     assert len(starting.look()) == 1
 
 
+def test_a_training_of_nine_days_counts_by_its_end(project: Project, policy: RetrainPolicy) -> None:
+    run, now = carried(begun(project)), timezone.now()
+    began, ended = now - timedelta(days=10), now - timedelta(days=1)
+    PolicyStep.objects.filter(run=run, kind="train").update(seconds=777_600, started_at=began, ended_at=ended)
+    set_policy(project=project, changes={"hours_a_week": 200.0}, person=None)
+    judged(project, 2)
+    with pytest.raises(Refused, match=r"216\.0 of 200\.0 hours"):
+        begun(project)
+
+
 def test_an_evaluation_may_cost_what_the_week_has_left(project: Project, policy: RetrainPolicy) -> None:
     set_policy(project=project, changes={"cost_a_week": 5.0}, person=None)
     run = begun(project)
     for _ in range(2):
         advancing.follow(run)
         one_job(run)
-    PolicyStep.objects.filter(run=run, kind="freeze").update(cost=None)
     advancing.follow(run)
     evaluation = steps(run)["evaluate"].evaluation
     assert evaluation is not None

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -66,6 +67,14 @@ def test_a_round_of_a_version_ties_what_lineage_finds_and_is_made_once(
     assert sheet.missing == ["a study"]
     assert start_round(project=project, person=emma, version=version) == round
     assert start_round(project=project, person=emma, decision=decision) == round
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_button_that_two_press_at_once_makes_one_round(
+    project: Project, version: DatasetVersion, emma: User
+) -> None:
+    made = world.together([partial(start_round, project=project, person=emma, version=version)] * 2)
+    assert {round.pk for round in made} == {Round.objects.get().pk}
 
 
 def test_a_round_of_a_decision_finds_the_data_behind_the_candidate(

@@ -5,7 +5,7 @@ import random
 import pytest
 from scipy import stats
 
-from evaluation.rounds.closing import _holm
+from evaluation.rounds.closing import Closing, _holm
 from evaluation.statistics import closing_excess, holm
 from evaluation.statistics.closing import newcombe
 from labeling.estimates import Estimate, wilson_bounds
@@ -42,6 +42,11 @@ def test_a_sham_is_called_closed_at_most_as_often_as_agreed(size: int) -> None:
         p = closing_excess(groups[0], groups[1], *keys).p_value
         called += p is not None and p < 0.025
     assert called <= (14 if size == 1 else 6)  # 99.9 % of what 2.5 % gives
+
+
+def test_siblings_of_one_cluster_are_too_few_to_tell() -> None:
+    found = Closing(failing=6, fixed=3, controls=9)
+    assert found.words == "3 of 6 siblings that failed before pass now; that is too few to tell."
 
 
 def test_holm_without_scipy_is_holm() -> None:

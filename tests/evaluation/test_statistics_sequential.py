@@ -88,7 +88,7 @@ def test_more_people_ties_and_clusters_change_the_size_as_they_should() -> None:
     assert of.prompt_variance(0.5, 0.2, annotators=2, correlation=0.3) == pytest.approx(0.2 * 0.65)
     assert of.prompt_variance(0.5, 0.2, annotators=9, correlation=1.0) == pytest.approx(0.2)
     assert of.prompt_variance(0.5, 0.0, cluster_size=5, icc=0.25) == pytest.approx(0.25 * 2)
-    three = of.study_size(0.55, 0.2, comparisons=3)
+    three = of.study_size(0.55, 0.2, alpha=0.05 / 3)
     assert three.prompts > 1.2 * of.study_size(0.55, 0.2).prompts
 
 

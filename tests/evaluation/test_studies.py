@@ -21,16 +21,17 @@ from evaluation.studies.shown import gone
 from evaluation.studies.starting import start_study
 from labeling.allocation import set_overlap
 from labeling.curation.withdrawing import withdraw
-from labeling.errors import Refused
+from labeling.errors import Refused, RowRefused
+from labeling.intake import ItemDraft
 from labeling.lifecycle import Status
-from labeling.models import Assignment, Item, Judgment, Project, ProtectedFingerprint, Response, Task
+from labeling.models import Assignment, Item, Judgment, Project, ProtectedFingerprint, Response, Task, User
 from labeling.models.appendonly import Unchangeable
 from labeling.queue import claim_next
 from labeling.tasks import shown_order
 from tests import world
 from tests.evaluation.judged import a_judge, judge_by
 from tests.evaluation.planned import a_suite, tuned
-from tests.evaluation.studying import answering, begun, judge, plan, suite_prompts
+from tests.evaluation.studying import Opinion, answering, begun, judge, plan, suite_prompts
 from tests.training.runs import RESULT, judged_version, launched, root_checkpoint
 from training.models import Checkpoint
 from training.registry import register_checkpoint
@@ -41,7 +42,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> None:
     answering(monkeypatch)
 
 
-def mostly(share: float) -> object:
+def mostly(share: float) -> Opinion:
     """An opinion that prefers the first model on this share of the prompts."""
     return lambda pair: "win" if (pair.number * 7 + 3) % 20 < 20 * share else "loss"
 
@@ -150,7 +151,7 @@ def test_nothing_is_told_before_a_look_and_a_look_spends_what_its_boundary_says(
     study = begun(project, design={"looks": 2})
     with pytest.raises(Refused, match="0 prompts are complete; a look needs 20"):
         take_look(study=study, person=None)
-    judge(study, "ben", mostly(0.6), most=20)  # type: ignore[arg-type]
+    judge(study, "ben", mostly(0.6), most=20)
     assert "No result is shown before a look is taken" in sentences.headline(study, None)
     look = take_look(study=study, person=world.person("emma"))
     assert (look.number, look.fraction, look.prompts, look.final) == (1, 0.5, 20, False)
@@ -159,7 +160,7 @@ def test_nothing_is_told_before_a_look_and_a_look_spends_what_its_boundary_says(
     assert "Undecided at look 1" in sentences.headline(study, look)
     with pytest.raises(Refused, match="No prompt was completed since the last look, at 50 %"):
         take_look(study=study, person=None)
-    judge(study, "ben", mostly(0.6))  # type: ignore[arg-type]
+    judge(study, "ben", mostly(0.6))
     last = take_look(study=study, person=None)
     study.refresh_from_db()
     assert (last.number, last.final, study.closed_as) == (2, True, "complete")
@@ -168,7 +169,7 @@ def test_nothing_is_told_before_a_look_and_a_look_spends_what_its_boundary_says(
     assert "No preference is shown: the win rate of tiny against tuned-1 is 60.0 %" in sentences.headline(
         study, last
     )
-    with pytest.raises(Refused, match=r"is over \(finished\); its last look stands"):
+    with pytest.raises(Refused, match="is over already: finished; its looks stand"):
         take_look(study=study, person=None)
 
 
@@ -240,10 +241,10 @@ def test_an_annotator_who_withdraws_is_left_out_and_earlier_looks_say_that_they_
     judge(study, "ben", "win", most=22)
     judge(study, "bea", "loss", most=22)
     look = take_look(study=study, person=None)
-    assert (result_of(look).people, changed_since(look)) == (2, 0)
+    assert (result_of(look).people, changed_since(look, count(study))) == (2, 0)
     assert result_of(look).agreement is None or result_of(look).agreement.value < 0.1  # type: ignore[union-attr]
     withdraw(project=project, by=None, username="bea")
-    assert changed_since(look) == 22
+    assert changed_since(look, count(study)) == 22
     judge(study, "ben", "win")
     judge(study, "cleo", "win")
     found = count(study)
@@ -307,7 +308,45 @@ def test_a_study_that_was_killed_goes_on_and_makes_every_pair_once(
     assert study.status == Status.SUCCEEDED
     assert set(study.pairs.values_list("item_id", flat=True)) == before
     assert (Output.objects.count(), StudyPair.objects.count()) == (asked, 40)
-    assert count(study).given == 5
+    assert len(count(study).given) == 5
+
+
+def test_a_prompt_that_joins_later_changes_no_other(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(draft: ItemDraft, *, task: str) -> ItemDraft:
+        if "7?" in draft.preview:
+            raise RowRefused("no")
+        return draft
+
+    study = start_study(project=project, plan=plan(project), person=None)
+    with monkeypatch.context() as at_first:
+        at_first.setattr("evaluation.studies.answering.finished", refusing)
+        carry_study(study)
+    before = dict(study.pairs.values_list("item", "number"))
+    type(study).objects.update(status=Status.QUEUED)
+    carry_study(study)
+    after = dict(study.pairs.values_list("item", "number"))
+    assert (len(before), len(after), Item.objects.count()) == (36, 40, 40)
+    assert before.items() <= after.items()
+
+
+def test_models_of_one_name_are_told_apart_and_named_where_they_cannot_be_ranked(project: Project) -> None:
+    checkpoints = [root_checkpoint("tiny"), tuned(project, "one"), tuned(project, "other")]
+    checkpoints[2].name = "one"
+    wanted = Wanted(checkpoints=checkpoints, engine="fake")
+    study = begun(project, wanted=wanted, prompts=suite_prompts(project, 24))
+    assert study.names == ["tiny", "one 6f6e6500", "one 6f746865"]
+    judge(study, "ben", "win")
+    look = take_look(study=study, person=None)
+    assert [pair for *pair, _ in look.zs] == [[0, 1], [0, 2], [1, 2]]
+    assert "(one 6f6e6500), (one 6f746865), (tiny)" in result_of(look).no_ratings
+
+
+def test_only_those_who_may_train_ask_the_people_of_another_project(project: Project, cleo: User) -> None:
+    other = world.make_project("Pairs")
+    with pytest.raises(Refused, match="You may not ask the people of Pairs"):
+        start_study(project=project, plan=plan(project, queue=other), person=cleo)
 
 
 def test_one_model_twice_too_few_prompts_and_numbers_that_contradict_are_refused(project: Project) -> None:

@@ -106,7 +106,7 @@ def test_emma_starts_a_study_leo_reads_it_and_no_win_rate_is_shown_between_looks
     assert "People prefer" in listed
     again = client("emma").post(there("study_look", project, study.pk))
     assert again.status_code == 422
-    assert "its last look stands" in again.text
+    assert "its looks stand" in again.text
 
 
 def test_a_study_from_a_file_is_refused_where_it_has_too_few_prompts(project: Project) -> None:

@@ -271,6 +271,13 @@ def test_versions_are_compared(as_emma: Client, suite: Suite) -> None:
     assert "<ins>So.</ins>" in page
 
 
+def test_what_is_no_number_in_an_address_is_no_fault(as_emma: Client, suite: Suite) -> None:
+    read(as_emma, at("suite", suite.project, suite.pk) + "?after=²&before=x")
+    read(as_emma, at("suite_diff", suite.project, suite.pk) + "?from=²&to=x")
+    picked = as_emma.post(at("suite_pick", suite.project), {"item": ["²"], "suite": "²"}, follow=True)
+    assert picked.status_code == 200
+
+
 def test_emma_freezes_seals_and_puts_away(as_emma: Client, suite: Suite) -> None:
     project = suite.project
     as_emma.post(at("suite_freeze", project, suite.pk))

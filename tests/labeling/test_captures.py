@@ -59,6 +59,13 @@ def test_a_capture_is_stored_with_all_that_was_sent(project: Project) -> None:
     assert tallies(project) == {"stored": 1, "bad": 1}
 
 
+def test_a_slice_has_room_in_its_column_however_its_letters_grow(project: Project) -> None:
+    token, _ = a_token(project)
+    (fate,) = took(token, a_capture(slice="İ" * 60, contexts=[{"page_content": "c", "id": 7}]))
+    assert fate.status == "stored"
+    assert len(Capture.objects.get().slice) == 60
+
+
 def test_sending_it_again_stores_nothing_and_gives_the_same_id(project: Project) -> None:
     _, secret = a_token(project)
     first = send(secret, a_capture(), **{"Idempotency-Key": "k"})
@@ -86,6 +93,10 @@ def test_a_bad_capture_costs_its_neighbours_nothing_and_is_told_why(project: Pro
         "a long chunk": (a_capture(contexts=["x" * 100_001]), "Context 1 has 100,001 characters"),
         "too many chunks": (a_capture(contexts=["x"] * 201), "There are 201 contexts; 200 is the most"),
         "an empty chunk": (a_capture(contexts=[" "]), "Context 1 is empty"),
+        "a score beyond all numbers": (
+            a_capture(contexts=[{"text": "c", "score": 10**400}]),
+            "The score of context 1 is '1000",
+        ),
         "a number as answer": (a_capture(answer=7), "An answer is a int; give a text"),
         "a role": (a_capture(prompt=[{"role": "king", "content": "?"}]), "Message 1 of prompt has the role"),
         "a time to come": (a_capture(captured_at="2999-01-01T00:00:00Z"), "Captured_at is '2999"),

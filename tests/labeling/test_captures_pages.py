@@ -63,7 +63,9 @@ def test_emma_finds_captures_by_what_was_said_and_by_what_became_of_them(
         found = client.get(f"{url}?{query}").text
         assert "parcel 1?" not in found, query
     assert "No capture matches" in client.get(f"{url}?day=2001-01-01").text
-    assert "parcel 1?" in client.get(f"{url}?slice=Shipping&day=nonsense&after=nonsense").text
+    assert "No capture matches" in client.get(f"{url}?day=2999-12-31").text
+    for query in ("slice=Shipping&day=nonsense&after=nonsense", "slice=|shipping+", "day=9999-12-31"):
+        assert "parcel 1?" in client.get(f"{url}?{query}").text, query
     opened = client.get(at(project, "capture", Capture.objects.earliest("pk").pk)).text
     assert "In Berlin, 1." in opened
     assert "shipping" in opened
@@ -75,14 +77,16 @@ def test_what_the_user_said_is_hidden_from_whoever_may_still_judge_the_item(emma
     save_rule(project=project, person=None)
     took(token, a_capture(1, answer=None, answers=["a", "b"], chosen=1, model="secret-model"))
     queue_captures(project)
-    client = world.sign_in(emma)
-    opened = client.get(at(project, "capture", Capture.objects.get().pk)).text
-    assert "are hidden from you" in opened
-    assert "secret-model" not in opened
-    assert "Chosen" not in opened
-    assert "One of several chosen</td>" not in client.get(at(project, "captures")).text
+    client, listed = world.sign_in(emma), at(project, "captures")
+    page = at(project, "capture", Capture.objects.get().pk)
+    told = (
+        *((page, words) for words in ("secret-model", "Chosen</span>", ">a rule</a>")),
+        *((listed, "One of several chosen</span>"), (f"{listed}?voice=chose", "Where is parcel 1?")),
+    )
+    assert "are hidden from you" in client.get(page).text
+    assert [words for url, words in told if words in client.get(url).text] == []
     world.judge_all(project, emma)
-    assert "secret-model" in client.get(at(project, "capture", Capture.objects.get().pk)).text
+    assert [words for url, words in told if words not in client.get(url).text] == []
 
 
 def test_emma_orders_rules_that_say_what_they_would_have_taken(project: Project, emma: User) -> None:

@@ -77,7 +77,7 @@ def rewrite(version: DatasetVersion) -> None:
     """Somebody swaps one answer in the file."""
     rows = list(rowfile.read(version.path))
     rows[0]["chosen"] = "tampered"
-    with rowfile.RowWriter(version.path / rowfile.FILE_NAME) as writer:
+    with rowfile.RowWriter(version.path / rowfile.FILE_NAME, version.kind) as writer:
         for row in rows:
             writer.add(row)
 

@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from labeling.curation import rowfile
 from labeling.curation.diffing import diff
-from labeling.curation.lineage import row_lineage
+from labeling.curation.lineage import answer_words, row_lineage
 from labeling.curation.withdrawing import stale_versions, withdraw
 from labeling.errors import Refused
 from labeling.guidelines import save_guideline
@@ -68,6 +68,10 @@ def test_a_row_leads_to_its_judgments_people_and_guidelines(judged: Project, emm
     assert "Prefer what is <strong>true</strong>." in page.text
     with pytest.raises(Refused, match="rows 0 to 5, and no row 6"):
         row_lineage(version, 6)
+
+
+def test_a_ranking_of_many_responses_is_read_with_the_letter_of_each() -> None:
+    assert answer_words(Judgment(kind="ranking", label="10>2=0")) == "from best to worst: K > C = A"
 
 
 def test_who_may_still_be_given_the_item_reads_no_names_and_answers(ben: User, emma: User) -> None:

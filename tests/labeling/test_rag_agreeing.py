@@ -1,14 +1,12 @@
 """How far reviewers mark the same text, against tables written out character by character."""
 
 import random
-from typing import Any
 
 import pytest
 
 from labeling.agreement import krippendorff_alpha
-from labeling.rag.agreeing import errors_in, marked_alpha, marked_f1
-
-Marked = dict[Any, tuple[int, list[list[tuple[int, int]]]]]
+from labeling.rag.agreeing import Marked, marked_alpha, marked_f1
+from labeling.rag.answers import errors_in
 
 
 def marks(seed: int, items: int = 40) -> Marked:
@@ -62,6 +60,14 @@ def test_full_agreement_is_not_certain_and_nothing_marked_says_nothing() -> None
     assert found is not None
     assert (found.value, found.high) == (1.0, 1.0)
     assert found.low < 0.9
+    both = marked_f1(same, {})
+    assert both is not None
+    assert (both.value, both.high, both.n) == (1.0, 1.0, 30)
+    assert both.low < 0.9
+    apart = marked_f1({item: (20, [[(2, 9)], [(9, 12)]]) for item in range(30)}, {})
+    assert apart is not None
+    assert (apart.value, apart.low) == (0.0, 0.0)
+    assert apart.high > 0.1
     assert marked_alpha({item: (20, [[], []]) for item in range(30)}, {}) is None
     assert marked_f1({item: (20, [[], []]) for item in range(30)}, {}) is None
     assert marked_alpha({1: (20, [[(2, 9)], [(2, 5)]])}, {}) is None

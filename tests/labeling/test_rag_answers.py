@@ -102,9 +102,9 @@ def test_the_triad_is_derived_from_marks_and_links_and_says_nothing_where_nothin
     answer = {"relevance": [2, 1, 0, None], "spans": [SUN, MOON], "answers_question": 1}
     found = triad(answer, len(rag.TEXT), STAGES)
     assert found == Triad(0.5, pytest.approx(1 - 31 / 77), 0.5)
-    assert triad({}, 0) == Triad(None, None, None)
-    assert triad({"unasked": ["spans"]}, 77).groundedness is None
-    assert triad({"spans": [rag.span("daily")]}, 77).groundedness == pytest.approx(1 - 5 / 77)
+    assert triad({}, 0, {}) == Triad(None, None, None)
+    assert triad({"unasked": ["spans"]}, 77, {}).groundedness is None
+    assert triad({"spans": [rag.span("daily")]}, 77, {}).groundedness == pytest.approx(1 - 5 / 77)
     wrong_form = {"spans": [{**MOON, "category": "form"}]}
     assert triad(wrong_form, 77, {"form": "instruction"}).groundedness == 1.0
 

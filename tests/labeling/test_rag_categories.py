@@ -28,7 +28,7 @@ FORMS: list[tuple[dict[str, str], str]] = [
         {
             "action": "split",
             "key": "incomplete",
-            "name.1": "No number",
+            "name.1": "No number\0",
             "name.2": "No name",
             "stage.2": "gold",
         },

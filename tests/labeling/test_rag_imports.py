@@ -238,8 +238,9 @@ def test_ragtruth_responses_find_their_sources_in_the_same_file_whichever_comes_
     ]
     sources = [{"source_id": key, "source_info": info, "prompt": f"P {key}"} for key, info in SOURCES.items()]
     project = rag.make("Sources")
-    batch = world.import_file(project, world.json_lines(*responses[:2], *sources, *responses[2:]))
-    assert (batch.new, batch.refused) == (4, 0)
+    other = {"source_id": "qa", "source_info": "of another tool", "prompt": "Mine?", "responses": ["Yes."]}
+    batch = world.import_file(project, world.json_lines(*responses[:2], *sources, *responses[2:], other))
+    assert (batch.new, batch.refused) == (5, 0)
     found = {
         item.messages[0]["content"]: [chunk.text for chunk in item.chunks.all()]
         for item in project.items.all()

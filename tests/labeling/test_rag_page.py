@@ -1,14 +1,13 @@
 """The page of a review as the server writes it: what it carries, what it leaves to be fetched, and plain fields."""
 
-import json
-
 import pytest
 from django.test import Client
 from django.urls import reverse
 
+from labeling.errors import Refused
 from labeling.models import Assignment, Project, User
 from labeling.preferences import ACTIONS
-from labeling.rag.posting import review_so_far
+from labeling.rag.posting import review_values
 from labeling.rag.screening import PAGE, WHOLE, readable
 from tests import world
 from tests.labeling import rag
@@ -67,16 +66,18 @@ def test_an_answer_that_is_empty_says_so_and_one_without_chunks_too(project: Pro
     assert 'id="mark-bar"' not in page
 
 
-def test_plain_fields_say_failures_and_json_says_them_in_their_place() -> None:
+def test_plain_fields_say_failures_and_spans_that_cannot_be_read_are_left_out_of_a_draft_only() -> None:
     plain = {"failure.incomplete": "2", "failure.incomplete.note": "soil", "failure.over_refusal": "0"}
     plain |= {"failure.ranked_out": "", "relevance.0": "1", "chunks": "3"}
-    given = review_so_far(plain)
+    given = review_values({**plain, "spans": "[{"}, unfinished=True)
+    assert "spans" not in given
     assert given["relevance"] == ["1", None, None]
     assert given["failures"] == [
         {"category": "incomplete", "severity": 2, "note": "soil"},
         {"category": "over_refusal", "severity": None, "note": ""},
     ]
-    assert review_so_far({**plain, "failures": json.dumps([])})["failures"] == []
+    with pytest.raises(Refused, match="send a JSON list"):
+        review_values({**plain, "spans": "[{"})
 
 
 def test_dozens_of_empty_lines_of_a_chunk_are_shown_as_one() -> None:

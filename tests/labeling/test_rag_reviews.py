@@ -60,7 +60,7 @@ def test_bens_form_becomes_a_review(project: Project, ben: User) -> None:
         "answers_question": "1",
         "relevance.1": "0",
         "spans": json.dumps([MOON]),
-        "failures": json.dumps([{"category": "incomplete"}]),
+        "failure.incomplete": "0",
         "corrected": "Six hours.\r\nOf sun.",
     }
     address = reverse("labeling:submit", args=[project.slug, slot.pk])
@@ -68,6 +68,7 @@ def test_bens_form_becomes_a_review(project: Project, ben: User) -> None:
     (made,) = project.judgments.all()
     assert made.answer["relevance"] == [None, 0]
     assert made.answer["spans"] == [MOON]
+    assert made.answer["failures"] == [{"category": "incomplete"}]
     assert made.answer["corrected"] == "Six hours.\nOf sun."
     assert made.answer["answers_question"] == 1
 
@@ -76,7 +77,7 @@ def test_bens_form_becomes_a_review(project: Project, ben: User) -> None:
     ("field", "sentence"),
     [
         ({"spans": "[{"}, "send a JSON list"),
-        ({"failures": "{}"}, "send a JSON list"),
+        ({"spans": "{}"}, "send a JSON list"),
         ({}, "without a reason"),
     ],
 )
@@ -259,6 +260,7 @@ def test_personal_data_is_scrubbed_and_marks_stay_on_their_words(db: None) -> No
                         rag.span("jo@example.com", "evident_baseless", text=text),
                         rag.span("It was on the Moon.", "evident_conflict", text=text),
                     ],
+                    "shown": [{"start": 32, "end": 51, "source": "lexical"}],
                 },
             }
         ],
@@ -267,8 +269,9 @@ def test_personal_data_is_scrubbed_and_marks_stay_on_their_words(db: None) -> No
     batch = world.import_file(project, world.json_lines(row), scrub=True)
     assert list(batch.row_errors.values_list("reason", flat=True)) == []
     answer = Item.objects.get(project=project).responses.get().text
-    spans = Judgment.objects.get(project=project).answer["spans"]
-    assert [answer[s["start"] : s["end"]] for s in spans] == ["[EMAIL]", "It was on the Moon."]
+    given = Judgment.objects.get(project=project).answer
+    words = [answer[span["start"] : span["end"]] for span in (*given["spans"], *given["shown"])]
+    assert words == ["[EMAIL]", "It was on the Moon.", "It was on the Moon."]
     assert "example.com" not in Chunk.objects.get(item__project=project).text
 
 

@@ -36,10 +36,9 @@ class Command(VerbCommand):
             f"{len(table.reads):,} were read. Ceilings in points, with 95 % intervals:"
         )
         for row in table.rows:
-            sole = f", sole cause {row.sole_words}"
-            self.say(
-                f"  {row.name} ({row.stage_words.lower()}): {row.read:,} read, {row.ceiling_words}{sole}"
-            )
+            kind = f"{row.category.name} ({row.category.get_stage_display().lower()})"
+            costs = f"{points_of(row.ceiling)}, sole cause {points_of(row.sole)}"
+            self.say(f"  {kind}: {row.read:,} read, {costs}")
         if table.reachable:
             self.say(f"Reachable with these known answers: {points_of(table.reachable)}")
         self.say(saturation(table.reads, analysis.failing).words)

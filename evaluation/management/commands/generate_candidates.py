@@ -6,9 +6,8 @@ from typing import Any
 
 from evaluation.candidates import carry_generation, start_generation
 from evaluation.endpoints import find_endpoint
-from evaluation.models import Suite
 from evaluation.outlook import Wanted
-from evaluation.prompts import ALL, MOST, UNJUDGED, Prompts, from_file, from_items, from_suite
+from evaluation.prompts import ALL, MOST, UNJUDGED, Prompts, find_suite, from_file, from_items, from_suite
 from labeling.access import open_from_shell
 from labeling.commands import VerbCommand
 from labeling.errors import Refused
@@ -82,11 +81,7 @@ def _prompts(project: Project, source: str, count: int) -> Prompts:
     if source in ("items", ALL, UNJUDGED):
         return from_items(project=project, which=UNJUDGED if source == UNJUDGED else ALL, count=count)
     if source.startswith(SUITE):
-        name = source.removeprefix(SUITE)
-        suite = Suite.objects.filter(project=project, name=name).first()
-        if suite is None:
-            known = ", ".join(Suite.objects.filter(project=project).values_list("name", flat=True)[:20])
-            raise Refused(f"There is no suite {name[:120]!r} here. Known: {known or 'none yet'}.")
+        suite = find_suite(project=project, name=source.removeprefix(SUITE))
         return from_suite(suite=suite, count=count)
     path = Path(source)
     if not path.exists():

@@ -40,7 +40,7 @@ class Command(VerbCommand):
     def suite(self, access: Access, name: str, *, create: bool) -> Suite:
         rows = Suite.objects.filter(project=access.project)
         found = rows.filter(name=name).first() or (
-            rows.filter(pk=int(name)).first() if name.isdigit() else None
+            rows.filter(pk=int(name)).first() if name.isdecimal() else None
         )
         if found is not None:
             return found

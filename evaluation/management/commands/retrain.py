@@ -44,13 +44,12 @@ def carried(run: PolicyRun) -> PolicyRun:
         found, steps = advancing.read(run.pk)
         if found.is_over:
             return found
-        job = next((step.job for step in steps if step.job is not None and not step.job.is_over), None)
-        if job is not None:
-            step = next(step for step in steps if step.job == job)
+        step = next((step for step in steps if step.job is not None and not step.job.is_over), None)
+        if step is not None:
             carry = execution.drive if step.evaluation else launching.drive if step.training else run_freeze
-            carry(job)
-            job.refresh_from_db()
-        if job is None or not job.is_over:
+            carry(step.job)
+            step.job.refresh_from_db()
+        if step is None or not step.job.is_over:
             time.sleep(POLL_S)
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from evaluation.endpoints import find_endpoint
 from evaluation.judges import find_judge_version
-from evaluation.models import Study, Suite
+from evaluation.models import Study
 from evaluation.outlook import Wanted
-from evaluation.prompts import MOST, Prompts
+from evaluation.prompts import MOST, Prompts, find_suite
 from evaluation.studies import sentences
 from evaluation.studies.answering import carry_study
 from evaluation.studies.counting import count
@@ -26,9 +26,6 @@ from labeling.waiting import carried
 from training.registry import find_checkpoint
 
 SUITE, HELD_OUT = "suite:", "held-out:"
-DESIGN = {"--win-rate": float, "--ties": float, "--power": float, "--alpha": float, "--looks": int,
-          "--spending": str, "--annotators": int, "--correlation": float, "--cluster-size": float, "--icc": float,
-          "--priority": int}  # fmt: skip
 
 
 class Command(VerbCommand):
@@ -42,13 +39,17 @@ class Command(VerbCommand):
             "--checkpoint", action="append", default=[], help="number or name; may be repeated"
         )
         parser.add_argument("--endpoint", action="append", default=[], help="number or name; may be repeated")
-        parser.add_argument("--models", type=int, default=2, help="how many, to plan for")
+        parser.add_argument(
+            "--models", type=int, choices=range(2, 9), default=2, help="how many, to plan for"
+        )
         parser.add_argument("--prompts", default="", help="suite:NAME, held-out:PROJECT:VERSION, or a file")
         parser.add_argument("--split", default="test", help="which rows of a version: test or validation")
         parser.add_argument("--count", type=int, default=MOST, help="prompts at most, drawn at random")
         parser.add_argument("--leave-out", action="store_true", help="leave out prompts that were trained on")
-        for flag, kind in DESIGN.items():
-            parser.add_argument(flag, type=kind)
+        for name, field in Design.model_fields.items():
+            parser.add_argument(
+                f"--{name.replace('_', '-')}", type=type(field.default), help=field.description
+            )
         parser.add_argument("--temperature", type=float, default=0.7)
         parser.add_argument("--max-tokens", type=int, default=256)
         parser.add_argument("--seed", type=int, default=0)
@@ -133,9 +134,9 @@ class Command(VerbCommand):
         found: dict[str, Any] = {"study": study.pk, "status": study.status, "closed_as": study.closed_as}
         if study.planned:
             counted = count(study)
-            done = len(counted.prompts)
-            self.say(f"  {done:,} of {study.planned:,} prompts are complete, {counted.given:,} judgments")
-            found |= {"planned": study.planned, "complete": done, "judgments": counted.given}
+            done, given = len(counted.prompts), len(counted.given)
+            self.say(f"  {done:,} of {study.planned:,} prompts are complete, {given:,} judgments")
+            found |= {"planned": study.planned, "complete": done, "judgments": given}
         self.say(f"  {headline}")
         if look is not None:
             self.say(f"  {sentences.stopping(study, look)}")
@@ -145,7 +146,7 @@ class Command(VerbCommand):
 
 
 def _design(options: dict[str, Any]) -> Design:
-    return read_design({flag[2:].replace("-", "_"): options[flag[2:].replace("-", "_")] for flag in DESIGN})
+    return read_design({name: options[name] for name in Design.model_fields})
 
 
 def _found(project: Project, number: int | None) -> Study:
@@ -160,11 +161,7 @@ def _found(project: Project, number: int | None) -> Study:
 def _prompts(project: Project, options: dict[str, Any]) -> Prompts:
     source, count = options["prompts"], options["count"]
     if source.startswith(SUITE):
-        name = source.removeprefix(SUITE)
-        suite = Suite.objects.filter(project=project, name=name).first()
-        if suite is None:
-            known = ", ".join(Suite.objects.filter(project=project).values_list("name", flat=True)[:20])
-            raise Refused(f"There is no suite {name[:120]!r} here. Known: {known or 'none yet'}.")
+        suite = find_suite(project=project, name=source.removeprefix(SUITE))
         return of_suite(suite=suite, count=count)
     if source.startswith(HELD_OUT):
         version = find_version(source.removeprefix(HELD_OUT), options["person"], "view_results")
