@@ -23,7 +23,8 @@ test: $(VENV)/.dev ## everything that the tests need, then the whole suite, data
 	@.ci/vllm .venv-vllm
 	@$(MANAGE) vendor_assets
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
-	$(BIN)/python -m tests.postgres -- $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m data_layer
+	$(BIN)/python -m tests.postgres -- $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m data_layer \
+	  $$(grep -rl data_layer --include='test_*.py' tests)
 
 heavy: export OMP_NUM_THREADS = 1
 heavy: $(VENV)/.dev ## proofs that take minutes: kills at random moments, real servers, known optima

@@ -48,6 +48,7 @@ def migrated(*targets: tuple[str, str]) -> Models:
 
 
 @pytest.mark.data_layer
+@pytest.mark.heavy  # on SQLite; the run of the data layer on PostgreSQL takes it
 def test_judgments_suites_and_scores_survive_the_way_to_the_newest_version(empty: None) -> None:
     newest = MigrationExecutor(connection).loader.graph.leaf_nodes()
     project = judged(migrated(*FIRST_JUDGMENTS))

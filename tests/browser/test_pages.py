@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.browser import world
-from tests.browser.visits import complaints_everywhere, let_in
+from tests.browser.visits import complaints, complaints_everywhere, let_in
 
 pytestmark = [pytest.mark.browser]
 
@@ -75,5 +75,9 @@ def test_ada_meets_no_page_that_axe_or_her_screen_complains_about(chromium: Brow
         if wrong := complaints_everywhere(page):
             found[path] = wrong
 
+    for width in (1280, 390):  # with the rail, and the phone's menu
+        page.set_viewport_size({"width": width, "height": 844})
+        page.emulate_media(color_scheme="dark")
+        found |= {f"frame in the dark, {width}": wrong for wrong in complaints(page, width)}
     context.close()
     assert found == {}

@@ -145,7 +145,7 @@ def test_an_api_client_gets_the_chunks_and_sends_a_review(project: Project, ben:
 def test_known_answers_and_repeats_check_people_by_their_verdict(
     project: Project, ben: User, cleo: User
 ) -> None:
-    items = rag.put(project, *(rag.draft(n) for n in range(3)))
+    items = rag.put(project, *(rag.draft(n) for n in range(30)))
     with pytest.raises(Refused, match="choose good or bad"):
         mark_gold(project=project, item_id=items[0].pk, person=cleo, label="0")
     mark_gold(project=project, item_id=items[0].pk, person=cleo, label="bad")
@@ -158,7 +158,7 @@ def test_known_answers_and_repeats_check_people_by_their_verdict(
     (known,) = known_results(project)
     assert (known.answered, known.right) == (1, 0)
     Project.objects.filter(pk=project.pk).update(gold_share=0, repeat_share=0.2, repeat_after=1)
-    more = rag.put(project, *(rag.draft(n) for n in range(10, 40)))
+    more = rag.put(project, *(rag.draft(n) for n in range(40, 70)))
     project.refresh_from_db()
     for _ in more:
         slot = claim_next(project=project, person=ben)

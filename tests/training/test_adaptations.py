@@ -106,6 +106,7 @@ def test_plain_text_is_learned_whole_and_split_where_it_is_too_long(tmp_path):
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.heavy  # test_recipes has full weights and LoRA
 @pytest.mark.parametrize(
     ("method", "options"),
     [

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from tests.tiny_model import tiny_model
+from tests.tiny_model import ROOT, tiny_model
 from tests.training.adapters import make_adapter
 from tests.training.forked import call, run, says
 from training.recipes import chat, contract
 
 FAKE = f"{sys.executable} {Path(__file__).with_name('fake_answers.py')}"
+VLLM = ROOT / ".venv-vllm" / "bin" / "vllm"
 HOT = {"temperature": 1.0, "max_tokens": 12, "top_p": 0.95}
 
 
@@ -126,8 +127,8 @@ def test_a_prompt_that_leaves_no_room_is_told_and_the_next_one_answered(tmp_path
     assert answers(path)["short"]["text"]
 
 
-def through_vllm(path: str, how: str) -> int:
-    os.environ |= {"PREFLOOP_VLLM": FAKE, "FAKE_ANSWERS": how}
+def through_vllm(path: str, how: str, command: str = FAKE) -> int:
+    os.environ |= {"PREFLOOP_VLLM": command, "FAKE_ANSWERS": how}
     sys.stdout = sys.stderr = (Path(path) / "log").open("a")
     return contract.process(["chat", path], "chat", chat.work)
 
@@ -145,6 +146,30 @@ def test_a_vllm_server_streams_stays_up_and_where_it_dies_the_run_says_so(
     assert call(partial(through_vllm, str(dead), "always dies 1")) == 1
     errors = [row for row in contract.read_lines(dead / "events.jsonl") if row["type"] == "error"]
     assert "vLLM does not answer any more" in errors[-1]["values"]["message"]
+
+
+@pytest.mark.heavy
+def test_a_real_server_says_what_transformers_says_and_the_same_seed_gives_the_same_text(
+    tmp_path: Path, adapters: dict[str, Path]
+) -> None:
+    targets = {"base": None, "lora": adapters["lora"]}
+    sure = [
+        asks(f"{name}{n}", name, text=f"Name {n} colours.", temperature=0.0, top_p=1.0)
+        for name in targets
+        for n in range(4)
+    ]
+    hot = [asks(f"hot{n}", "lora", seed=n % 2) for n in range(4)]
+    theirs = folder(tmp_path / "vllm", targets, *sure, *hot, {"end": True}, engine="vllm")
+    ours = folder(tmp_path / "here", targets, *sure, {"end": True})
+    assert call(partial(through_vllm, str(theirs), "", str(VLLM))) == 0, (theirs / "log").read_text()[-3000:]
+    assert run(ours) == 0
+    said, known = answers(theirs), answers(ours)
+    same = [said[key]["text"] == known[key]["text"] for key in known]
+    assert sum(same) >= 7, (said, known)
+    assert any(said[f"base{n}"]["text"] != said[f"lora{n}"]["text"] for n in range(4))
+    assert said["hot0"]["text"] == said["hot2"]["text"] != said["hot1"]["text"] == said["hot3"]["text"]
+    for key, answer in said.items():
+        assert (theirs / "live" / f"{key}.txt").read_text() == answer["text"].rstrip("\ufffd")
 
 
 def test_a_full_disk_ends_it_with_a_sentence(tmp_path: Path) -> None:

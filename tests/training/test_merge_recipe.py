@@ -84,7 +84,14 @@ def test_a_qlora_adapter_is_merged_into_the_weights_as_they_came(
     assert found["content_hash"] == result(merged)["content_hash"]
 
 
-@pytest.mark.parametrize("moment", [("progress", 1), ("progress", 2), ("check", 3)])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        ("progress", 1),
+        pytest.param(("progress", 2), marks=pytest.mark.heavy),
+        pytest.param(("check", 3), marks=pytest.mark.heavy),
+    ],
+)
 def test_a_killed_merge_begins_again_and_ends_with_the_same_bytes(
     moment: tuple[str, int], adapter: Path, merged: Path, tmp_path: Path
 ) -> None:

@@ -132,11 +132,11 @@ def test_before_the_first_update_policy_is_reference(whole):
 @pytest.mark.parametrize(
     ("method", "event", "step", "sign"),
     [
-        ("ppo", "checkpoint", 1, signal.SIGKILL),
         ("ppo", "log", 2, signal.SIGKILL),
-        ("ppo", "rollout", 2, signal.SIGTERM),
-        ("rloo", "log", 2, signal.SIGKILL),
-        ("best_of_n", "checkpoint", 1, signal.SIGKILL),
+        pytest.param("ppo", "checkpoint", 1, signal.SIGKILL, marks=pytest.mark.heavy),
+        pytest.param("ppo", "rollout", 2, signal.SIGTERM, marks=pytest.mark.heavy),
+        pytest.param("rloo", "log", 2, signal.SIGKILL, marks=pytest.mark.heavy),
+        pytest.param("best_of_n", "checkpoint", 1, signal.SIGKILL, marks=pytest.mark.heavy),
     ],
 )
 def test_a_run_that_was_killed_ends_as_if_it_had_not_been(tmp_path, judge, method, event, step, sign):

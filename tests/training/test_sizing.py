@@ -193,7 +193,9 @@ STEPPED = [
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="this system keeps no peak")
 @pytest.mark.parametrize(
-    "values", STEPPED, ids=lambda v: f"{v['method']}-{v['adaptation']}-{v['gradient_checkpointing']}"
+    "values",
+    [STEPPED[0], *(pytest.param(values, marks=pytest.mark.heavy) for values in STEPPED[1:])],
+    ids=lambda v: f"{v['method']}-{v['adaptation']}-{v['gradient_checkpointing']}",
 )
 def test_two_real_steps_take_what_was_estimated(values: dict[str, Any]):
     found = measured(values)

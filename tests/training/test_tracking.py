@@ -81,6 +81,7 @@ def learned(folder: Path, first: int, last: int) -> None:
         write_event(folder, "log", step, loss=3.0 - step / 10, learning_rate=1e-4)
 
 
+@pytest.mark.heavy
 def test_mlflow_has_every_number_once_whatever_was_down_or_killed(
     tmp_path: Path, port: int, request: Any
 ) -> None:
