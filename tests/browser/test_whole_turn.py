@@ -120,8 +120,9 @@ def test_people_judge_a_study_blind_and_emma_takes_its_look(page: Page, site: st
     expect(page.get_by_role("button", name="Take look 1")).to_be_disabled()
     assert complaints_everywhere(page) == []
 
-    for who, most in ((FIRST, PROMPTS // 2), (SECOND, PROMPTS), (FIRST, PROMPTS)):  # Ben holds what he was shown last
-        judged(page, site, who, most)
+    judged(page, site, FIRST, PROMPTS // 2)
+    judged(page, site, SECOND, PROMPTS)
+    judged(page, site, FIRST, PROMPTS)  # he holds what he was shown last
     visit(page, site, "emma", "/studies/")
     page.goto(study)
     expect(page.locator("#study")).to_contain_text(f"{PROMPTS} of {PROMPTS}")
