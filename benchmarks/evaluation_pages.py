@@ -73,9 +73,9 @@ def timed(ask: Callable[[int], Any], times: int) -> tuple[float, float]:
 
 
 def main(count: int, cases: int = 2000, times: int = 40) -> dict[str, Any]:
-    import config.wsgi  # noqa: F401  a process as the server's: how often garbage is collected is set there
     from django.urls import reverse
 
+    import config.wsgi  # noqa: F401  a process as the server's: how often garbage is collected is set there
     from evaluation.models import EvalRun
 
     project, client = filled(count, cases)
