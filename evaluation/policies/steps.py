@@ -11,11 +11,13 @@ from evaluation.models import EvalRun, Output, PolicyRun, PolicyStep
 from evaluation.planning import plan_evaluation
 from evaluation.policies.facts import charges, used
 from evaluation.policies.reading import duration
+from labeling.curation import rowfile
 from labeling.curation.freezes import start_freeze
 from labeling.curation.freezing import judgments_since
 from labeling.curation.recipe import read_recipe
 from labeling.errors import Refused
 from labeling.lifecycle import Lifecycle
+from labeling.models import DatasetVersion
 from training.launching import launch
 from training.models import Checkpoint
 
@@ -68,13 +70,20 @@ def _frozen(run: PolicyRun, step: PolicyStep) -> Found:
     assert step.freeze is not None
     version = step.freeze.version
     assert version is not None
-    if version == run.known:
+    if version == run.known or trains_alike(version, run.known):
         raise Stop(
             Outcome.NOTHING_NEW,
-            f"The judgments since give the same rows as version {version.number}; nothing was trained.",
+            f"The judgments since give the same training rows as version {run.known.number}; nothing was trained.",
         )
     rows = version.splits.get("train", {}).get("rows", 0)
     return {"version": version, "sentence": f"Version {version.number} has {rows:,} training rows."}
+
+
+def trains_alike(one: DatasetVersion, other: DatasetVersion) -> bool:
+    """Whether two versions differ in rows that are held out only, such as those whose prompts are protected."""
+    if one.kind != other.kind or one.splits.get("train") != other.splits.get("train"):
+        return False
+    return rowfile.content_hash(one.path, split="train") == rowfile.content_hash(other.path, split="train")
 
 
 def _hours_left(run: PolicyRun, steps: Steps) -> Found:

@@ -99,10 +99,10 @@ def read(path: Path, *, split: str | None = None, start: int = 0) -> Iterator[Ro
             first = last
 
 
-def content_hash(path: Path) -> str:
-    """SHA-256 over the rows as canonical JSON lines: what the version's hash must equal."""
+def content_hash(path: Path, *, split: str | None = None) -> str:
+    """SHA-256 over the rows as canonical JSON lines, of one split or of all: then the version's hash must equal it."""
     digest = hashlib.sha256()
-    for row in read(path):
+    for row in read(path, split=split):
         digest.update(canonical(row))
     return digest.hexdigest()
 

@@ -139,13 +139,13 @@ def test_people_judge_a_study_blind_and_emma_takes_its_look(page: Page, site: st
     assert "Equivalent or preferred" in fetched.value.path().read_text()
 
 
-def judged(page: Page, site: str, who: str, most: int) -> None:
-    """Judge pairs of bridges, which come before other work, as long as there are any."""
+def judged(page: Page, site: str, who: str, most: int, *, of_study: bool = True) -> None:
+    """Judge pairs of bridges, which come before other work, as long as there are any; or else other work."""
     page.context.clear_cookies()
     judging(page, site, who, world.SLUG)
     for _ in range(most):
         said = prompt(page)
-        if "bridge" not in said:
+        if ("bridge" in said) is not of_study:
             return
         assert CHECKPOINT not in page.locator("main").inner_text()
         keys(page, "1", "Enter")
@@ -153,6 +153,7 @@ def judged(page: Page, site: str, who: str, most: int) -> None:
 
 
 def test_a_policy_trains_again_and_says_where_it_ended(page: Page, site: str) -> None:
+    judged(page, site, FIRST, 3, of_study=False)  # what the study was told is not trained on
     visit(page, site, "emma", "/policy/")
     page.get_by_role("link", name="Set up a policy").first.click()
     page.get_by_label("Start by itself").uncheck()

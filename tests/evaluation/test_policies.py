@@ -18,6 +18,7 @@ from evaluation.policies.rules import let_go_on, set_policy
 from labeling.errors import Refused
 from labeling.lifecycle import Status
 from labeling.models import Freeze, Project
+from labeling.protection import protect
 from tests import world
 from tests.evaluation.planned import Bill, counting
 from tests.evaluation.policing import (
@@ -113,7 +114,19 @@ def test_judgments_that_change_no_row_train_nothing_either(project: Project) -> 
     judged(project, 2, ("tie", "tie"))
     run = carried(begun(project))
     assert (run.outcome, TrainingRun.objects.count()) == (Outcome.NOTHING_NEW, 1)
-    assert "The judgments since give the same rows as version 1" in run.sentence
+    assert "The judgments since give the same training rows as version 1" in run.sentence
+
+
+def test_judgments_of_prompts_that_are_held_out_train_nothing_either(project: Project) -> None:
+    a_policy(project)
+    known = set(project.items.values_list("prompt_hash", flat=True))
+    judged(project, 30)
+    new = project.items.exclude(prompt_hash__in=known).values_list("prompt_hash", flat=True)
+    protect(project=project, prompts=dict.fromkeys(new, "asked"), reason="a study")
+    run = carried(begun(project))
+    assert (run.outcome, TrainingRun.objects.count()) == (Outcome.NOTHING_NEW, 1)
+    assert project.dataset_versions.count() == 2, "a version with more rows to measure by"
+    assert "the same training rows as version 1" in run.sentence
 
 
 def test_what_the_check_blocks_is_not_trained_on(project: Project, policy: RetrainPolicy) -> None:
