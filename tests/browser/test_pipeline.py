@@ -13,6 +13,7 @@ PATIENCE = 240_000  # ms, for three runs on a busy machine
 SHORT = {"epochs": "1", "batch_size": "4"}
 
 
+@pytest.mark.heavy
 def test_emma_trains_a_policy_in_three_steps(page: Page, site: str) -> None:
     let_in(page.context, site, "emma")
     page.goto(f"{site}/p/{world.SLUG}/runs/")

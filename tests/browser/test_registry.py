@@ -12,6 +12,7 @@ from tests.browser.visits import let_in, seen_everywhere
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
+@pytest.mark.heavy
 def test_emma_measures_merges_promotes_and_downloads(page: Page, site: str) -> None:
     let_in(page.context, site, "emma")
     start_run(page, site, "to be merged", epochs=4)

@@ -118,6 +118,7 @@ def test_the_chart_of_a_live_run_moves_and_stays_the_same_drawing(page: Page, si
     end(run)
 
 
+@pytest.mark.heavy
 def test_emma_cancels_a_run_and_resumes_it_where_it_was(page: Page, site: str) -> None:
     sign_in(page, site, "emma")
     start_run(page, site, "too long", epochs=90)
@@ -185,7 +186,9 @@ def test_without_scripts_a_button_brings_the_fields_of_another_method(chromium: 
     context.close()
 
 
-@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
+@pytest.mark.parametrize(
+    ("theme", "width"), [("light", 1280), pytest.param("dark", 390, marks=pytest.mark.heavy)]
+)
 def test_the_pages_of_runs_are_readable_by_everyone(
     chromium: Browser, site: str, theme: str, width: int
 ) -> None:

@@ -122,6 +122,7 @@ def test_offsets_of_random_markdown_survive_rendering() -> None:
         check(random_text(chance), chance)
 
 
+@pytest.mark.skipif(not SHARED_DATA.is_dir(), reason=f"real data sets are not at {SHARED_DATA}")
 def test_offsets_of_real_answers_survive_rendering() -> None:
     chance = random.Random(9)
     answers = list(real_answers())
