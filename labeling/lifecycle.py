@@ -10,13 +10,13 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, TypeVar
 
-from celery import current_app
 from django.conf import settings
 from django.db import models, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from labeling.broker import send
 from labeling.errors import Refused
 
 log = logging.getLogger(__name__)
@@ -85,13 +85,7 @@ class Lifecycle(models.Model):
 
     def enqueue(self) -> None:
         """Tell the broker once the row is committed. A lost message only delays: the sweep sends it again."""
-        transaction.on_commit(self._send)
-
-    def _send(self) -> None:
-        try:
-            current_app.send_task(self.job, args=[self.pk])
-        except Exception:
-            log.exception("could not reach the broker for %s %s; the sweep will try again", self.job, self.pk)
+        transaction.on_commit(lambda: send(self.job, self.pk))
 
     def claim(self, token: uuid.UUID | None = None, **values: Any) -> bool:
         """Take a queued job, by a token of our own or a new one. False when another worker was faster or the job is

@@ -5,7 +5,6 @@ found last, says so, and asks again in a while. What was found lies in a file be
 """
 
 import json
-import logging
 import os
 import uuid
 import zlib
@@ -14,11 +13,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from celery import current_app
 from django.conf import settings
 from django.utils import timezone
 from pydantic import TypeAdapter, ValidationError
 
+from labeling.broker import send
 from labeling.estimates import Estimate
 from labeling.measures import Measure
 from labeling.models import Gold, Judgment, Project, Review
@@ -26,7 +25,6 @@ from labeling.models import Gold, Judgment, Project, Review
 if TYPE_CHECKING:
     from labeling.agreement import PairAgreement
 
-log = logging.getLogger(__name__)
 
 SMALL = 3_000
 JOB = "labeling.jobs.measure_quality"
@@ -165,7 +163,4 @@ def _ask(project: Project) -> None:
         pass
     mark.touch()
     os.utime(mark)
-    try:
-        current_app.send_task(JOB, args=[project.pk])
-    except Exception:
-        log.exception("could not reach the broker to measure %s; its page asks again", project.slug)
+    send(JOB, project.pk)

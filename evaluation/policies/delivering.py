@@ -10,10 +10,10 @@ from django.db.models import F
 from django.utils import timezone
 
 from evaluation.models import Channel, Delivery
-from evaluation.policies.broker import send
 from evaluation.policies.notices import DELIVER
 from evaluation.policies.webhooks import NotSent, post, secret_of, signed
 from labeling.access import opened
+from labeling.broker import send
 from labeling.errors import Refused
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from evaluation.models import Channel, Delivery, Notice, PolicyRun, PolicyStep, RetrainPolicy
-from evaluation.policies.broker import send
+from labeling.broker import send
 from labeling.models import Project
 
 Event, Outcome, Kind = Notice.Event, PolicyRun.Outcome, PolicyStep.Kind

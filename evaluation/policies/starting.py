@@ -14,10 +14,10 @@ from django.db.models import F
 from django.utils import timezone
 
 from evaluation.models import PolicyRun, PolicyStep, RetrainPolicy
-from evaluation.policies.broker import send
 from evaluation.policies.facts import Facts, facts_of, recipe_of
 from evaluation.policies.notices import announce_budget
 from evaluation.policies.standing import Owed, hindrance, owed
+from labeling.broker import send
 from labeling.curation.recipe import read_recipe, stored
 from labeling.errors import Refused
 from labeling.models import Project, User

@@ -5,12 +5,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from datetime import date
 
-from celery import current_app
 from django.core.cache import cache
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from labeling.broker import send
 from labeling.errors import RowRefused
 from labeling.importing.checks import finished
 from labeling.intake import ContextDraft, ItemDraft, ResponseDraft, add_items
@@ -26,21 +26,14 @@ CHUNK, ASK_AGAIN_S = 500, 2
 def nudge(project: Project) -> None:
     """Tell a worker that captures wait, not more often than every ASK_AGAIN_S: a lost message only delays them."""
     if cache.add(f"captures-of-{project.pk}", 1, ASK_AGAIN_S):
-        transaction.on_commit(lambda: _send(project.pk))
+        transaction.on_commit(lambda: send(JOB, project.pk))
 
 
 def sweep() -> None:
     """Send again for every project in which captures wait."""
     waiting = Capture.objects.filter(state=CaptureState.TAKEN).order_by()
     for project in waiting.values_list("project_id", flat=True).distinct():
-        _send(project)
-
-
-def _send(project_id: int) -> None:
-    try:
-        current_app.send_task(JOB, args=[project_id])
-    except Exception:
-        log.exception("could not reach the broker for captures of %s; the sweep will try again", project_id)
+        send(JOB, project)
 
 
 def queue_captures(project: Project) -> int:

@@ -250,9 +250,7 @@ def test_a_large_project_is_measured_by_a_worker_and_the_page_asks_until_it_is_d
 ) -> None:
     sent: list[Any] = []
     monkeypatch.setattr(quality, "SMALL", 100)
-    monkeypatch.setattr(
-        "labeling.quality.current_app.send_task", lambda name, args: sent.append((name, args))
-    )
+    monkeypatch.setattr("labeling.broker.current_app.send_task", lambda name, args: sent.append((name, args)))
     client, url = world.sign_in(ada), reverse("labeling:agreement", args=[compared.slug])
     for _ in range(2):
         page = client.get(url).text
@@ -271,7 +269,7 @@ def test_a_large_project_that_was_measured_just_now_is_not_measured_for_every_an
     compared: Project, bea: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[Any] = []
-    monkeypatch.setattr("labeling.quality.current_app.send_task", lambda name, args: sent.append(args))
+    monkeypatch.setattr("labeling.broker.current_app.send_task", lambda name, args: sent.append(args))
     monkeypatch.setattr(quality, "SMALL", 100)
     before = quality.measured(compared)
     world.fill(compared, 1, start=40)
@@ -292,7 +290,7 @@ def test_a_broker_that_is_away_costs_nobody_the_page(
         raise OSError("no broker")
 
     monkeypatch.setattr(quality, "SMALL", 100)
-    monkeypatch.setattr("labeling.quality.current_app.send_task", away)
+    monkeypatch.setattr("labeling.broker.current_app.send_task", away)
     reply = world.sign_in(ada).get(reverse("labeling:quality", args=[compared.slug]))
     assert (reply.status_code, "A worker is counting" in reply.text) == (200, True)
 
