@@ -13,7 +13,7 @@ import pytest
 
 from tests.tiny_model import ROOT, tiny_model
 from tests.training.adapters import make_adapter
-from tests.training.forked import call, run, says
+from tests.training.forked import call, run, says, sft_rows, trained
 from training.recipes import chat, contract
 
 FAKE = f"{sys.executable} {Path(__file__).with_name('fake_answers.py')}"
@@ -150,11 +150,12 @@ def test_a_vllm_server_streams_stays_up_and_where_it_dies_the_run_says_so(
 
 @pytest.mark.heavy
 def test_a_real_server_says_what_transformers_says_and_the_same_seed_gives_the_same_text(
-    tmp_path: Path, adapters: dict[str, Path]
+    tmp_path: Path,
 ) -> None:
-    targets = {"base": None, "lora": adapters["lora"]}
+    adapter = trained(tmp_path / "trained", "sft", sft_rows(), learning_rate=1e-2, lora_r=4) / "final"
+    targets = {"base": None, "lora": adapter}
     sure = [
-        asks(f"{name}{n}", name, text=f"Name {n} colours.", temperature=0.0, top_p=1.0)
+        asks(f"{name}{n}", name, text=f"Name thing {n}.", temperature=0.0, top_p=1.0)
         for name in targets
         for n in range(4)
     ]
