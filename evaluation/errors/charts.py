@@ -82,7 +82,8 @@ def saturation_chart(found: Saturation) -> Chart | None:
     whole = {"type": "quantitative", "scale": {"domainMin": 0}}
     axis = {"format": ",d", "tickMinStep": 1}
     x = {"field": "read", "title": "failures read", "axis": axis, **whole}
-    y = {"field": "known", "title": "categories known", "axis": {**axis, "tickCount": 5}, **whole}
+    ticks = min(5, max(1, steps[-1][1]))  # with more, halves would be rounded to the same whole numbers
+    y = {"field": "known", "title": "categories known", "axis": {**axis, "tickCount": ticks}, **whole}
     line = {"type": "line", "interpolate": "step-after", "strokeWidth": 2, "color": "var(--accent)"}
     head = "Categories known after so many failures"
     return Chart(
