@@ -85,6 +85,7 @@ def test_ada_sets_a_gate_and_is_told_what_makes_no_sense(page: Page, site: str, 
     let_in(page.context, site, "ada")
     page.goto(f"{site}/p/{world.SLUG}/evaluations/{run}/gate/1/")
     page.get_by_role("link", name="Returns", exact=True).click()
+    expect(page.get_by_role("button", name="Keep this gate")).to_be_visible()
     seen_everywhere(page)
     page.get_by_label("Chance of a false promotion, %").fill("0")
     page.get_by_role("button", name="Keep this gate").click()

@@ -163,6 +163,7 @@ def test_a_policy_trains_again_and_says_where_it_ended(page: Page, site: str) ->
     page.get_by_label("Engine").select_option("transformers")
     page.get_by_label("Max tokens").fill("12")
     page.get_by_role("button", name="Set up this policy").click()
+    expect(page.get_by_role("button", name="Retrain now")).to_be_visible()
     assert complaints_everywhere(page) == []
     page.get_by_role("button", name="Retrain now").click()
     expect(page.locator("h1")).to_contain_text("of the retrain policy")

@@ -71,6 +71,7 @@ def press(page: Page, *keys: str) -> None:
 
 def complaints(page: Page, width: int) -> list[str]:
     """What axe says of the page, and whether it is wider than the screen. Nothing moves while it looks."""
+    page.wait_for_load_state()
     page.emulate_media(reduced_motion="reduce")
     found = told(Axe().run(page, options={"resultTypes": ["violations"]}).response)
     if page.evaluate("document.documentElement.scrollWidth") > width:

@@ -92,13 +92,13 @@ def suite_of(
 
 
 def checkpoint(
-    project: Project, name: str, *, rows: int | None = None, production: bool = False
+    project: Project, name: str, *, on: str = "tiny", rows: int | None = None, production: bool = False
 ) -> Checkpoint:
-    """A trained checkpoint, or with the name "base" its base; `rows` are those of the version it was trained on."""
-    base, _ = BaseModel.objects.get_or_create(name="tiny", defaults={"location": "hub/tiny"})
+    """A checkpoint trained `on` a base, or with the name "base" that one; `rows` are of the version it was trained on."""
+    base, _ = BaseModel.objects.get_or_create(name=on, defaults={"location": f"hub/{on}"})
     if name == "base":
         root, _ = Checkpoint.objects.get_or_create(
-            base=base, kind=Checkpoint.Kind.BASE, defaults={"name": name, "path": "hub/tiny"}
+            base=base, kind=Checkpoint.Kind.BASE, defaults={"name": name, "path": base.location}
         )
         return root
     found = Checkpoint.objects.filter(project=project, name=name).first()
