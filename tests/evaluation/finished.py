@@ -94,7 +94,7 @@ def suite_of(
 def checkpoint(
     project: Project, name: str, *, on: str = "tiny", rows: int | None = None, production: bool = False
 ) -> Checkpoint:
-    """A checkpoint trained `on` a base, or with the name "base" that one; `rows` are of the version it was trained on."""
+    """A checkpoint trained `on` a base, or with the name "base" that one; `rows` are of the version it learned."""
     base, _ = BaseModel.objects.get_or_create(name=on, defaults={"location": f"hub/{on}"})
     if name == "base":
         root, _ = Checkpoint.objects.get_or_create(
