@@ -15,6 +15,9 @@ from tests.tiny_model import ROOT, tiny_model
 from tests.training.adapters import make_adapter
 from tests.training.forked import call, run, says, sft_rows, trained
 from training.recipes import chat, contract
+from training.recipes.answering.ledger import Wanted
+from training.recipes.answering.talking import Show, Talk, Writing
+from training.specs import ChatJob, parse
 
 FAKE = f"{sys.executable} {Path(__file__).with_name('fake_answers.py')}"
 VLLM = ROOT / ".venv-vllm" / "bin" / "vllm"
@@ -63,7 +66,7 @@ def test_each_voice_answers_as_it_does_alone_and_the_same_seed_gives_the_same_te
     tmp_path: Path, adapters: dict[str, Path]
 ) -> None:
     targets = {"base": None, **adapters}
-    order = ["base", "lora", "base", "prompt", "lora", "base"]
+    order = ["base", "lora", "base", "prompt", "lora", "prompt", "base"]
     lines = [asks(f"a{n}", name) for n, name in enumerate(order)]
     path = folder(tmp_path / "all", targets, *lines, asks("other", "base", seed=1), {"end": True})
     assert run(path) == 0, (path / "log").read_text()
@@ -87,7 +90,7 @@ def test_each_voice_answers_as_it_does_alone_and_the_same_seed_gives_the_same_te
     live = (path / "live" / "a0.txt").read_text()
     assert live
     assert live == found["a0"]["text"].rstrip("\ufffd"), "an answer that came at once can be read live too"
-    assert json.loads((path / "result.json").read_text())["answered"] == 7
+    assert json.loads((path / "result.json").read_text())["answered"] == 8
 
 
 def test_it_waits_for_questions_stops_in_the_middle_and_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -107,6 +110,53 @@ def test_it_waits_for_questions_stops_in_the_middle_and_goes_on_where_it_was(tmp
     (path / "answers.jsonl").write_bytes(whole[: len(whole.splitlines(True)[0]) - 9])
     assert run(path) == 0
     assert answers(path)["a1"]["text"] == found["a1"]["text"]
+
+
+class Scripted:
+    """Writes a word when it is asked for one, three times, and notes whose turn it was."""
+
+    def __init__(self, turns: list[str]) -> None:
+        self.turns = turns
+
+    def write(self, wanted: Wanted, show: Show) -> Writing:
+        said: list[str] = []
+        show(lambda: " ".join(said))
+        for word in ("one", "two", "three"):
+            yield False  # gives way, as if nothing had come yet
+            said.append(word)
+            self.turns.append(wanted.id)
+        return wanted.answer(text=" ".join(said), finish="stop")
+
+
+def test_everyone_writes_by_turns_and_one_is_stopped_while_the_other_goes_on(tmp_path: Path) -> None:
+    path = folder(tmp_path / "turns", {"base": None}, asks("a1", "base"), asks("a2", "base"), {"end": True})
+    spec = json.loads((path / "spec.json").read_text())
+    talk, turns = Talk(contract.Run(path, spec, writes=True), parse(ChatJob, spec)), list[str]()
+    talk.carry_out({"base": Scripted(turns)})
+    assert turns == ["a1", "a2"] * 3
+    tell(path, {"stop": "b1"}, asks("b1", "base"), asks("b2", "base"), {"end": True})
+    talk.carry_out({"base": Scripted(turns)})
+    found = answers(path)
+    assert (found["b1"]["finish"], found["b2"]["text"]) == ("stopped", "one two three")
+    assert (path / "live" / "a1.txt").read_text() == "one two three"
+
+
+def test_both_sides_write_at_once_and_what_they_write_is_what_each_writes_alone(
+    tmp_path: Path, adapters: dict[str, Path]
+) -> None:
+    """The base beside an adapter on it, and beside a model that answers by `generate`."""
+    targets = {"base": None, **adapters}
+
+    def said(place: str, *names: str) -> list[str]:
+        asked = [asks(f"a{n}", name, temperature=1.9, max_tokens=40) for n, name in enumerate(names)]
+        path = folder(tmp_path / place, targets, *asked, {"end": True}, max_length=512)
+        assert run(path) == 0, (path / "log").read_text()
+        return [answers(path)[one["id"]]["text"] for one in asked]
+
+    alone = {name: said(name, name) for name in targets}
+    assert said("one", "base", "lora") == alone["base"] + alone["lora"]
+    assert said("two", "lora", "prompt") == alone["lora"] + alone["prompt"]
+    assert said("three", "prompt", "prompt") == alone["prompt"] * 2
 
 
 def waited(done: Any) -> None:

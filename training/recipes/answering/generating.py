@@ -8,7 +8,7 @@ transformers' `generate`, one by one.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -73,8 +73,18 @@ class Loop:
 
     def carry_out(self, pause: Callable[[], None]) -> list[Written]:
         """Write token after token until all have ended."""
-        for step in range(self.most):
+        for _ in self.steps():
             pause()
+        return self.written()
+
+    def written(self) -> list[Written]:
+        return list(zip(self.found, self.ended, strict=True))
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def steps(self) -> Iterator[None]:
+        """Write a token a step, for each that has not ended; gives way before every step."""
+        for step in range(self.most):
+            yield
             logits = self.net(
                 input_ids=self.fed, attention_mask=self.real[:, : self.width + step], position_ids=self.places,
                 past_key_values=self.cache, use_cache=True, logits_to_keep=1,
@@ -89,7 +99,6 @@ class Loop:
                 break
             if len(kept) < CROWDED * len(self.rows):
                 self._keep(kept)
-        return list(zip(self.found, self.ended, strict=True))
 
     def _note(self, tokens: list[int]) -> None:
         for row, token in zip(self.rows, tokens, strict=True):

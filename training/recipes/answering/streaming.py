@@ -1,20 +1,22 @@
-"""Answers that come word by word over a connection: read beside the work, so that they can be left at any moment."""
+"""Answers that come step by step from something that would not give the thread back: a connection, or `generate`."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from queue import Empty, SimpleQueue
-from threading import Event, Thread
-from typing import Any
+from threading import Event, Semaphore, Thread
+from typing import Any, TypeVar
 
-LOOK_SECONDS = 0.1
+Made = TypeVar("Made")
 
 
-def as_it_comes(
-    source: Callable[[Event], Iterator[dict[str, Any]]], pause: Callable[[], None]
-) -> Iterator[dict[str, Any]]:
-    """Yield what a connection gives, with `pause` called while it gives nothing, so that it can be left at any moment.
+class Left(Exception):
+    """Nobody wants the rest."""
+
+
+def as_it_comes(source: Callable[[Event], Iterator[dict[str, Any]]]) -> Iterator[dict[str, Any] | None]:
+    """Yield what a connection gives, and None while it gives nothing, so that it can be left at any moment.
 
     `source` is called in a thread of its own, with an event after which it should end.
     """
@@ -32,10 +34,10 @@ def as_it_comes(
     Thread(target=listen, daemon=True).start()
     try:
         while True:
-            pause()
             try:
-                one = came.get(timeout=LOOK_SECONDS)
+                one = came.get_nowait()
             except Empty:
+                yield None
                 continue
             if one is None:
                 return
@@ -44,6 +46,46 @@ def as_it_comes(
             yield one
     finally:
         over.set()
+
+
+def by_steps(work: Callable[[Callable[[], None]], Made]) -> Generator[bool, None, Made]:
+    """Carry out work that calls what it is given between its steps: one step at a time, each when it is asked for.
+
+    The work has a thread of its own, which rests while the caller's goes on: never do both run.
+    """
+    ours, theirs, left = Semaphore(0), Semaphore(0), Event()
+    made: list[Made] = []
+    failed: list[BaseException] = []
+
+    def pause() -> None:
+        ours.release()
+        theirs.acquire()
+        if left.is_set():
+            raise Left
+
+    def run() -> None:
+        theirs.acquire()
+        try:
+            made.append(work(pause))
+        except BaseException as error:
+            failed.append(error)
+        ours.release()
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        while True:
+            theirs.release()
+            ours.acquire()
+            if failed:
+                raise failed[0]
+            if made:
+                return made[0]
+            yield True
+    finally:
+        left.set()
+        theirs.release()
+        thread.join()
 
 
 def events(lines: Iterator[str], over: Event) -> Iterator[dict[str, Any]]:

@@ -1,5 +1,5 @@
-"""The turns of a conversation, answered one after the other: what is asked comes in by a file that grows, what is
-written can be read while it is, and each answer can be stopped at any token.
+"""The turns of a conversation: what is asked comes in by a file that grows, and what is written can be read while it
+is. Everyone who was asked writes at once, by turns of a moment each, and can be stopped at any token.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from training.recipes import contract, servers
 from training.recipes.answering.calling import ServiceFailed
@@ -29,20 +30,17 @@ from training.specs import ChatJob
 
 LIVE = "live"
 LOOK_SECONDS, SHOW_SECONDS = 0.05, 0.05
+TURN_SECONDS, REST_SECONDS = 0.05, 0.01  # how long one writes while others wait; and all, where nothing came
 Show = Callable[[Callable[[], str]], None]  # is given, once, what makes the text so far
-Pause = Callable[[], None]
-
-
-class Halted(Exception):
-    """Whoever asked does not want the rest of the answer."""
+Writing: TypeAlias = Generator[bool, None, Answer]  # gives, after each step, whether anything came
 
 
 class Voice(Protocol):
-    """Writes an answer. Raises `Impossible`, `ServiceFailed`, `RecipeFailed` or `FloatingPointError` where it cannot;
-    `pause` is called before every token, and may raise.
+    """Writes an answer step by step, and can be left after any of them. Raises `Impossible`, `ServiceFailed`,
+    `RecipeFailed` or `FloatingPointError` where it cannot.
     """
 
-    def write(self, wanted: Wanted, show: Show, pause: Pause) -> Answer: ...
+    def write(self, wanted: Wanted, show: Show) -> Writing: ...
 
 
 class Inbox:
@@ -114,6 +112,27 @@ class Live:
         self.text = text
 
 
+@dataclass
+class Speech:
+    """An answer on its way."""
+
+    wanted: Wanted
+    writing: Writing
+    live: Live
+    began: float = field(default_factory=time.monotonic)
+
+    def go_on(self) -> bool:
+        """Write for a moment, or until nothing comes; returns whether anything came. Raises `StopIteration` with the
+        answer where it has ended."""
+        over, came = time.monotonic() + TURN_SECONDS, False
+        while next(self.writing):
+            came = True
+            if time.monotonic() >= over:
+                break
+        self.live.catch_up()
+        return came
+
+
 class Talk:
     """Everything that is asked of one process; `count` is how many answers it gave."""
 
@@ -122,48 +141,62 @@ class Talk:
         self.inbox = Inbox(run.path / REQUESTS)
         self.answered = {str(row.get("id")) for row in contract.read_lines(run.path / ANSWERS)}
         self.out = contract.open_for_append(run.path / ANSWERS)
+        self.speaking: list[Speech] = []
         (run.path / LIVE).mkdir(exist_ok=True)
 
     def carry_out(self, voices: Mapping[str, Voice]) -> None:
         """Answer until nobody has asked for `idle_seconds`, or an end was asked for. Raises `Stopped`."""
-        quiet = time.monotonic()
+        try:
+            self._carry_out(voices)
+        finally:
+            for speech in self.speaking:
+                speech.writing.close()
+
+    def _carry_out(self, voices: Mapping[str, Voice]) -> None:
+        quiet = looked = time.monotonic()
+        self.inbox.look()
         while True:
             self.run.stop_if_asked()
-            self.inbox.look()
-            if self.inbox.todo:
-                self._answer(self.inbox.todo.popleft(), voices)
-                quiet = time.monotonic()
-            elif self.inbox.ended or time.monotonic() - quiet > self.job.idle_seconds:
-                return
-            else:
-                time.sleep(LOOK_SECONDS)
-
-    def _answer(self, wanted: Wanted, voices: Mapping[str, Voice]) -> None:
-        if wanted.id in self.answered or not wanted.id.isalnum():
-            return
-        live, began = Live(self.run.path / LIVE / f"{wanted.id}.txt"), time.monotonic()
-        looked = 0.0
-
-        def pause() -> None:
-            nonlocal looked
-            self.run.stop_if_asked()
-            live.catch_up()
             if time.monotonic() - looked > LOOK_SECONDS:
                 self.inbox.look()
                 looked = time.monotonic()
-            if wanted.id in self.inbox.stopped:
-                raise Halted
+            while self.inbox.todo:
+                self._begin(self.inbox.todo.popleft(), voices)
+            came = [self._go_on(speech) for speech in list(self.speaking)]
+            if came:
+                quiet = time.monotonic()
+            elif self.inbox.ended or time.monotonic() - quiet > self.job.idle_seconds:
+                return
+            if not any(came):
+                time.sleep(REST_SECONDS if came else LOOK_SECONDS)
 
+    def _begin(self, wanted: Wanted, voices: Mapping[str, Voice]) -> None:
+        if wanted.id in self.answered or not wanted.id.isalnum():
+            return
+        if wanted.target not in voices:
+            words = f"Nobody here is called {wanted.target}; begin another conversation."
+            self._write(wanted.answer(error=words, ms=0.0))
+            return
+        live = Live(self.run.path / LIVE / f"{wanted.id}.txt")
+        self.speaking.append(Speech(wanted, voices[wanted.target].write(wanted, live.show), live))
+
+    def _go_on(self, speech: Speech) -> bool:
+        """One turn of an answer; returns whether anything came."""
+        wanted, live = speech.wanted, speech.live
         try:
-            pause()
-            said = voices[wanted.target].write(wanted, live.show, pause)
-            live.flush()
-        except Halted:
+            if wanted.id not in self.inbox.stopped:
+                return speech.go_on()
+            speech.writing.close()
             live.flush()
             said = wanted.answer(text=live.text, finish="stopped")
+        except StopIteration as end:
+            live.flush()
+            said = end.value
         except Exception as error:
             said = wanted.answer(error=reason(wanted, error))
-        self._write(said | {"ms": round(1000 * (time.monotonic() - began), 1)})
+        self.speaking.remove(speech)
+        self._write(said | {"ms": round(1000 * (time.monotonic() - speech.began), 1)})
+        return True
 
     def _write(self, answer: Answer) -> None:
         data = as_lines([answer])
@@ -175,8 +208,6 @@ class Talk:
 
 def reason(wanted: Wanted, error: Exception) -> str:
     """Why this answer alone cannot be given. Raises what concerns the whole process."""
-    if isinstance(error, KeyError) and error.args == (wanted.target,):
-        return f"Nobody here is called {wanted.target}; begin another conversation."
     if isinstance(error, servers.ServerSilent):
         raise error
     if isinstance(error, FloatingPointError):

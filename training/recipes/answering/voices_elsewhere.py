@@ -7,10 +7,10 @@ from types import TracebackType
 from typing import Any
 
 from training.recipes.answering.calling import Caller, Pace
-from training.recipes.answering.ledger import Answer, Impossible, Wanted
+from training.recipes.answering.ledger import Impossible, Wanted
 from training.recipes.answering.services import key, place
 from training.recipes.answering.streaming import as_it_comes, events
-from training.recipes.answering.talking import Pause, Show
+from training.recipes.answering.talking import Show, Writing
 from training.specs import ChatJob, Endpoint
 
 CONNECTIONS = 4
@@ -34,7 +34,7 @@ class Elsewhere:
         if self.caller is not None:
             self.caller.client.close()
 
-    def write(self, wanted: Wanted, show: Show, pause: Pause) -> Answer:
+    def write(self, wanted: Wanted, show: Show) -> Writing:
         """See talking.Voice. It is asked again without what this service turns out not to know."""
         if self.caller is None:
             url, secret = place(self.endpoint.url), key(self.endpoint)
@@ -42,7 +42,7 @@ class Elsewhere:
                 url, secret, self.pace, self.over, self.job.timeout, self.job.tries, CONNECTIONS
             )
         try:
-            return self._written(self.caller, wanted, show, pause)
+            return (yield from self._written(self.caller, wanted, show))
         except Impossible as why:
             if self.length == "max_tokens" and "max_completion_tokens" in str(why):
                 self.length = "max_completion_tokens"  # OpenAI's reasoning models
@@ -50,9 +50,9 @@ class Elsewhere:
                 self.counts = False
             else:
                 raise
-        return self.write(wanted, show, pause)
+        return (yield from self.write(wanted, show))
 
-    def _written(self, caller: Caller, wanted: Wanted, show: Show, pause: Pause) -> Answer:
+    def _written(self, caller: Caller, wanted: Wanted, show: Show) -> Writing:
         asked = wanted.sampling
         body: dict[str, Any] = {
             "model": self.endpoint.model, "messages": wanted.messages, self.length: asked.max_tokens, "n": 1,
@@ -64,7 +64,9 @@ class Elsewhere:
         finish = ""
         usage: dict[str, Any] = {}
         show(lambda: "".join(parts))
-        for event in as_it_comes(lambda over: caller.stream(body, lambda lines: events(lines, over)), pause):
+        for event in as_it_comes(lambda over: caller.stream(body, lambda lines: events(lines, over))):
+            yield event is not None
+            event = event or {}
             for choice in event.get("choices") or []:
                 said = choice.get("delta") or choice.get("message") or {}
                 parts.append(said.get("content") or said.get("refusal") or "")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import torch
@@ -11,10 +11,11 @@ from peft import PeftModel
 
 from training.recipes import contract
 from training.recipes.answering import adapters, generating
-from training.recipes.answering.ledger import Answer, Wanted
+from training.recipes.answering.ledger import Wanted
 from training.recipes.answering.local import load
-from training.recipes.answering.talking import Pause, Show
-from training.recipes.answering.tokens import Texts, texts
+from training.recipes.answering.streaming import by_steps
+from training.recipes.answering.talking import Show, Writing
+from training.recipes.answering.tokens import Draft, Texts, texts
 from training.specs import ChatJob, ChatTarget
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class LocalVoices:
         self.words: dict[Root, Texts] = {}
         self.shared: dict[Root, Model] = {}
         self.own: dict[str, Model] = {}
+        self.at_work: dict[Root, str] = {}  # by root, whose adapter is
         for target in job.targets:
             run.stop_if_asked()
             if target.root not in self.words:
@@ -53,35 +55,49 @@ class LocalVoices:
             adapted = PeftModel.from_pretrained(base, target.adapter, adapter_name=name(target))
             self.shared[root] = adapted.eval()
 
-    @contextmanager
-    def _taken(self, target: ChatTarget) -> Iterator[Model]:
-        """The model with the adapter of this checkpoint, or without any."""
+    def _taken(self, target: ChatTarget) -> Model:
+        """The model, with the adapter of this checkpoint at work in it, or without any."""
         if target.id in self.own:
-            yield self.own[target.id]
-            return
+            return self.own[target.id]
         net = self.shared[target.root]
-        if not isinstance(net, PeftModel):
-            yield net
-        elif target.adapter is None:
-            with net.disable_adapter():
-                yield net
-        else:
-            net.set_adapter(name(target))
-            yield net
+        if isinstance(net, PeftModel) and self.at_work.get(target.root) != target.id:
+            if target.adapter is None:
+                net.base_model.disable_adapter_layers()
+            else:
+                net.base_model.enable_adapter_layers()
+                net.set_adapter(name(target))
+            self.at_work[target.root] = target.id
+        return net
 
-    def write(self, wanted: Wanted, show: Show, pause: Pause) -> Answer:
+    def write(self, wanted: Wanted, show: Show) -> Writing:
         """See talking.Voice. Models that our loop does not know are shown when they have ended."""
         target = self.targets[wanted.target]
         words, stop = self.words[target.root], wanted.sampling.stop
-        draft = words.draft(wanted)
-        with self._taken(target) as net, torch.no_grad():
-            if generating.at_once(net):
-                loop = generating.Loop(net, [draft], words)
-                show(lambda: words.text(loop.found[0], stop))
-                ((tokens, why),) = loop.carry_out(pause)
-            else:
-                ((tokens, why),) = generating.write(net, [draft], words, pause)
+        draft, net = words.draft(wanted), self._taken(target)
+        if generating.at_once(net):
+            loop = generating.Loop(net, [draft], words)
+            show(lambda: words.text(loop.found[0], stop))
+            for _ in loop.steps():
+                yield True
+                self._taken(target)  # others have been here
+            written = loop.written()
+        else:
+            written = yield from by_steps(partial(self._plainly, target, draft, words))
+        ((tokens, why),) = written
         return wanted.answer(text=words.text(tokens, stop), tokens=len(tokens), finish=why, **draft.facts)
+
+    def _plainly(
+        self, target: ChatTarget, draft: Draft, words: Texts, pause: Callable[[], None]
+    ) -> list[generating.Written]:
+        """By `generate`, which draws from the random numbers of the whole process."""
+        devices = range(torch.cuda.device_count())
+
+        def rest() -> None:
+            with torch.random.fork_rng(devices):
+                pause()
+            self._taken(target)
+
+        return generating.write(self._taken(target), [draft], words, rest)
 
 
 def name(target: ChatTarget) -> str:

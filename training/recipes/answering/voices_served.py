@@ -6,10 +6,10 @@ from types import TracebackType
 
 from training.recipes import contract, servers
 from training.recipes.answering import adapters, memory
-from training.recipes.answering.ledger import Answer, Impossible, Wanted
+from training.recipes.answering.ledger import Impossible, Wanted
 from training.recipes.answering.served import COMPLETIONS, GREEDY, NO_NUMBER, options, told
 from training.recipes.answering.streaming import as_it_comes
-from training.recipes.answering.talking import Pause, Show
+from training.recipes.answering.talking import Show, Writing
 from training.recipes.answering.tokens import texts
 from training.specs import ChatJob
 
@@ -44,7 +44,7 @@ class ServedVoices:
         self.server.close()
         memory.wait_until_back(self.run, self.free)
 
-    def write(self, wanted: Wanted, show: Show, pause: Pause) -> Answer:
+    def write(self, wanted: Wanted, show: Show) -> Writing:
         """See talking.Voice."""
         draft, asked = self.words.draft(wanted), wanted.sampling
         body = GREEDY | {
@@ -60,7 +60,9 @@ class ServedVoices:
 
         show(so_far)
         try:
-            for event in as_it_comes(lambda over: self.server.stream(COMPLETIONS, body, over), pause):
+            for event in as_it_comes(lambda over: self.server.stream(COMPLETIONS, body, over)):
+                yield event is not None
+                event = event or {}
                 for choice in event.get("choices") or []:
                     tokens.extend(choice.get("token_ids") or [])
                     finish = choice.get("finish_reason") or finish
