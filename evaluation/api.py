@@ -20,6 +20,7 @@ from evaluation import (
     api_rounds,
     api_studies,
     api_suites,
+    api_turns,
 )
 from evaluation.models import Endpoint, EvalRun, Score, Split, Suite
 from evaluation.planning import plan_evaluation, plan_on_held_out
@@ -184,6 +185,7 @@ urlpatterns = [
     *api_candidates.urlpatterns,
     *api_compare.urlpatterns,
     *api_playground.urlpatterns,
+    *api_turns.urlpatterns,
     *api_errors.urlpatterns,
     *api_policies.urlpatterns,
     *api_rounds.urlpatterns,

@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.db.models import QuerySet
-from django.shortcuts import get_object_or_404
 from django.urls import path
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import generics, serializers, status
@@ -11,15 +10,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from evaluation.endpoints import find_endpoint
-from evaluation.models import Conversation, Turn
-from evaluation.playground import again, ask, begin, delete_conversation, stop, vote
+from evaluation.models import Conversation
+from evaluation.playground import ask, begin, delete_conversation, reveal
 from evaluation.playground.listing import conversations_of, own_conversation
-from evaluation.playground.outcomes import VERDICTS
 from evaluation.playground.prompts import PLACES
 from evaluation.playground.standing import ShownTurn, shown_turn, shown_turns
-from labeling.access import visible_projects
 from labeling.api import ProjectView
-from labeling.models import Project, User
+from labeling.models import User
 from training.registry import find_checkpoint
 
 
@@ -102,26 +99,6 @@ class NewTurnSerializer(serializers.Serializer[Any]):
     carries = serializers.ChoiceField(choices=["", *PLACES], required=False, default="")
 
 
-class TurnAgainSerializer(serializers.Serializer[Any]):
-    next_seed = serializers.BooleanField(required=False, default=True)
-
-
-class TurnVoteSerializer(serializers.Serializer[Any]):
-    verdict = serializers.ChoiceField(choices=list(VERDICTS))
-    project = serializers.CharField(
-        required=False, default="", help_text="The address of another project of yours."
-    )
-    strength = serializers.IntegerField(required=False, allow_null=True, default=None)
-    rationale = serializers.CharField(required=False, default="", allow_blank=True)
-
-
-class VotedTurnSerializer(serializers.Serializer[Any]):
-    judgment = serializers.IntegerField()
-    item = serializers.IntegerField()
-    left = serializers.CharField(help_text="Who wrote the answer on the left.")
-    right = serializers.CharField()
-
-
 class ConversationView(ProjectView):
     """What the views of the playground share."""
 
@@ -132,14 +109,6 @@ class ConversationView(ProjectView):
 
     def conversation(self) -> Conversation:
         return own_conversation(self.access().project, self.person(), self.kwargs["conversation_id"])
-
-    def turn(self) -> Turn:
-        rows = Turn.objects.select_related("conversation__project")
-        found = get_object_or_404(
-            rows, conversation__project=self.access().project, pk=self.kwargs["turn_id"]
-        )
-        own_conversation(self.access().project, self.person(), found.conversation_id)
-        return found
 
 
 class Conversations(ConversationView, generics.ListAPIView[Conversation]):
@@ -186,6 +155,17 @@ class ConversationDetail(ConversationView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
+class ConversationReveal(ConversationView):
+    """Tell who is who without a vote; no vote is blind from then on."""
+
+    capability = {"POST": "view_results"}
+
+    @extend_schema(request=None, responses=ConversationSerializer)
+    def post(self, request: Request, slug: str, conversation_id: int) -> Response:
+        reveal(conversation=self.conversation())
+        return Response(ConversationSerializer(self.conversation()).data)
+
+
 class ConversationTurns(ConversationView):
     """Say something: the answers are read at the turn, as they are written."""
 
@@ -197,61 +177,11 @@ class ConversationTurns(ConversationView):
         return told(shown_turn(turn), status.HTTP_202_ACCEPTED)
 
 
-class TurnDetail(ConversationView):
-    """One turn, with its answers as far as they are written."""
-
-    capability = {"GET": "view_results"}
-
-    @extend_schema(responses=ChatTurnSerializer)
-    def get(self, request: Request, slug: str, turn_id: int) -> Response:
-        return told(shown_turn(self.turn()))
-
-
-class TurnStop(ConversationView):
-    """End the answers where they are."""
-
-    capability = {"POST": "view_results"}
-
-    @extend_schema(request=None, responses=ChatTurnSerializer)
-    def post(self, request: Request, slug: str, turn_id: int) -> Response:
-        stop(turn=self.turn())
-        return told(shown_turn(self.turn()))
-
-
-class TurnAgain(ConversationView):
-    """Ask the same again, by the next seed or the same one."""
-
-    capability = {"POST": "view_results"}
-
-    @extend_schema(request=TurnAgainSerializer, responses={202: ChatTurnSerializer})
-    def post(self, request: Request, slug: str, turn_id: int) -> Response:
-        made = again(turn=self.turn(), **self.given(TurnAgainSerializer))
-        return told(shown_turn(made), status.HTTP_202_ACCEPTED)
-
-
-class TurnVote(ConversationView):
-    """Say which answer is better: it becomes a judgment, and who is who is told."""
-
-    capability = {"POST": "view_results"}
-
-    @extend_schema(request=TurnVoteSerializer, responses={201: VotedTurnSerializer})
-    def post(self, request: Request, slug: str, turn_id: int) -> Response:
-        values, turn = self.given(TurnVoteSerializer), self.turn()
-        found: Project | None = None
-        if name := values.pop("project"):
-            found = get_object_or_404(visible_projects(self.person()), slug=name)
-        made = vote(turn=turn, person=self.person(), project=found, **values)
-        names = {reply.place: reply.name for reply in shown_turn(self.turn()).replies}
-        said = {"judgment": made.judgment_id, "item": made.item_id, **names}
-        return Response(said, status=status.HTTP_201_CREATED)
-
-
 def told(turn: ShownTurn, code: int = status.HTTP_200_OK) -> Response:
     return Response(ChatTurnSerializer(turn).data, status=code)
 
 
 PROJECT = "projects/<slug:slug>/"
-TURN = f"{PROJECT}conversation-turns/<int:turn_id>/"
 urlpatterns = [
     path(f"{PROJECT}conversations/", Conversations.as_view(), name="api-conversations"),
     path(
@@ -264,8 +194,9 @@ urlpatterns = [
         ConversationTurns.as_view(),
         name="api-conversation-turns",
     ),
-    path(TURN, TurnDetail.as_view(), name="api-turn"),
-    path(f"{TURN}stop/", TurnStop.as_view(), name="api-turn-stop"),
-    path(f"{TURN}again/", TurnAgain.as_view(), name="api-turn-again"),
-    path(f"{TURN}vote/", TurnVote.as_view(), name="api-turn-vote"),
+    path(
+        f"{PROJECT}conversations/<int:conversation_id>/reveal/",
+        ConversationReveal.as_view(),
+        name="api-conversation-reveal",
+    ),
 ]

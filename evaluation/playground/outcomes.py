@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import transaction
 
-from evaluation.models import Case, Outcome, Reply, Suite, Turn
+from evaluation.models import Case, Conversation, Outcome, Reply, Suite, Turn
 from evaluation.playground.prompts import PLACES, by_place, prompt_of
 from evaluation.playground.provenance import BY_A_PERSON, origin, stored_item
 from evaluation.playground.talking import ASKED_AGAIN, locked, plain, reveal
@@ -49,13 +49,17 @@ def vote(
     if verdict not in VERDICTS:
         raise Refused(f"The vote given is {verdict[:40]!r}; choose one of {', '.join(VERDICTS)}.")
     with transaction.atomic():
-        turn.conversation = conversation = locked(turn.conversation)
+        conversation = _standing(turn)
         replies = _comparable(turn)
         earlier = Outcome.objects.filter(turn=turn, kind=Outcome.Kind.VOTE).first()
         if earlier is not None:
             if earlier.verdict == verdict:
                 return earlier
             raise Refused("You have voted on this turn; you know by now who wrote what, so the vote stands.")
+        if any(reply.edited for reply in replies):
+            raise Refused(
+                "You improved an answer of this turn, which is a judgment already; ask it again to vote."
+            )
         item = stored_item(project=project, turn=turn, responses=map(_response, replies))
         judgment = judge_beside(
             project=project,
@@ -73,14 +77,19 @@ def vote(
 
 def edit(*, turn: Turn, person: User, place: str, text: str, project: Project | None = None) -> Outcome:
     """Write an answer better. It becomes a judgment by the kind of the project: an edit, a demonstration, or a
-    comparison in which the better text wins; and it stands in place of the answer from then on. Raises Refused."""
+    comparison in which the better text wins; and it stands in place of the answer from then on, in the last turn only:
+    what came after another one was said to the answer as it was. Raises Refused."""
     project = _taking(project or turn.conversation.project, person, EDITS, "An improved answer")
     with transaction.atomic():
-        turn.conversation = locked(turn.conversation)
+        conversation = _standing(turn)
+        if conversation.turns.filter(replaced_at=None, number__gt=turn.number).exists():
+            raise Refused(
+                "The conversation went on from this answer; improve the last one, or ask this turn again."
+            )
         reply = dict(zip(PLACES, by_place(turn), strict=False)).get(place)
         if reply is None or reply.finished_at is None or reply.error:
             raise Refused("There is no answer in this place to improve; wait until it is there.")
-        if turn.conversation.is_hidden:
+        if conversation.is_hidden:
             raise Refused("Vote first, or show who is who: the item of an edit names who wrote the answer.")
         if not text.strip() or text.strip() == reply.said.strip():
             raise Refused("The text is still that of the answer; change it, or leave it.")
@@ -106,10 +115,10 @@ def to_queue(*, turn: Turn, person: User) -> Outcome:
     project = turn.conversation.project
     if opened(person, project.slug, "curate") is None:
         raise Refused(f"You may not put items into {project}; ask an owner of it.")
-    if turn.conversation.is_hidden:
-        raise Refused("Vote first, or show who is who: the item names who wrote what.")
-    replies = [reply for reply in by_place(turn) if reply.finished_at and not reply.error]
     with transaction.atomic():
+        if _standing(turn).is_hidden:
+            raise Refused("Vote first, or show who is who: the item names who wrote what.")
+        replies = [reply for reply in by_place(turn) if reply.finished_at and not reply.error]
         item = stored_item(project=project, turn=turn, responses=map(_response, replies))
         with suppress(Refused):  # they hold it already, or judged it
             read_without_judging(project=project, item_id=item.pk, person=person)
@@ -124,9 +133,10 @@ def to_suite(*, turn: Turn, person: User, suite: Suite) -> Case:
         raise Refused(f"You may not change the suites of {suite.project}; ask an owner of it.")
     if suite.archived_at is not None:
         raise Refused(f"The suite {suite} was put away; choose another one.")
-    bare, whole = prompt_of(turn, bare=True), prompt_of(turn)
-    reference, rejected = _known(turn)
     with transaction.atomic():
+        _standing(turn)
+        bare, whole = prompt_of(turn, bare=True), prompt_of(turn)
+        reference, rejected = _known(turn)
         case = add_case(
             suite=suite,
             content=Content(
@@ -168,13 +178,19 @@ def _taking(project: Project, person: User, tasks: Collection[str], what: str) -
     return project
 
 
+def _standing(turn: Turn) -> Conversation:
+    """The conversation of a turn that still stands in it, locked. Raises Refused."""
+    turn.conversation = locked(turn.conversation)
+    if not turn.conversation.turns.filter(pk=turn.pk, replaced_at=None).exists():
+        raise Refused(ASKED_AGAIN)
+    return turn.conversation
+
+
 def _comparable(turn: Turn) -> list[Reply]:
     """The two answers by the index of their voice."""
     replies = by_place(turn)
     if len(replies) != 2:
         raise Refused("One answer alone cannot be voted on; improve it, or begin a conversation of two.")
-    if turn.replaced_at is not None:
-        raise Refused(ASKED_AGAIN)
     for reply, place in zip(replies, PLACES, strict=True):
         if reply.finished_at is None:
             raise Refused("Both answers must be there before a vote; wait for them.")

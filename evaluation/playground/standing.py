@@ -77,8 +77,8 @@ class ShownTurn:
 
     @property
     def can_vote(self) -> bool:
-        """Whether there are two answers, each all that the model would have said in the length that was asked for."""
-        whole = all(reply.state in ("done", "cut") for reply in self.replies)
+        """Whether there are two answers, each all that the model said in the length that was asked for, and no more."""
+        whole = all(reply.state in ("done", "cut") and not reply.edited for reply in self.replies)
         return whole and len(self.replies) == 2 and self.vote is None
 
 

@@ -112,7 +112,9 @@ API: dict[str, dict[str, str]] = {
     "conversations": {"get": READ, "post": READ},
     "conversation-turns": {"post": READ},
     "turn": {"get": READ},
-    **{name: {"post": READ} for name in ("turn-stop", "turn-again", "turn-vote")},
+    **{name: {"post": READ} for name in ("turn-stop", "turn-again", "turn-vote", "turn-edit")},
+    **{name: {"post": CHANGE} for name in ("turn-queue", "turn-case")},
+    "conversation-reveal": {"post": READ},
     "conversation": {"get": READ, "delete": READ},
 }
 
@@ -234,9 +236,12 @@ def _of_conversations(project: Project, ada: User) -> dict[str, list[Any]]:
     turn = ask(conversation=one, text="Hello?")
     return {
         **at("conversation conversation_state", one.pk),
-        **at("api-conversation api-conversation-turns", one.pk),
+        **at("api-conversation api-conversation-turns api-conversation-reveal", one.pk),
         "conversation_turn": [one.pk, turn.pk],
-        **at("api-turn api-turn-stop api-turn-again api-turn-vote", turn.pk),
+        **at(
+            "api-turn api-turn-stop api-turn-again api-turn-vote api-turn-edit api-turn-queue api-turn-case",
+            turn.pk,
+        ),
     }
 
 

@@ -194,10 +194,38 @@ def test_an_edit_is_a_judgment_of_the_projects_kind_and_the_conversation_goes_on
         assert [r.origin.partition("#")[0] for r in made.item.responses.all()] == ["before", "a person"]  # type: ignore[union-attr]
     else:
         assert judgment.answer["text"] == "A much better answer"
-    answered(one, "And then?")
-    assert {"role": "assistant", "content": "A much better answer"} in chatter.asked[-1]["messages"]
     with pytest.raises(Refused, match="still that of the answer"):
         edit(turn=turn, person=ada, place="left", text="A much better answer ")
+    answered(one, "And then?")
+    assert {"role": "assistant", "content": "A much better answer"} in chatter.asked[-1]["messages"]
+
+
+def test_an_edit_changes_no_prompt_that_was_asked_and_is_not_voted_on(
+    project: Project, chatter: Chatter, ada: User
+) -> None:
+    """What a later turn was said to, and what a vote compares, is what the models had and wrote."""
+    one = talk(project)
+    first = answered(one, "First?")
+    edit(turn=first, person=ada, place="left", text="Better")
+    with pytest.raises(Refused, match="ask it again to vote"):
+        vote(turn=first, person=ada, verdict="left")
+    second = answered(one, "Second?")
+    asked = chatter.asked[-1]["messages"]
+    with pytest.raises(Refused, match="went on from this answer"):
+        edit(turn=first, person=ada, place="left", text="Better still")
+    made = vote(turn=second, person=ada, verdict="left")
+    assert made.item is not None
+    assert made.item.messages == asked
+    old = Turn.objects.get(pk=second.pk)
+    again(turn=second)
+    suite = create_suite(project=project, name="S", person=ada)
+    for act in (
+        lambda: edit(turn=old, person=ada, place="left", text="Too late"),
+        lambda: to_queue(turn=old, person=ada),
+        lambda: to_suite(turn=old, person=ada, suite=suite),
+    ):
+        with pytest.raises(Refused, match="asked again meanwhile"):
+            act()
 
 
 def test_while_it_is_hidden_who_is_who_nothing_that_would_name_it_is_made(

@@ -9,8 +9,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from evaluation.endpoints import EndpointDraft, add_endpoint
-from evaluation.models import Conversation, Reply, Turn
+from evaluation.models import Case, Conversation, Reply, Turn
 from evaluation.playground import ask, begin, vote
+from evaluation.suites import create_suite
 from labeling.errors import Refused
 from labeling.models import Judgment, Membership, Project, User
 from tests import world
@@ -241,7 +242,17 @@ def test_a_script_begins_asks_reads_and_votes(project: Project, chatter: Chatter
     voted = post(f"conversation-turns/{turn['id']}/vote/", verdict="right").json()
     assert {voted["left"], voted["right"]} == {"before", "after"}
     assert voted["judgment"] == Judgment.objects.get().pk
-    again = post(f"conversation-turns/{turn['id']}/again/", next_seed=True)
+    same = post(f"conversation-turns/{turn['id']}/edit/", text="Better", project=project.slug)
+    assert (same.status_code, same.json()["item"]) == (201, Judgment.objects.latest("pk").item_id)
+    suite = create_suite(project=project, name="S", person=world.person("ada"))
+    case = post(f"conversation-turns/{turn['id']}/case/", suite=suite.pk).json()
+    assert Case.objects.get(uid=case["case"]).reference == "Better"
+    assert post(f"conversation-turns/{turn['id']}/queue/").json()["item"] == voted["item"]
+    other = post(f"conversation-turns/{turn['id']}/again/", text="Hi?").json()
+    assert (other["text"], other["settings"]["seed"]) == ("Hi?", 5)
+    assert post(f"conversation-turns/{turn['id']}/vote/", verdict="left").status_code == 422
+    assert post(f"conversation-turns/{other['id']}/stop/").json()["over"]
+    again = post(f"conversation-turns/{other['id']}/again/", next_seed=True)
     assert (again.status_code, again.json()["settings"]["seed"]) == (202, 6)
     assert post(f"conversation-turns/{again.json()['id']}/stop/").json()["over"]
     assert browser.delete(f"{api}conversations/{one['id']}/").status_code == 422
