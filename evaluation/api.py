@@ -22,8 +22,9 @@ from evaluation import (
     api_suites,
     api_turns,
 )
-from evaluation.models import Endpoint, EvalRun, Score, Split, Suite
-from evaluation.planning import plan_evaluation, plan_on_held_out
+from evaluation.endpoints import find_endpoint
+from evaluation.models import EvalRun, Score, Split, Suite
+from evaluation.planning import plan_again, plan_evaluation, plan_on_held_out
 from evaluation.reading import target_lines, verdict
 from evaluation.specs import CONTEXT_WORDS
 from labeling.api import ProjectView
@@ -137,7 +138,7 @@ class Evaluations(ProjectView, generics.ListAPIView[EvalRun]):
         project, baseline = access.project, values["baseline"]
         plan = {
             "checkpoints": [find_checkpoint(project=project, name=name) for name in values["checkpoints"]],
-            "endpoints": [_endpoint(project.pk, name) for name in values["endpoints"]],
+            "endpoints": [find_endpoint(project=project, name=name) for name in values["endpoints"]],
             "baseline": find_checkpoint(project=project, name=baseline) if baseline else None,
             "person": access.person,
             **{name: values[name] for name in PLANNED},
@@ -164,21 +165,54 @@ class Evaluation(ProjectView, generics.RetrieveAPIView[EvalRun]):
         return _rows(self.kwargs["slug"])
 
 
+class EvaluationActionView(ProjectView):
+    """What one may do with an evaluation that there is."""
+
+    capability = {"POST": "train"}
+
+    def evaluation(self) -> EvalRun:
+        rows = EvalRun.objects.select_related("suite", "project")
+        return get_object_or_404(rows, project=self.access().project, pk=self.kwargs["evaluation_id"])
+
+    def told(self, run: EvalRun) -> Response:
+        found = _rows(self.kwargs["slug"]).get(pk=run.pk)
+        return Response(EvaluationSerializer(found).data, status=status.HTTP_202_ACCEPTED)
+
+
+class EvaluationCancel(EvaluationActionView):
+    """Stop it; what was answered is kept. Repeating it is harmless."""
+
+    @extend_schema(request=None, responses={202: EvaluationSerializer})
+    def post(self, request: Request, slug: str, evaluation_id: int) -> Response:
+        run = self.evaluation()
+        run.request_cancel()
+        return self.told(run)
+
+
+class EvaluationResume(EvaluationActionView):
+    """Put one that failed or was cancelled into the queue again: it goes on where it stopped."""
+
+    @extend_schema(request=None, responses={202: EvaluationSerializer})
+    def post(self, request: Request, slug: str, evaluation_id: int) -> Response:
+        run = self.evaluation()
+        run.resume()
+        return self.told(run)
+
+
+class EvaluationAgain(EvaluationActionView):
+    """Score the same targets with the suite's cases and scorers of today."""
+
+    @extend_schema(request=None, responses={202: EvaluationSerializer})
+    def post(self, request: Request, slug: str, evaluation_id: int) -> Response:
+        return self.told(plan_again(run=self.evaluation(), person=self.access().person))
+
+
 def _rows(slug: str) -> QuerySet[EvalRun]:
     rows = EvalRun.objects.filter(project__slug=slug).select_related("suite", "version")
     return rows.prefetch_related("targets", "scores__target", "scores__versus")
 
 
-def _endpoint(project: int, name: str) -> Endpoint:
-    found = Endpoint.objects.filter(project=project, name=name, archived_at=None).first()
-    if found is None:
-        known = ", ".join(
-            Endpoint.objects.filter(project=project, archived_at=None).values_list("name", flat=True)
-        )
-        raise Refused(f"There is no endpoint {name!r} here. Known: {known or 'none yet'}.")
-    return found
-
-
+ONE = "projects/<slug:slug>/evaluations/<int:evaluation_id>/"
 urlpatterns = [
     *api_suites.urlpatterns,
     *api_judges.urlpatterns,
@@ -191,7 +225,8 @@ urlpatterns = [
     *api_rounds.urlpatterns,
     *api_studies.urlpatterns,
     path("projects/<slug:slug>/evaluations/", Evaluations.as_view(), name="api-evaluations"),
-    path(
-        "projects/<slug:slug>/evaluations/<int:evaluation_id>/", Evaluation.as_view(), name="api-evaluation"
-    ),
+    path(ONE, Evaluation.as_view(), name="api-evaluation"),
+    path(f"{ONE}cancel/", EvaluationCancel.as_view(), name="api-evaluation-cancel"),
+    path(f"{ONE}resume/", EvaluationResume.as_view(), name="api-evaluation-resume"),
+    path(f"{ONE}again/", EvaluationAgain.as_view(), name="api-evaluation-again"),
 ]

@@ -7,7 +7,7 @@ of one for the other.
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.db import transaction
@@ -115,6 +115,7 @@ class _Work:
 
     def _judge(self, source: str, group: Group) -> None:
         asked = self.plan.asked[source]
+        self.desk.limits = replace(self.desk.limits, max_length=self.plan.longest(source))
 
         def requests() -> Iterator[Request]:
             return (asked.request(ask) for ask in questions_of(self.plan, source))

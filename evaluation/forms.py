@@ -13,8 +13,9 @@ from labeling.models import DatasetVersion, Project
 from training.models import Checkpoint
 from training.registry import visible_checkpoints
 
-SETTINGS = ("max_tokens", "temperature", "samples", "seed")
-LIMITS = ("budget",)
+SETTINGS = ("max_tokens", "temperature", "samples", "seed", "top_p", "top_k", "stop")
+LIMITS = ("budget", "max_length", "concurrency", "batch_size")
+FINE = ("top_p", "top_k", "stop", "max_length", "concurrency", "batch_size")
 
 
 class EvaluationForm(forms.Form):
@@ -52,6 +53,17 @@ class EvaluationForm(forms.Form):
         required=False, help_text="Money that endpoints may cost, in the unit of their prices."
     )
     name = forms.CharField(max_length=120, required=False, help_text="Left empty, one is made.")
+    top_p = forms.FloatField(required=False, label="Top-p")
+    top_k = forms.IntegerField(required=False, label="Top-k")
+    stop = forms.CharField(
+        required=False,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="Texts that end an answer, one in each line; \\n in one is a line break.",
+    )
+    max_length = forms.IntegerField(required=False, help_text="Judges read 8,192 at least.")
+    concurrency = forms.IntegerField(required=False)
+    batch_size = forms.IntegerField(required=False)
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -63,7 +75,9 @@ class EvaluationForm(forms.Form):
         fields["engine"].choices, fields["engine"].initial = engine_choices(), default_engine()
         for spec, names in ((SamplingSpec, SETTINGS), (LimitsSpec, LIMITS)):
             for field in names:
-                fields[field].initial = spec.model_fields[field].default
+                found = spec.model_fields[field]
+                fields[field].initial = found.default if found.default != () else ""
+                fields[field].help_text = fields[field].help_text or found.description
         if not fields["endpoints"].queryset.exists():
             del fields["endpoints"], fields["budget"]
 
@@ -81,6 +95,21 @@ class EvaluationForm(forms.Form):
             ("Suites", [(f"suite:{suite.pk}", suite.name) for suite in suites]),
             ("Held-out rows", [(f"version:{version.pk}", f"{version}, test split") for version in held]),
         ]
+
+    @property
+    def usual(self) -> list[forms.BoundField]:
+        """The settings that many change."""
+        told = ("on", "checkpoints", "endpoints", *FINE)
+        return [field for field in self.visible_fields() if field.name not in told]
+
+    @property
+    def fine(self) -> list[forms.BoundField]:
+        """Those that few do."""
+        return [self[name] for name in FINE]
+
+    def clean_stop(self) -> list[str]:
+        lines = self.cleaned_data["stop"].splitlines()
+        return [line.replace("\\n", "\n") for line in lines if line]
 
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or {}

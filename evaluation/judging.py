@@ -23,7 +23,7 @@ from evaluation.questions import answer_of
 from evaluation.scorers import asked as questions
 from evaluation.scorers import find_scorer, marking
 from evaluation.scorers.base import Ask, Facts, Given, Marker
-from evaluation.specs import LimitsSpec
+from evaluation.specs import JUDGE_LENGTH, LimitsSpec
 from evaluation.targets import frozen_target, groups, renamed, thawed
 from labeling import quality
 from labeling.curation.recipe import PAIRED
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["FEWEST", "LIMITS", "MOST", "carry_card", "start_check", "trusted"]
 
 FEWEST, MOST = 20, 5000
-LIMITS = LimitsSpec(max_length=8192)
+LIMITS = LimitsSpec(max_length=JUDGE_LENGTH)
 NAME = "judge"
 CHUNK = 200
 TOO_LONG = "the question is longer than the judge reads"

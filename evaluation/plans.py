@@ -9,7 +9,7 @@ from evaluation.engines import ENGINES
 from evaluation.models import Case, EvalRun, RunTarget
 from evaluation.questions import Asked, facts_of
 from evaluation.scorers import Ask, Facts, Given, Need, Scorer, asked, find_scorer, read_params
-from evaluation.specs import MetricSpec, RunSpec
+from evaluation.specs import JUDGE_LENGTH, MetricSpec, RunSpec
 from evaluation.targets import Group, groups, thawed
 
 COMPOSITE = "primary"
@@ -92,9 +92,14 @@ class Plan:
         for source, group in self.helpers.items():
             engines[source], identities[source] = group.engine, self.spec.judges[source]["identity"]
         return {
-            name: Asked.of(name, identity, self._profile(engines[name]), self.spec.limits.max_length)
+            name: Asked.of(name, identity, self._profile(engines[name]), self.longest(name))
             for name, identity in identities.items()
         }
+
+    def longest(self, name: str) -> int:
+        """Tokens that somebody who is asked reads and writes at most."""
+        most = self.spec.limits.max_length
+        return max(most, JUDGE_LENGTH) if name in self.helpers else most
 
     def facts(self, case: Case) -> Facts:
         """A case as this run's targets and scorers see it."""

@@ -79,6 +79,7 @@ PAGES: dict[str, dict[str, str]] = {
 API: dict[str, dict[str, str]] = {
     "evaluations": {"get": READ, "post": USE},
     "evaluation": {"get": READ},
+    **{f"evaluation-{name}": {"post": USE} for name in ("cancel", "resume", "again")},
     "suites": {"get": READ, "post": CHANGE},
     "suite": {"get": READ},
     "suite-cases": {"get": READ, "post": CHANGE},
@@ -203,7 +204,10 @@ def _of_runs(project: Project, ada: User) -> dict[str, list[Any]]:
         **_of_rounds(project),
         **_of_errors(project, run, ada),
         **at("evaluation cancel resume again result_csv", run.pk),
-        **at("cases send_cases share api-evaluation api-run-cases", run.pk),
+        **at(
+            "cases send_cases share api-evaluation api-evaluation-cancel api-evaluation-resume api-evaluation-again api-run-cases",
+            run.pk,
+        ),
         "chart": [run.pk, "primary", "csv"],
         "verdict_file": [run.pk, "md"],
         "result_case": [run.pk, case.case_id],

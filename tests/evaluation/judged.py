@@ -26,6 +26,7 @@ class Called:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.options: dict[str, Any] = {}
+        self.lengths: dict[str, int] = {}  # by who was asked, the tokens of a row
 
 
 def judge_by(
@@ -37,6 +38,10 @@ def judge_by(
     class Judging(FakeEngine):
         def __init__(self) -> None:
             super().__init__(**bill.options)
+
+        def ask(self, **told: Any) -> None:
+            bill.lengths |= {target.id: told["limits"].max_length for target in told["targets"]}
+            super().ask(**told)
 
         def answer(self, request: Request) -> Answer:
             bill.asked.append(request.id)

@@ -8,6 +8,7 @@ from evaluation.execution import drive
 from evaluation.models import CaseScore, EvalRun, Output, Suite
 from evaluation.planning import plan_evaluation
 from evaluation.reading import target_lines
+from evaluation.specs import JUDGE_LENGTH
 from labeling.lifecycle import Status
 from labeling.models import Project
 from tests.evaluation.judged import a_judge, by_place, judge_by
@@ -49,6 +50,7 @@ def test_a_rubric_is_read_as_probabilities_after_all_answers_are_there(
     order = [kinds[key] for key in called.asked]
     assert order == sorted(order, key=["complete", "choose"].index)  # every answer, then every judgment
     assert len(called.asked) == len(set(called.asked))
+    assert called.lengths == {"0": 2048, "1": 2048, f"judge:{judge.pk}": JUDGE_LENGTH}  # as its card was made
 
 
 def test_a_pairwise_judge_that_likes_a_place_finds_no_winner_and_its_flips_are_told(

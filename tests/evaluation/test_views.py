@@ -94,6 +94,24 @@ def test_settings_that_make_no_sense_come_back_as_a_sentence(
     assert not EvalRun.objects.exists()
 
 
+def test_every_setting_of_sampling_and_limits_can_be_given_on_the_page_and_at_the_shell(
+    project: Project, emma: User, suite: Suite, candidate: Checkpoint
+) -> None:
+    sampling = {"max_tokens": 9, "temperature": 0.5, "samples": 2, "seed": 3, "top_p": 0.9, "top_k": 7}
+    limits = {"max_length": 512, "concurrency": 3, "batch_size": 5}
+    plan_on_page(emma, f"suite:{suite.pk}", candidate, **sampling, **limits, stop="END\r\n\\n\\n")
+    given = [f"--{name.replace('_', '-')}={value}" for name, value in (sampling | limits).items()]
+    shell(
+        "--suite", f"{project.slug}/{suite.name}", "--checkpoint=tuned", *given, "--stop=END", "--stop=\n\n"
+    )
+    page, command = EvalRun.objects.order_by("pk")
+    assert page.spec["sampling"] == command.spec["sampling"] == sampling | {"stop": ["END", "\n\n"]}
+    assert page.spec["limits"] == command.spec["limits"] == limits | {"budget": None}
+    shown = world.sign_in(emma).get(reverse("evaluation:evaluations", args=[project.slug])).text
+    for name, default in (("concurrency", 32), ("max_length", 2048), ("top_p", 1.0), ("top_k", 0)):
+        assert f'name="{name}" value="{default}"' in shown
+
+
 def test_a_form_without_a_checkpoint_says_so(project: Project, emma: User, suite: Suite) -> None:
     page = plan_on_page(emma, f"suite:{suite.pk}")
     assert page.status_code == 422
@@ -149,6 +167,20 @@ def test_emma_plans_by_api_and_reads_the_scores(
     assert read["targets"] == ["tiny", "tuned"]
     assert {score["metric"] for score in scores} == {"exact", "chrf", "perplexity"}
     assert read["verdict"]
+
+
+def test_emma_cancels_resumes_and_scores_again_by_api(
+    project: Project, emma: User, suite: Suite, candidate: Checkpoint, bill: Bill
+) -> None:
+    plan_on_page(emma, f"suite:{suite.pk}", candidate)
+    client, place = world.sign_in(emma), [project.slug, EvalRun.objects.get().pk]
+    said = [client.post(reverse(f"api-evaluation-{act}", args=place)) for act in ("cancel", "resume")]
+    assert [(one.status_code, one.json()["status"]) for one in said] == [(202, "cancelled"), (202, "queued")]
+    drive(EvalRun.objects.get())
+    asked = len(bill.asked)
+    again = client.post(reverse("api-evaluation-again", args=place)).json()
+    drive(EvalRun.objects.get(pk=again["id"]))
+    assert (EvalRun.objects.count(), len(bill.asked)) == (2, asked)
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,23 @@
-"""manage.py evaluate --suite S --checkpoint C [--checkpoint D …] --engine E [--wait]"""
+"""manage.py evaluate --suite S [--checkpoint C …] [--endpoint P …] --engine E [--wait]"""
 
 from argparse import ArgumentParser
 from typing import Any
 
+from evaluation.endpoints import find_endpoint
 from evaluation.engines import ENGINES
 from evaluation.execution import drive
 from evaluation.models import EvalRun, Suite
 from evaluation.planning import plan_evaluation, plan_on_held_out
 from evaluation.reading import Reading, TargetLine, difference_words, target_lines, verdict, worded
-from evaluation.specs import CONTEXT_WORDS
+from evaluation.specs import CONTEXT_WORDS, LimitsSpec, SamplingSpec
 from labeling.access import open_from_shell
 from labeling.commands import VerbCommand, find_version
 from labeling.errors import Refused
 from labeling.waiting import carried
 from training.registry import find_checkpoint
+
+SAMPLING = ("max_tokens", "temperature", "samples", "seed", "top_p", "top_k")
+LIMITS = ("budget", "max_length", "concurrency", "batch_size")
 
 
 class Command(VerbCommand):
@@ -26,8 +30,9 @@ class Command(VerbCommand):
             help="a suite as PROJECT/NAME, or a dataset version PROJECT:NUMBER whose test split is the suite",
         )
         parser.add_argument(
-            "--checkpoint", action="append", required=True, help="number or name; may be repeated"
+            "--checkpoint", action="append", default=[], help="number or name; may be repeated"
         )
+        parser.add_argument("--endpoint", action="append", default=[], help="number or name; may be repeated")
         parser.add_argument(
             "--engine", default="", help=f"one of {', '.join(ENGINES)}; vllm where it is set up"
         )
@@ -37,9 +42,17 @@ class Command(VerbCommand):
         parser.add_argument("--split", default="dev", help="dev or sealed")
         parser.add_argument("--contexts", default="apart", help=f"one of {', '.join(CONTEXT_WORDS)}")
         parser.add_argument("--contexts-seed", type=int, default=0, help="draws the order of shuffled ones")
-        parser.add_argument("--max-tokens", type=int, default=256)
-        parser.add_argument("--temperature", type=float, default=0.0)
-        parser.add_argument("--samples", type=int, default=1)
+        parser.add_argument("--name", default="", help="left out, one is made")
+        for spec, names in ((SamplingSpec, SAMPLING), (LimitsSpec, LIMITS)):
+            for name in names:
+                found = spec.model_fields[name]
+                kind = type(found.default) if found.default is not None else float
+                parser.add_argument(
+                    f"--{name.replace('_', '-')}", type=kind, default=found.default, help=found.description
+                )
+        parser.add_argument(
+            "--stop", action="append", default=[], help="a text that ends an answer; may be repeated"
+        )
         parser.add_argument("--wait", action="store_true", help="do the work here unless a worker takes it")
 
     def run(self, **options: Any) -> dict[str, Any]:
@@ -68,12 +81,9 @@ class Command(VerbCommand):
 
     def _planned(self, options: dict[str, Any]) -> EvalRun:
         slug, slash, name = options["suite"].partition("/")
-        sampling = {each: options[each] for each in ("max_tokens", "temperature", "samples")}
         if not slash:
             version = find_version(options["suite"], options["person"], "train")
-            return plan_on_held_out(
-                version=version, **self._plan(version.project, options), sampling=sampling
-            )
+            return plan_on_held_out(version=version, **self._plan(version.project, options))
         project = open_from_shell(slug, options["person"], "train").project
         suite = Suite.objects.filter(project=project, name=name).first()
         if suite is None:
@@ -81,16 +91,18 @@ class Command(VerbCommand):
                 ", ".join(Suite.objects.filter(project=project).values_list("name", flat=True)) or "none yet"
             )
             raise Refused(f"There is no suite {name!r} in {slug}. Known: {known}.")
-        return plan_evaluation(
-            project=project, suite=suite, **self._plan(project, options), sampling=sampling
-        )
+        return plan_evaluation(project=project, suite=suite, **self._plan(project, options))
 
     def _plan(self, project: Any, options: dict[str, Any]) -> dict[str, Any]:
         names, baseline = options["checkpoint"], options["baseline"]
         return {
             "checkpoints": [find_checkpoint(project=project, name=name) for name in names],
+            "endpoints": [find_endpoint(project=project, name=name) for name in options["endpoint"]],
             "baseline": find_checkpoint(project=project, name=baseline) if baseline else None,
             "person": None,
+            "name": options["name"],
+            "sampling": {each: options[each] for each in (*SAMPLING, "stop")},
+            "limits": {each: options[each] for each in LIMITS},
             "engine": options["engine"],
             "split": options["split"],
             "contexts": options["contexts"],
