@@ -68,7 +68,7 @@ def set_overlap(*, project: Project, overlap: int, items: Chosen = None, every: 
             more, fewer = _level(project, wanted, priorities)
             opened, withdrawn = opened + more, withdrawn + fewer
         if opened:
-            _begin_anew(project)
+            begin_anew(project)
     project.refresh_from_db(fields=["overlap", "epoch"])
     return Change(items=len(priorities), opened=opened, withdrawn=withdrawn)
 
@@ -89,7 +89,7 @@ def set_priority(*, project: Project, items: QuerySet[Item] | Collection[Item], 
             open_slots = Assignment.objects.filter(item__in=chunk, submitted_at=None, skipped_at=None)
             open_slots.filter(purpose=Purpose.WORK).update(priority=priority)
         if ids:
-            _begin_anew(project)
+            begin_anew(project)
     project.refresh_from_db(fields=["epoch"])
     return len(ids)
 
@@ -164,7 +164,7 @@ def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
         yield ids[start : start + CHUNK]
 
 
-def _begin_anew(project: Project) -> None:
+def begin_anew(project: Project) -> None:
     """Let everybody's place in the queue start over: something better has come than what they passed."""
     Project.objects.filter(pk=project.pk).update(epoch=F("epoch") + 1)
 

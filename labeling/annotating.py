@@ -166,7 +166,7 @@ def _check(assignment: Assignment, person: User, answer: Answer, token: uuid.UUI
     if answer.kind != project.task:
         raise Refused(f"The answer is a {answer.kind}; this project asks for a {project.task}.")
     answer.check(responses=assignment.item.n_responses, attributes=project.attributes)
-    refuse_unfitting(assignment, answer)
+    refuse_unfitting(assignment, person, answer)
     if isinstance(answer, EditAnswer) and _unchanged(assignment, person, answer, token):
         raise Refused(f"The text is still that of response {answer.number}; change it, or skip the item.")
     if project.rationale == "required" and not answer.rationale.strip():
@@ -200,6 +200,7 @@ def _at_once(assignment: Assignment, person: User, answer: Answer, sent: Sent) -
         id=assignment.pk, token=sent.token, person=person.pk, **_ended(values["created_at"])
     ):
         raise _Late
+    slots.open_second(assignment, now=values["created_at"])
     return _stored(values, assignment, person), seat
 
 
@@ -214,6 +215,7 @@ def _retaken(assignment: Assignment, person: User, answer: Answer, sent: Sent) -
     values = _values(held, person, answer, sent, turn=turn)
     values["active_ms"] = _believable(assignment, sent.active_ms)
     slots.count(held, person, active_ms=values["active_ms"] or 0, now=now)
+    slots.open_second(held, now=now)
     return _stored(values, assignment, person)
 
 

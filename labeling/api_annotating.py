@@ -19,7 +19,7 @@ from labeling.holding import slot_of
 from labeling.models import Assignment, Project, User
 from labeling.models import Task as Kind
 from labeling.queue import claim_next, heartbeat, postpone
-from labeling.rag.answers import MOST_CHUNKS, MOST_FAILURES, MOST_SPANS
+from labeling.rag.answers import LONGEST_TITLE, MOST_CHUNKS, MOST_FAILURES, MOST_SPANS
 from labeling.reading import read_answer, read_draft
 from labeling.tasks import Task, show
 from labeling.values import LONGEST_TEXT
@@ -44,6 +44,7 @@ class ShownCategorySerializer(serializers.Serializer[Any]):
     words = serializers.CharField()
     scope = serializers.CharField()
     stage = serializers.CharField()
+    offered = serializers.BooleanField(help_text="False: retired, and the answer given so far carries it.")
 
 
 class CandidateSerializer(serializers.Serializer[Any]):
@@ -80,6 +81,9 @@ class SkipSerializer(LeaseSerializer):
     reason = serializers.ChoiceField(choices=list(SKIP_REASONS))
 
 
+LONG: Any = {"required": False, "allow_blank": True, "max_length": 2 * LONGEST_TEXT, "trim_whitespace": False}
+
+
 class AnswerSerializer(LeaseSerializer):
     """Of the answer's fields, send those of the project's task. `revises` changes an earlier answer of mine."""
 
@@ -90,9 +94,7 @@ class AnswerSerializer(LeaseSerializer):
         required=False, child=serializers.ListField(child=serializers.IntegerField(), max_length=100)
     )
     number = serializers.IntegerField(required=False)
-    text = serializers.CharField(
-        required=False, max_length=2 * LONGEST_TEXT, trim_whitespace=False, allow_blank=True
-    )
+    text = serializers.CharField(**LONG)
     rationale = serializers.CharField(required=False, max_length=20_000, allow_blank=True)
     relevance = serializers.ListField(
         required=False, child=serializers.IntegerField(allow_null=True), max_length=MOST_CHUNKS
@@ -100,9 +102,9 @@ class AnswerSerializer(LeaseSerializer):
     spans = serializers.ListField(required=False, child=serializers.DictField(), max_length=MOST_SPANS)
     failures = serializers.ListField(required=False, child=serializers.DictField(), max_length=MOST_FAILURES)
     answers_question = serializers.IntegerField(required=False, min_value=0, max_value=2)
-    corrected = serializers.CharField(
-        required=False, max_length=2 * LONGEST_TEXT, trim_whitespace=False, allow_blank=True
-    )
+    corrected = serializers.CharField(**LONG)
+    missed = serializers.CharField(**LONG, help_text="The passage that should have been found.")
+    missed_ref = serializers.CharField(required=False, max_length=LONGEST_TITLE, allow_blank=True)
     revises = serializers.IntegerField(required=False, min_value=1)
 
 

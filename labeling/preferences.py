@@ -98,6 +98,7 @@ ACTIONS = (
     Action("unlink", "No chunk supports the mark", "-", REVIEWED),
     Action("answer", "Back to the answer", "a", REVIEWED),
     Action("failures", "What is wrong with the whole answer", "d", REVIEWED),
+    Action("missed", "Give the passage that should have been found", "*", REVIEWED),
     Action("correct", "Correct the answer", "e", REVIEWED),
 )
 USUAL = {action.name: action.key for action in ACTIONS}

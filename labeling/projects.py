@@ -11,7 +11,7 @@ from django.db.models.functions import Coalesce
 from django.utils.text import slugify
 
 from labeling.access import visible_projects
-from labeling.allocation import Change, set_overlap
+from labeling.allocation import Change, begin_anew, set_overlap
 from labeling.attributes import PRESETS, checked, refuse_redefined
 from labeling.errors import Refused
 from labeling.models import Assignment, Item, Judgment, Membership, Project, Role, Task, User
@@ -133,6 +133,9 @@ def set_rules(*, project: Project, every_item: bool = False, **rules: Any) -> Ch
         if "attributes" in rules:
             rules["attributes"] = checked(rules["attributes"])
             refuse_redefined(found, rules["attributes"])
+        anew = (
+            rules.get("two_pass", found.two_pass) != found.two_pass
+        )  # other slots may be given than were passed
         for name, value in rules.items():
             setattr(found, name, value)
         if found.task == Task.RATING and not found.attributes:
@@ -145,6 +148,8 @@ def set_rules(*, project: Project, every_item: bool = False, **rules: Any) -> Ch
             said = (f"{name}: {' '.join(words)}" for name, words in error.message_dict.items())
             raise Refused(" ".join(said)) from error
         found.save(update_fields=list(rules))
+        if anew:
+            begin_anew(found)
         if overlap != found.overlap or every_item:
             change = set_overlap(project=found, overlap=overlap, every=every_item)
     project.refresh_from_db()

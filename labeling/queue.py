@@ -71,6 +71,8 @@ def why_nothing(*, project: Project, person: User) -> str:
         return "This project is paused. Work goes on when an owner resumes it."
     if _over_cap(project, seat_of(project=project, person=person), 0):
         return f"You have judged all you may today: {project.daily_cap}, the most that this project allows in a day."
+    if project.two_pass and _not_had(project, person).exists():
+        return "What is left for you are second passes. Each comes once its first review is in; look again in a while."
     return ""
 
 
@@ -154,9 +156,13 @@ def left_for(*, project: Project, person: User) -> int:
     free = Assignment.objects.filter(project=project, person=None)[:MOST_COUNTED].count()
     if free == MOST_COUNTED:
         return free
-    items = Assignment.objects.filter(project=project, person=None)
+    return _not_had(project, person).values("item").distinct().count()
+
+
+def _not_had(project: Project, person: User) -> QuerySet[Assignment]:
+    """The free slots of items that this person never had."""
     had = Assignment.objects.filter(item=OuterRef("item"), person=person)
-    return items.filter(~Exists(had)).values("item").distinct().count()
+    return Assignment.objects.filter(~Exists(had), project=project, person=None)
 
 
 def _returned(project: Project, person: User, seat: Seat, besides: Collection[int]) -> Assignment | None:
@@ -231,17 +237,21 @@ def _in_order(project: Project, person: User, seat: Seat) -> Assignment | None:
     """
     ahead = _ahead(project, person, seat)
     if ahead is not None and seat.freed_seen and seat.freed_seen > timezone.now() - UNSEEN_YET - LOOK_AGAIN:
-        return ahead
+        return _met(ahead)
     seen = seat.freed_seen or BEGINNING
     freed = slots.first(slots.FREED, project, person, freed_at=seen)
     # What came before this one, or is there now, will never fit; what is being freed at this moment may still appear.
     until = timezone.now() if freed is None or freed.freed_at is None else freed.freed_at
     slots.REMEMBER.run(id=seat.pk, freed_seen=max(seen, until - UNSEEN_YET))
-    if freed is not None and (ahead is None or freed.priority >= ahead.priority):
-        return freed
-    if ahead is not None:
-        return ahead
-    return slots.first(slots.ANY, project, person) or slots.first(slots.PUT_OFF, project, person)
+    if ahead is not None and (freed is None or freed.pk == ahead.pk or freed.priority < ahead.priority):
+        return _met(ahead)
+    return freed or slots.first(slots.ANY, project, person) or slots.first(slots.PUT_OFF, project, person)
+
+
+def _met(slot: Assignment) -> Assignment:
+    """A slot that is met in order moves the person's place on, also where it came back some time ago."""
+    slot.freed_at = None
+    return slot
 
 
 def _ahead(project: Project, person: User, seat: Seat) -> Assignment | None:
@@ -269,5 +279,6 @@ def _lease(slot: Assignment, project: Project, person: User) -> bool:
             turn=slot.turn,
             leased_at=now,
             expires_at=slot.expires_at,
+            freed_at=slot.freed_at,
         )
     )

@@ -29,11 +29,14 @@ SLOT = [field.attname for field in Assignment._meta.concrete_fields]
 ITEM = ["id", "content_hash", "n_responses", "overlap", "priority", "messages"]
 COLUMNS = [*SLOT, *(f"item__{name}" for name in ITEM)]
 SEAT = [field.attname for field in Seat._meta.concrete_fields]
+FIRST, EVERY = 1, 32_767
+"""Below which turn a slot waits for nobody: in a project with two passes only the first, else every one."""
 
 
 def first(statement: Select, project: Project, person: User, **values: Any) -> Assignment | None:
     """The first slot that the statement finds, with its item and what `begun` says of a draft."""
-    row = statement.first(project=project.pk, person=person.pk, **values)
+    at_once = FIRST if project.two_pass else EVERY
+    row = statement.first(project=project.pk, person=person.pk, at_once=at_once, **values)
     return None if row is None else _slot(row, project)
 
 
@@ -72,6 +75,13 @@ def count(slot: Assignment, person: User, *, active_ms: int, now: datetime) -> S
     if slot.purpose != Purpose.WORK or slot.freed_at is not None:
         return _seat(COUNT.run(**given))
     return _seat(COUNT_ON.run(**given, priority=slot.priority, item=slot.item_id, epoch=project.epoch))
+
+
+def open_second(slot: Assignment, *, now: datetime) -> None:
+    """With the first of two passes over, its item's other slots are offered like those that came back: by now, most
+    people's places in the queue are past it."""
+    if slot.project.two_pass and slot.turn == 0 and slot.purpose == Purpose.WORK:
+        OPEN.run(item=slot.item_id, freed_at=now)
 
 
 def _seat(rows: list[tuple[Any, ...]]) -> Seat | None:
@@ -124,9 +134,13 @@ def _person() -> Param:
 
 
 def _fit() -> QuerySet[Assignment]:
-    """Free slots of items that this person never had, in the order of the queue; each locked by one taker at a time."""
+    """Free slots of items that this person never had, in the order of the queue; each locked by one taker at a time.
+    Of two passes the second waits while the first is not submitted."""
     had = Assignment.objects.filter(item=OuterRef("item"), person=_person())
     free = Assignment.objects.filter(~Exists(had), project=param("project", Assignment), person=None)
+    first = Assignment.objects.filter(item=OuterRef("item"), purpose=Purpose.WORK, turn=0)
+    waits = Exists(first.filter(submitted_at=None, skipped_at=None))
+    free = free.filter(Q(turn__lt=param("at_once", Assignment, "turn")) | ~waits)
     free = free.order_by("-priority", "item_id", "slot")
     return free.select_for_update(skip_locked=True, of=("self",))
 
@@ -224,7 +238,13 @@ LOCKED_SEAT = Select(lambda: _seats().select_for_update(no_key=True).values_list
 LEASE = Update(
     lambda: (
         Assignment.objects.filter(id=param("id", Assignment), person=None),
-        _given(Assignment, "person", "token", "turn", "leased_at", "expires_at"),
+        _given(Assignment, "person", "token", "turn", "leased_at", "expires_at", "freed_at"),
+    )
+)
+OPEN = Update(
+    lambda: (
+        Assignment.objects.filter(item=param("item", Assignment), person=None, purpose=Purpose.WORK),
+        _given(Assignment, "freed_at"),
     )
 )
 RENEW = Update(lambda: (_open(token=param("token", Assignment)), _given(Assignment, "expires_at")))

@@ -6,7 +6,7 @@ from typing import Any
 
 from labeling.models import Assignment, Draft, Response, Review, ReviewState, User
 from labeling.rag.answers import Candidate
-from labeling.rag.showing import ShownCategory, ShownChunk, asked_of_people, review_parts
+from labeling.rag.showing import ShownCategory, ShownChunk, review_parts
 from labeling.values import display_order
 
 VERDICTS = ("first", "second")
@@ -67,11 +67,10 @@ def show(*, assignment: Assignment, person: User) -> Task:
         client_key=uuid.uuid4(),
         messages=item.messages,
         responses=shown_responses(shown),
-        draft=asked_of_people(draft),
         expires_at=assignment.expires_at,
         revises=revises,
         comment=comment,
-        **review_parts(assignment, person),
+        **review_parts(assignment, person, draft),
     )
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from labeling.blind import hidden_items
-from labeling.curation.reviews import RELEVANT, marks_of
+from labeling.curation.reviews import RELEVANT, marks_of, missed_in
 from labeling.models import Chunk, Item, Project, Resolution, Task, User
-from labeling.rag.answers import BAD, GOOD
+from labeling.rag.answers import BAD, GOOD, same_text
 from labeling.rag.stages import categories_in
 from labeling.rag.taxonomy import current
 from labeling.reviewlist import standing
@@ -82,14 +82,15 @@ def _said(
     flagged = [key for review in reviews for key in categories_in(review)]
     tags = [name for key in dict.fromkeys(flagged) for name in names.get(key, [key])]
     marks = marks_of(reviews, len(chunks))
+    relevant = [text for text, mark in zip(chunks, marks, strict=True) if mark.value == RELEVANT]
     row: dict[str, Any] = {
         "tags": list(dict.fromkeys(tags))[:MOST_CATEGORIES],
-        "gold": [text for text, mark in zip(chunks, marks, strict=True) if mark.value == RELEVANT],
+        "gold": list(dict.fromkeys([*relevant, *missed_in(reviews)])),
     }
     counts = Counter(review.get("verdict") for review in reviews)
     good = settled == GOOD if settled else counts[GOOD] > counts[BAD]
     corrected = [text for review in reviews if (text := (review.get("corrected") or "").strip())]
-    corrected = [text for text in corrected if text != answer.strip()]
+    corrected = [text for text in corrected if not same_text(text, answer)]
     if good:
         return row | {"reference": answer}
     if answer.strip():

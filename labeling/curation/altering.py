@@ -63,10 +63,10 @@ def alterations_of(versions: Sequence[DatasetVersion]) -> dict[int, list[Alterat
     return found
 
 
-def sentence(altered: Sequence[Alteration]) -> str:
-    """The alterations in one sentence; empty where there are none."""
+def sentence(altered: Sequence[Alteration], version: str = "it") -> str:
+    """The alterations of a version in one sentence; empty where there are none."""
     words = "; ".join(each.words for each in altered)
-    return f"Since it was frozen: {words}." if words else ""
+    return f"Since {version} was frozen: {words}." if words else ""
 
 
 def _count(found: dict[int, list[Alteration]], kind: str, entries: QuerySet[DatasetEntry]) -> None:

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 
 from labeling.curation.payload import Message, Source
 from labeling.curation.recipe import PAIRED, Recipe
-from labeling.curation.reviews import IRRELEVANT, RELEVANT, Verdict, marks_of, most_train, trains
+from labeling.curation.reviews import IRRELEVANT, RELEVANT, Verdict, marks_of, missed_in, most_train, trains
 from labeling.curation.rows import EDITED, Decided, Made, completion_row, labelled, pair_row, with_margin
 from labeling.curation.votes import Vote
-from labeling.rag.answers import BAD, GOOD
+from labeling.rag.answers import BAD, GOOD, in_line_ends_of, same_text
 
 
 def review_rows(item: Decided, verdict: Verdict, source: Source, recipe: Recipe) -> Iterator[Made | str]:
@@ -35,12 +35,12 @@ def _generation(verdict: Verdict, source: Source, votes: list[Vote], recipe: Rec
         if not corrected.strip():
             continue
         given += 1
-        if corrected.strip() == answer.strip():
+        if same_text(corrected, answer):
             yield "identical"
         elif verdict.label == GOOD:
             yield "called_good"
         else:
-            yield _corrected(source, corrected, answer, vote, recipe)
+            yield _corrected(source, in_line_ends_of(answer, corrected), answer, vote, recipe)
     if recipe.kind == "unpaired":
         row = labelled(source, answer, verdict.confidence, good=verdict.label == GOOD)
         yield Made(row, votes) if verdict.label else verdict.reason
@@ -59,17 +59,19 @@ def _corrected(source: Source, text: str, answer: str, vote: Vote, recipe: Recip
 
 
 def _retrieval(source: Source, votes: list[Vote]) -> Made | str:
-    """The query with the chunks that most call relevant, and those that most call not: near misses, since the retriever
-    brought them. Partly relevant ones are neither."""
-    marks = marks_of([source.reviews[vote.judgment_id] for vote in votes], len(source.chunks))
+    """The query with the chunks that most call relevant and the passages that anybody gives as missed, and the chunks
+    that most call not relevant: near misses, since the retriever brought them. Partly relevant ones are neither."""
+    reviews = [source.reviews[vote.judgment_id] for vote in votes]
+    marks = marks_of(reviews, len(source.chunks))
     known = [(text, mark) for text, mark in zip(source.chunks, marks, strict=True) if text.strip()]
-    positives = list(dict.fromkeys(text for text, mark in known if mark.value == RELEVANT))
+    relevant = [text for text, mark in known if mark.value == RELEVANT]
+    positives = list(dict.fromkeys([*relevant, *missed_in(reviews)]))
     negatives = list(dict.fromkeys(text for text, mark in known if mark.value == IRRELEVANT))
     if not positives:
         return "no_positive"
     if set(positives) & set(negatives):
         return "contradicted"
-    sure = min(mark.share for _, mark in known if mark.value in (RELEVANT, IRRELEVANT))
+    sure = min((mark.share for _, mark in known if mark.value in (RELEVANT, IRRELEVANT)), default=1.0)
     query = _query(source.asked)
     row = {"query": query, "positives": positives, "negatives": negatives, "confidence": sure}
     return Made(row, votes)

@@ -1,6 +1,7 @@
 """From a row of a version to the judgments, the people and the guidelines behind it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from labeling.curation import rowfile
 from labeling.curation.rows import Row
@@ -59,10 +60,19 @@ def answer_words(judgment: Judgment) -> str:
     if judgment.kind == "ranking" and judgment.label[:1].isdigit():
         return f"from best to worst: {label_words(judgment.kind, judgment.label)}"
     if judgment.kind == REVIEW:
-        corrected = ", and corrected it" if (judgment.answer.get("corrected") or "").strip() else ""
-        return f"called the answer {judgment.label}{corrected}"
+        return _review_words(judgment.answer, judgment.label)
     return {
         "edit": "improved a response",
         "demonstration": "wrote the response",
         "rating": "rated the responses",
     }.get(judgment.kind, LABEL_WORDS.get(judgment.label, judgment.label))
+
+
+def _review_words(review: dict[str, Any], label: str) -> str:
+    words = f"called the answer {label}"
+    if (review.get("corrected") or "").strip():
+        words += ", and corrected it"
+    if review.get("missed"):
+        words += ", and gave the passage that should have been found"
+        words += f" ({ref})" if (ref := review.get("missed_ref")) else ""
+    return words

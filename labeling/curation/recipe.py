@@ -51,7 +51,7 @@ DROP_WORDS = {
     "no_worse": "the answer is good, and there is no worse one beside it",
     "not_corrected": "the answer is bad, and nobody corrected it",
     "called_good": "the answer was corrected, but most reviewers call it good",
-    "no_positive": "no chunk is marked as relevant",
+    "no_positive": "no chunk is marked as relevant, and no passage given that should have been found",
     "contradicted": "the same text is marked as relevant and as not relevant",
     "empty": "a text is empty",
     "identical": "chosen and rejected are the same text",

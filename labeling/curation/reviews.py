@@ -78,6 +78,11 @@ def marks_of(reviews: Sequence[Review], chunks: int) -> list[Mark]:
     return found
 
 
+def missed_in(reviews: Iterable[Review]) -> list[str]:
+    """The passages that these reviews say should have been found, each once."""
+    return list(dict.fromkeys(text for review in reviews if (text := review.get("missed"))))
+
+
 def _mark(review: Review, place: int) -> int | None:
     marks = review.get("relevance") or []
     return marks[place] if place < len(marks) else None

@@ -99,6 +99,16 @@ def read(path: Path, *, split: str | None = None, start: int = 0) -> Iterator[Ro
             first = last
 
 
+def splits(path: Path) -> list[str]:
+    """The split of every row of a version's folder, in their frozen order."""
+    import pyarrow.parquet as pq
+
+    found: list[str] = pq.read_table(path / FILE_NAME, columns=["split"], use_threads=False)[
+        "split"
+    ].to_pylist()
+    return found
+
+
 def content_hash(path: Path, *, split: str | None = None) -> str:
     """SHA-256 over the rows as canonical JSON lines, of one split or of all: then the version's hash must equal it."""
     digest = hashlib.sha256()

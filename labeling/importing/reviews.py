@@ -46,6 +46,7 @@ def checked_review(verdict: VerdictDraft, draft: ItemDraft) -> VerdictDraft:
         answer = RagAnswer.model_validate(verdict.rag or {})
         answer.check(responses=len(draft.responses), attributes=())
         answer.check_against(text=draft.responses[0].text, chunks=len(draft.contexts))
+        answer.check_missed(context.text for context in draft.contexts)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the review"

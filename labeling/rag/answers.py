@@ -4,16 +4,18 @@ Offsets count code points of the raw text of the response, [start, end), whateve
 by their stored positions, from 0: they are shown in the order in which they were retrieved.
 """
 
+import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from labeling.errors import Refused
 from labeling.values import LONGEST_TEXT, Answer, Attribute
 
-MOST_CHUNKS, LONGEST_CHUNK = 200, 100_000
+MOST_CHUNKS, LONGEST_CHUNK, LONGEST_TITLE = 200, 100_000, 500
 MOST_SPANS, MOST_FAILURES, LONGEST_NOTE = 500, 50, 2_000
 GOOD, BAD = "good", "bad"
 SEVERITIES = {1: "minor", 2: "major", 3: "critical"}
@@ -23,6 +25,8 @@ Severity = Annotated[int, Field(ge=1, le=3)]
 Grade = Annotated[int, Field(ge=0, le=2)]
 Asked = Literal["relevance", "spans", "answers_question"]
 Stretch = tuple[int, int]
+Trimmed = Annotated[str, StringConstraints(strip_whitespace=True)]
+LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 class Part(BaseModel):
@@ -55,7 +59,7 @@ class Failure(Part):
 
 class Candidate(Part):
     """A span that was proposed to the second reviewer, and where it came from: "marked" by a first review, or
-    "lexical", a sentence whose words are hardly in any chunk."""
+    "lexical", a sentence that a comparison of words finds in no chunk, or turned round."""
 
     start: int
     end: int
@@ -82,6 +86,12 @@ class RagAnswer(Answer):
     failures: list[Failure] = Field(default_factory=list, max_length=MOST_FAILURES)
     corrected: str = Field(
         default="", max_length=LONGEST_TEXT, description="the answer as it should be, or empty"
+    )
+    missed: Trimmed = Field(
+        default="", max_length=LONGEST_CHUNK, description="the passage that should have been found, or empty"
+    )
+    missed_ref: Trimmed = Field(
+        default="", max_length=LONGEST_TITLE, description="where that passage stands: a document, a page"
     )
     unasked: list[Asked] = Field(default_factory=list)
     shown: list[Candidate] = Field(default_factory=list)
@@ -118,19 +128,46 @@ class RagAnswer(Answer):
         twice = next((key for key in named if named.count(key) > 1), None)
         if twice:
             raise Refused(f"The answer is said to be {twice!r} twice; once is enough.")
-        if self.corrected and self.corrected.strip() == text.strip():
+        if self.missed_ref and not self.missed:
+            raise Refused(
+                "Where the passage stands that should have been found was said, and not the passage; copy its "
+                "text too, or leave both empty."
+            )
+        if self.corrected and same_text(self.corrected, text):
             raise Refused("The corrected answer is the answer as it was; change it, or leave it empty.")
         if self.verdict == BAD and not self.has_reason:
             raise Refused(
                 "The answer is called bad without a reason; mark a span, choose what is wrong with the whole "
-                "answer, correct it, or say why in words."
+                "answer, correct it, give the passage that should have been found, or say why in words."
+            )
+
+    def check_missed(self, chunks: Iterable[str]) -> None:
+        """Raise Refused where the passage that should have been found is one of these, which were."""
+        if not self.missed:
+            return
+        found = next((n for n, text in enumerate(chunks, start=1) if same_text(text, self.missed)), None)
+        if found:
+            raise Refused(
+                f"The passage that should have been found is chunk {found}; mark that chunk as relevant instead."
             )
 
     @property
     def has_reason(self) -> bool:
-        """Whether something says what is wrong: an error, a correction or words."""
+        """Whether something says what is wrong: an error, a correction, a missed passage or words."""
         flagged = any(span.category or not span.chunks for span in self.spans)
-        return flagged or bool(self.failures or self.corrected.strip() or self.rationale.strip())
+        written = self.corrected.strip() or self.missed or self.rationale.strip()
+        return flagged or bool(self.failures or written)
+
+
+def same_text(one: str, other: str) -> bool:
+    """Whether two texts differ in line ends and outer white space at most: forms and browsers change these."""
+    return LINE_END.sub("\n", one).strip() == LINE_END.sub("\n", other).strip()
+
+
+def in_line_ends_of(text: str, written: str) -> str:
+    """What was written about a text, with the line ends that the text has most of."""
+    ends = Counter(LINE_END.findall(text))
+    return LINE_END.sub(max(("\n", "\r\n", "\r"), key=lambda end: ends[end]), written)
 
 
 def is_error(span: Mapping[str, Any]) -> bool:

@@ -1,11 +1,13 @@
 """Spans that a second reviewer should look at: one reader alone overlooks many.
 
 A re-reading of 408 RAGTruth answers found 865 error spans where the first pass had 86. Candidates are what a first
-review marked, and sentences whose words are hardly in any chunk. They are shown without author and category.
+review marked, and sentences that no chunk says, or that chunks say the other way round. They are shown without author
+and category.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 
 from labeling.models import Chunk, Item, Judgment, Purpose, Response, User
 from labeling.rag.answers import Candidate, Stretch, errors_in
@@ -13,8 +15,11 @@ from labeling.rag.stopwords import STOPWORDS
 
 WORD = re.compile(r"[^\W_]+(?:['’\-.,][^\W_]+)*")
 SENTENCE = re.compile(r"[^\n.!?]*(?:[.!?](?!\s|$|[\"')\]])[^\n.!?]*)*[.!?]*[\"')\]]*")
+NEGATION = re.compile(
+    r"\b(?:not|no|never|none|nobody|nothing|nowhere|neither|nor|without|cannot|\w+n['’]t)\b", re.IGNORECASE
+)
 STEM, FEWEST_WORDS, SUPPORTED, MOST = 5, 3, 0.5, 100
-MOST_READ = 2_000_000  # characters of all chunks, a second or so; above, only marks are proposed
+MOST_READ = 2_000_000  # characters of all chunks, a second or two; above, only marks are proposed
 
 
 def candidates_of(item: Item, person: User) -> list[Candidate]:
@@ -41,22 +46,28 @@ def together(text: str, marked: Sequence[Stretch], lexical: Sequence[Stretch]) -
 
 
 def unsupported(text: str, chunks: Sequence[str]) -> list[Stretch]:
-    """Sentences of the text whose content words are hardly in any chunk, or which hold a number that is in none.
+    """Sentences of the text whose content words are hardly in any chunk, which hold a number that is in none, or which
+    deny what chunks say, or say what chunks deny.
 
     A sentence counts as supported where one chunk has SUPPORTED of its content words, compared by their first STEM
-    letters. Sentences of fewer than FEWEST_WORDS content words are passed over. No learning, no chance: the same text
-    gives the same spans.
+    letters. It is turned round where sentences of such chunks have as many of them, and each of those has a negation
+    and it has none, or the other way about. Sentences of fewer than FEWEST_WORDS content words are passed over. No
+    learning, no chance: the same text gives the same spans.
     """
     bags = [_words(chunk) for chunk in chunks]
     anywhere = set().union(*bags) if bags else set()
+    said = cache(_said)
     found = []
     for start, end in sentences(text):
         words = _words(text[start:end])
         if len(words) < FEWEST_WORDS:
             continue
-        best = max((len(words & bag) / len(words) for bag in bags), default=0.0)
+        enough = SUPPORTED * len(words)
+        holding = [chunk for chunk, bag in zip(chunks, bags, strict=True) if len(words & bag) >= enough]
         numbers = {word for word in words if word[0].isdigit()}
-        if best < SUPPORTED or numbers - anywhere:
+        near = {denied for chunk in holding for bag, denied in said(chunk) if len(words & bag) >= enough}
+        turned = bool(near) and _denies(text[start:end]) not in near
+        if not holding or numbers - anywhere or turned:
             found.append((start, end))
     return found
 
@@ -78,6 +89,15 @@ def _words(text: str) -> set[str]:
         elif len(word) > 2 and word not in STOPWORDS:
             found.add(word[:STEM])
     return found
+
+
+def _said(chunk: str) -> list[tuple[set[str], bool]]:
+    """The content words of each sentence of a chunk, and whether it has a negation."""
+    return [(_words(chunk[start:end]), _denies(chunk[start:end])) for start, end in sentences(chunk)]
+
+
+def _denies(text: str) -> bool:
+    return NEGATION.search(text) is not None
 
 
 def _joined(stretches: Iterable[Stretch]) -> list[Stretch]:

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 
 from labeling.errors import Refused
 from labeling.intake import ContextDraft
-from labeling.rag.answers import LONGEST_CHUNK, MOST_CHUNKS
-
-LONGEST_TITLE = 500
+from labeling.rag.answers import LONGEST_CHUNK, LONGEST_TITLE, MOST_CHUNKS
 
 
 def checked_contexts(contexts: Sequence[ContextDraft]) -> list[ContextDraft]:

@@ -11,7 +11,7 @@ from typing import Any
 from labeling.errors import Refused
 from labeling.rag.answers import MOST_CHUNKS
 
-PLAIN = ("verdict", "answers_question", "corrected", "rationale")
+PLAIN = ("verdict", "answers_question", "corrected", "missed", "missed_ref", "rationale")
 
 
 def review_values(data: Mapping[str, Any], *, unfinished: bool = False) -> dict[str, Any]:

@@ -56,6 +56,8 @@ class Reviewed:
     failures: list[FailureLine]
     addressed: str
     corrected: str
+    missed: str
+    missed_ref: str
     triad: Triad
     blamed: str
     candidates: int | None
@@ -82,6 +84,8 @@ def reviewed(judgment: Judgment, *, text: str, names: Names) -> Reviewed:
         failures=[_failure(failure, names) for failure in answer.get("failures") or []],
         addressed=ADDRESSED.get(answer.get("answers_question"), ""),
         corrected=answer.get("corrected", ""),
+        missed=answer.get("missed", ""),
+        missed_ref=answer.get("missed_ref", ""),
         triad=triad(answer, len(text), names.stages),
         blamed=BLAMED.get(stage_of(answer, names.stages) or "", ""),
         candidates=len(answer["shown"]) if "shown" in answer else None,

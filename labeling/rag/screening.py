@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from labeling.rag.answers import ADDRESSED, RELEVANCES, SEVERITIES, Candidate
+from labeling.rag.answers import ADDRESSED, LONGEST_CHUNK, LONGEST_TITLE, RELEVANCES, SEVERITIES, Candidate
+from labeling.rag.carried import objects
 from labeling.rag.showing import ShownCategory, ShownChunk
 
 WHOLE, PAGE = 8_000, 200_000  # characters of a chunk, and of all chunks, that a page carries from the start
@@ -47,6 +48,7 @@ class Choice:
     name: str
     words: str
     stage: str
+    offered: bool
     chosen: bool
     severity: int | None
     note: str
@@ -65,7 +67,11 @@ class ReviewScreen:
     verdict: str
     answers_question: int | None
     corrected: str
+    missed: str
+    missed_ref: str
 
+    longest_missed: ClassVar = LONGEST_CHUNK
+    longest_ref: ClassVar = LONGEST_TITLE
     grades: ClassVar = RELEVANCES
     severities: ClassVar = SEVERITIES
     addressed: ClassVar = ADDRESSED
@@ -99,17 +105,19 @@ def review_screen(
 ) -> ReviewScreen:
     """The page's review; what of `given` makes no sense is left out, so that a page never fails on a draft."""
     marks = given.get("relevance") or []
-    failures = {failure.get("category"): failure for failure in _objects(given.get("failures"))}
+    failures = {str(failure.get("category")): failure for failure in objects(given.get("failures"))}
     return ReviewScreen(
         text=text,
         chunks=list(_rows(chunks, marks)),
         span_choices=[_choice(category, {}) for category in categories if category.scope == "span"],
         answer_choices=[_choice(category, failures) for category in categories if category.scope == "answer"],
         candidates=candidates,
-        spans=[span for span in _objects(given.get("spans")) if _is_within(span, len(text))],
+        spans=[span for span in objects(given.get("spans")) if _is_within(span, len(text))],
         verdict=str(given.get("verdict") or ""),
         answers_question=_grade(given.get("answers_question")),
         corrected=str(given.get("corrected") or ""),
+        missed=str(given.get("missed") or ""),
+        missed_ref=str(given.get("missed_ref") or ""),
     )
 
 
@@ -129,14 +137,11 @@ def _choice(category: ShownCategory, chosen: Mapping[Any, Mapping[str, Any]]) ->
         name=category.name,
         words=category.words,
         stage=category.stage,
+        offered=category.offered,
         chosen=bool(found),
         severity=_grade(found.get("severity")),
         note=str(found.get("note") or ""),
     )
-
-
-def _objects(value: Any) -> list[dict[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _is_within(span: Mapping[str, Any], length: int) -> bool:

@@ -9,13 +9,14 @@ NOBODY = ("gold",)
 
 
 def stage_of(answer: Mapping[str, Any], stages: Mapping[str, str]) -> Blamed | None:
-    """ "retrieval" where any category of retrieval or ranking is flagged, else "generation" where any other error is
-    or the answer is called bad, else None. `stages` is category key → stage; retired keys belong in it too.
+    """ "retrieval" where any category of retrieval or ranking is flagged or a passage is given that should have been
+    found, else "generation" where any other error is or the answer is called bad, else None. `stages` is category
+    key → stage; retired keys belong in it too.
 
     A mislabelled known answer is nobody's fault: with nothing else flagged it gives None.
     """
     flagged = [stages.get(key, "other") for key in categories_in(answer)]
-    if any(stage in RETRIEVING for stage in flagged):
+    if answer.get("missed") or any(stage in RETRIEVING for stage in flagged):
         return "retrieval"
     unnamed = any(not span.get("category") and not span.get("chunks") for span in answer.get("spans") or [])
     bad = answer.get("verdict") == "bad" and not flagged

@@ -11,7 +11,7 @@ let frame = 0;
 
 const list = () => task().querySelector("#notes");
 const inMargin = () => getComputedStyle(list()).getPropertyValue("--in-margin").trim() === "1";
-const nameOf = (key) => task().querySelector(`[data-mark="${key}"]`)?.lastChild.textContent ?? key;
+const nameOf = (key) => task().querySelector("#note-shape").content.querySelector(`[data-part=category] option[value="${key}"]`)?.textContent ?? key;
 
 export const kindWords = (span) => (span.category ? nameOf(span.category) : span.chunks.length ? "Supported" : "No support");
 const linkWords = (span) => {

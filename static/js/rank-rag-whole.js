@@ -40,6 +40,13 @@ export function failureSeverity(value) {
   return set(last, String(value));
 }
 
+/** Say what should have been found. */
+export function missed() {
+  part("missing").open = true;
+  part("missed").focus();
+  return true;
+}
+
 /** The correction begins with the answer. */
 export function correct() {
   part("correction").open = true;

@@ -5,7 +5,7 @@ import { alter, drawAll, follow, goTo, key, mark, nextCandidate, nextMark, refus
 import { drawLines, openNote, point, settle } from "./rank-rag-notes.js";
 import { answerBox, currentSpan, openCandidates, state } from "./rank-rag-state.js";
 import { showTriad } from "./rank-rag-triad.js";
-import { corrected, correct, dropUnchanged, failure, failureSeverity, inFailures, startWhole, toFailures } from "./rank-rag-whole.js";
+import { corrected, correct, dropUnchanged, failure, failureSeverity, inFailures, missed, startWhole, toFailures } from "./rank-rag-whole.js";
 
 const SEVERITY = 10; // Shift and a digit come as 11 to 13
 
@@ -125,6 +125,7 @@ export const review = {
     unlink: () => alter({ chunks: [] }),
     answer: () => answerBox().focus(),
     failures: toFailures,
+    missed,
     correct,
   },
   digit,

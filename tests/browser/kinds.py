@@ -68,8 +68,9 @@ def build(people: dict[str, Any], roles: dict[str, str]) -> None:
 
 
 def _reviews(people: dict[str, Any], roles: dict[str, str]) -> None:
-    """Answers with what was retrieved for them: six to review, and last one that is empty and had no chunk."""
-    from labeling.intake import ContextDraft, ItemDraft, ResponseDraft, add_items
+    """Answers with what was retrieved for them: six to review, and last one that is empty and had no chunk. Each was
+    reviewed once, so that everybody is on the second pass."""
+    from labeling.intake import ContextDraft, ItemDraft, ResponseDraft, VerdictDraft, add_items
 
     project = _project(
         people, roles, "RAG answers", {"task": "rag", "two_pass": True, "rationale": "optional"}, []
@@ -80,6 +81,7 @@ def _reviews(people: dict[str, Any], roles: dict[str, str]) -> None:
             messages=conversation(f"Does basil need sun in room {n}?"),
             responses=[ResponseDraft(RAG_ANSWER if n < 6 else "", origin="m")],
             contexts=contexts if n < 6 else [],
+            verdicts=[VerdictDraft(person="first", kind="rag", rag={"verdict": "good"})],
         )
         for n in range(7)
     ]

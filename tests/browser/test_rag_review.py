@@ -83,7 +83,11 @@ def test_nia_reviews_by_keyboard_alone_and_her_draft_survives_a_reload(page: Pag
     expect(page.locator("[data-triad=context]")).to_have_text("75 %")
     expect(page.locator("[data-triad=grounded]")).to_have_text("72 %")
     expect(page.locator("[data-triad=answer]")).to_have_text("50 %")
-    press(page, "e", "Control+End")
+    press(page, "*")
+    page.keyboard.type("Basil is from Asia.")
+    press(page, "Tab")
+    page.keyboard.type("herbs, page 3")
+    press(page, "Escape", "e", "Control+End")
     page.keyboard.type(" Enjoy.")
     expect(page.locator("#changes ins")).to_have_text(" Enjoy.")
     press(page, "Control+Enter")
@@ -104,6 +108,7 @@ def test_nia_reviews_by_keyboard_alone_and_her_draft_survives_a_reload(page: Pag
     assert stored["failures"] == [{"category": "incomplete", "severity": 2}]
     assert (stored["verdict"], stored["answers_question"], stored["relevance"]) == ("bad", 1, [2, 1, None])
     assert stored["corrected"] == f"{kinds.RAG_ANSWER} Enjoy."
+    assert (stored["missed"], stored["missed_ref"]) == ("Basil is from Asia.", "herbs, page 3")
 
 
 def test_noa_marks_with_the_mouse_and_decides_on_candidates(page: Page, site: str) -> None:
@@ -171,6 +176,8 @@ def test_oli_reviews_without_scripts(site: str, chromium: Browser) -> None:
     page.check("[name='relevance.1'][value='2']")
     page.select_option("[name='failure.incomplete']", "1")
     page.fill("[name='failure.incomplete.note']", "No word on soil")
+    page.click("#missing summary")
+    page.fill("[name=missed]", "Basil is from Asia.")
     page.click("#correction summary")
     page.fill("[name=corrected]", "Six hours of sun.")
     page.click(".submit")
@@ -179,6 +186,7 @@ def test_oli_reviews_without_scripts(site: str, chromium: Browser) -> None:
     stored = answers("oli", kinds.REVIEWING)[-1]["answer"]
     assert stored["failures"] == [{"category": "incomplete", "severity": 1, "note": "No word on soil"}]
     assert (stored["relevance"], stored["corrected"]) == ([None, 2, None], "Six hours of sun.")
+    assert stored["missed"] == "Basil is from Asia."
     page.context.close()
 
 
@@ -198,6 +206,6 @@ def test_what_is_put_on_the_page_is_read_back_from_it_whatever_the_markdown(page
 def test_the_page_of_a_review_passes_axe_in_both_themes(chromium: Browser, site: str, width: int) -> None:
     context = chromium.new_context(viewport={"width": width, "height": 800}, reduced_motion="reduce")
     page = judging(context.new_page(), site, "quin", kinds.REVIEWING)
-    press(page, "n", "1", "c", "t", "q", "d", "1")
+    press(page, "n", "1", "c", "t", "q", "d", "1", "*")
     assert complaints_in_both_themes(page, width) == []
     context.close()

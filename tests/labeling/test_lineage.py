@@ -15,7 +15,7 @@ from labeling.guidelines import save_guideline
 from labeling.models import DatasetVersion, Judgment, Project, Resolution, User
 from tests import world
 from tests.training.runs import root_checkpoint
-from training.lineage import affected, checkpoints_of, stale_checkpoints, uses_of
+from training.lineage import affected, checkpoints_of, judgments_behind, stale_checkpoints, uses_of
 from training.models import Checkpoint, TrainingRun
 
 pytestmark = pytest.mark.data_layer
@@ -100,6 +100,22 @@ def test_a_judgment_leads_to_every_version_and_checkpoint_that_used_it(judged: P
     assert one.name in page.text
     assert f"{second} row" in page.text
     assert [c.pk for c in checkpoints_of([first.pk])[first.pk]] == [one.pk, grandchild.pk]
+
+
+def test_the_judgments_behind_a_checkpoint_are_those_of_its_training_rows_each_once(judged: Project) -> None:
+    everything, held_out = world.frozen(judged), world.frozen(judged, test_share=0.5)
+    assert judgments_behind(root_checkpoint()) == 0
+    train = held_out.splits["train"]["rows"]
+    assert 0 < train < 6
+    part = trained(held_out)
+    assert judgments_behind(part) == 2 * train
+    both = trained(everything, parent=part)
+    assert judgments_behind(both) == judgments_behind(trained(everything)) == 12
+    rewarded = trained(world.frozen(judged, kind="prompts", test_share=0, validation_share=0))
+    assert judgments_behind(rewarded) == 0
+    TrainingRun.objects.filter(pk=rewarded.run_id).update(reward=part)
+    rewarded.run.refresh_from_db()
+    assert judgments_behind(rewarded) == 2 * train
 
 
 def test_a_withdrawn_person_is_in_no_later_version_and_earlier_ones_are_stale(

@@ -50,6 +50,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no reason": ({"verdict": "bad"}, "called bad without a reason"),
     "supported is no reason": ({"verdict": "bad", "spans": [SUN]}, "called bad without a reason"),
     "unchanged": ({"corrected": f" {rag.TEXT}\n"}, "The corrected answer is the answer as it was"),
+    "where alone": ({"missed_ref": "page 3"}, "copy its text too, or leave both empty"),
+    "found after all": (
+        {"missed": f" {rag.CHUNKS[1]}\n"},
+        "should have been found is chunk 2; mark that chunk",
+    ),
     "verdict": ({"verdict": "fine"}, "verdict given is 'fine'; say whether the answer is good or bad"),
     "shown": ({"shown": [{"start": 0, "end": 3, "source": "marked"}]}, "written by the server"),
 }
@@ -91,7 +96,8 @@ def test_a_review_says_all_that_it_can_and_keeps_it_as_it_was_given(project: Pro
 
 
 @pytest.mark.parametrize(
-    "reason", [{"rationale": "no"}, {"corrected": "Sun."}, {"spans": [rag.span("daily")]}]
+    "reason",
+    [{"rationale": "no"}, {"corrected": "Sun."}, {"missed": "Soil."}, {"spans": [rag.span("daily")]}],
 )
 def test_bad_needs_one_reason_and_any_will_do(project: Project, ben: User, reason: dict[str, Any]) -> None:
     rag.put(project)
@@ -114,6 +120,7 @@ def test_a_judgment_blames_retrieval_or_generation_and_never_both() -> None:
     assert stage_of(both, STAGES) == "retrieval"
     assert stage_of({"spans": [MOON]}, STAGES) == "generation"
     assert stage_of({"verdict": "bad", "corrected": "x"}, STAGES) == "generation"
+    assert stage_of({"verdict": "bad", "corrected": "x", "missed": "y"}, STAGES) == "retrieval"
     assert stage_of({"verdict": "bad", "failures": [{"category": "gold"}]}, STAGES) is None
     assert stage_of({"verdict": "good", "spans": [SUN]}, STAGES) is None
 

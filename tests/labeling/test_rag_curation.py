@@ -115,6 +115,36 @@ def test_a_failure_of_retrieval_gives_the_query_what_it_should_have_found_and_ne
             assert made(rag, kind) == ([], {"retrieval": 1}), kind
 
 
+def test_a_passage_that_nobody_retrieved_is_what_the_retriever_should_have_found(
+    rag: Project, emma: User
+) -> None:
+    absent = {**MISSED, "relevance": [0, 0], "missed": "Parcel 1 left Kiel.", "missed_ref": "log 4"}
+    absent["failures"] = [{"category": "not_retrieved"}]
+    item = reviewed(rag, absent, number=1)
+    reviewed(rag, {"verdict": "bad", "missed": "Parcel 2 left Rome."}, number=2)
+    found, dropped = made(rag, "retriever")
+    assert sorted((row["positives"], row["negatives"], row["confidence"]) for row in found) == [
+        (["Parcel 1 left Kiel."], ["Parcel 1 is in Utrecht.", "Parcels are brown."], 1.0),
+        (["Parcel 2 left Rome."], [], 1.0),
+    ]
+    assert dropped == {}
+    version = world.frozen(rag, kind="retriever", test_share=0)
+    words = {said.words for number in range(2) for said in row_lineage(version, number).said}
+    assert any(each.endswith("the passage that should have been found (log 4)") for each in words)
+    suite = create_suite(project=rag, name="Not found", person=emma)
+    add_picked(suite=suite, items=[item.pk], person=emma)
+    assert living(suite)[0].gold == ["Parcel 1 left Kiel."]
+
+
+def test_a_correction_differs_from_the_answer_by_its_words_alone(rag: Project) -> None:
+    answer = "In Berlin.\r\nSince Monday."
+    reviewed(rag, {**CORRECTED, "corrected": "In Utrecht.\nSince Monday."}, answer=answer)
+    reviewed(rag, {**CORRECTED, "corrected": answer.replace("\r\n", "\n")}, number=2, answer=answer)
+    (row,), dropped = made(rag, "preference")
+    assert (row["chosen"], row["rejected"]) == ("In Utrecht.\r\nSince Monday.", answer)
+    assert dropped == {"identical": 1}
+
+
 def test_what_no_row_can_be_made_of_is_left_out_with_its_reason(rag: Project) -> None:
     reviewed(rag, {**MISSED, "relevance": [1, 0]}, number=1)
     reviewed(rag, {"verdict": "bad", "failures": [{"category": "mislabelled_gold"}]}, number=2)

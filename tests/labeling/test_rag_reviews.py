@@ -62,6 +62,8 @@ def test_bens_form_becomes_a_review(project: Project, ben: User) -> None:
         "spans": json.dumps([MOON]),
         "failure.incomplete": "0",
         "corrected": "Six hours.\r\nOf sun.",
+        "missed": " Basil is from Asia.\r\n",
+        "missed_ref": "herbs, page 3",
     }
     address = reverse("labeling:submit", args=[project.slug, slot.pk])
     assert world.sign_in(ben).post(address, form(slot, **fields)).status_code == 200
@@ -71,6 +73,21 @@ def test_bens_form_becomes_a_review(project: Project, ben: User) -> None:
     assert made.answer["failures"] == [{"category": "incomplete"}]
     assert made.answer["corrected"] == "Six hours.\nOf sun."
     assert made.answer["answers_question"] == 1
+    assert (made.answer["missed"], made.answer["missed_ref"]) == ("Basil is from Asia.", "herbs, page 3")
+
+
+def test_line_ends_that_a_form_changes_are_no_correction_and_stay_those_of_the_answer(
+    project: Project, ben: User
+) -> None:
+    rag.put(project, rag.draft(text="Line one.\r\nLine two."))
+    slot, client = rag.claimed(project, ben), world.sign_in(ben)
+    address = reverse("labeling:submit", args=[project.slug, slot.pk])
+    page = client.post(address, form(slot, verdict="bad", corrected="Line one.\r\nLine two.\r\n"))
+    assert (page.status_code, "The corrected answer is the answer as it was" in page.text) == (422, True)
+    assert (
+        client.post(address, form(slot, verdict="bad", corrected="Line 1.\r\nLine two.")).status_code == 200
+    )
+    assert project.judgments.get().answer["corrected"] == "Line 1.\r\nLine two."
 
 
 @pytest.mark.parametrize(
@@ -195,7 +212,9 @@ def test_cleo_sees_hostile_chunks_and_notes_as_the_text_they_are(
     Project.objects.filter(pk=project.pk).update(overlap=1)
     (item,) = rag.put(project, rag.draft(chunks=(HOSTILE,), text=f"Sun. {HOSTILE}"))
     note = {"start": 5, "end": 5 + len(HOSTILE), "category": "evident_baseless", "note": HOSTILE}
-    rag.review(project, ben, verdict="bad", spans=[note], corrected=HOSTILE)
+    rag.review(
+        project, ben, verdict="bad", spans=[note], corrected=HOSTILE, missed=f"{HOSTILE}.", missed_ref=HOSTILE
+    )
     page = world.sign_in(cleo).get(reverse(address, args=[project.slug, item.pk])).content.decode()
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert HOSTILE not in page
@@ -227,7 +246,7 @@ def test_an_empty_answer_is_reviewed_as_a_whole(project: Project, ben: User) -> 
 @pytest.mark.data_layer
 def test_what_is_exported_is_read_back_as_it_was_with_its_chunks(project: Project, ben: User) -> None:
     rag.put(project, rag.draft(source_ref="a:1"))
-    rag.review(project, ben, verdict="bad", spans=[MOON], relevance=[1], rationale="no")
+    rag.review(project, ben, verdict="bad", spans=[MOON], relevance=[1], missed="Soil.", missed_ref="b:2")
     content = b"".join(stream_judgments(project=project))
     other = rag.make("Other")
     batch = world.import_file(other, content)
@@ -261,6 +280,7 @@ def test_personal_data_is_scrubbed_and_marks_stay_on_their_words(db: None) -> No
                         rag.span("It was on the Moon.", "evident_conflict", text=text),
                     ],
                     "shown": [{"start": 32, "end": 51, "source": "lexical"}],
+                    "missed": "Or jo@example.com.",
                 },
             }
         ],
@@ -272,6 +292,7 @@ def test_personal_data_is_scrubbed_and_marks_stay_on_their_words(db: None) -> No
     given = Judgment.objects.get(project=project).answer
     words = [answer[span["start"] : span["end"]] for span in (*given["spans"], *given["shown"])]
     assert words == ["[EMAIL]", "It was on the Moon.", "It was on the Moon."]
+    assert given["missed"] == "Or [EMAIL]."
     assert "example.com" not in Chunk.objects.get(item__project=project).text
 
 

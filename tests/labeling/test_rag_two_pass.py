@@ -3,14 +3,21 @@ much more two passes find."""
 
 import random
 from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
 from itertools import count, cycle
 
 import pytest
+from django.urls import reverse
+from django.utils import timezone
 
 from evaluation.demo.reviews import drafts
+from labeling import queue
 from labeling.annotating import reopen, skip
 from labeling.intake import ContextDraft, ItemDraft, ResponseDraft
-from labeling.models import Project, ShownCandidates, User
+from labeling.models import Assignment, Project, Seat, ShownCandidates, User
+from labeling.projects import set_rules
+from labeling.queue import claim_next, why_nothing
 from labeling.rag.answers import Candidate
 from labeling.rag.candidates import sentences, together, unsupported
 from labeling.tasks import show
@@ -52,28 +59,107 @@ def test_bea_sees_on_the_second_pass_what_ben_marked_and_what_no_chunk_says(
 
 def test_candidates_stay_as_they_were_first_shown(project: Project, ben: User, bea: User) -> None:
     rag.put(project)
-    ours, theirs = rag.claimed(project, ben), rag.claimed(project, bea)
+    rag.review(project, ben)
+    theirs = rag.claimed(project, bea)
     before = show(assignment=theirs, person=bea).candidates
     assert [candidate.source for candidate in before] == ["lexical"]
-    world.send(ours, ben, rag.answer(verdict="bad", spans=[DAILY]))
+    again = reopen(project=project, person=ben)
+    world.send(again, ben, rag.answer(verdict="bad", spans=[DAILY]), revises=1)
     assert show(assignment=theirs, person=bea).candidates == before
     made = world.send(theirs, bea, rag.answer())
-    again = show(assignment=reopen(project=project, person=bea), person=bea)
-    assert again.candidates == before
+    task = show(assignment=reopen(project=project, person=bea), person=bea)
+    assert task.candidates == before
     assert made.answer["shown"] == [candidate.model_dump() for candidate in before]
-    assert again.draft == {"verdict": "good"}
+    assert task.draft == {"verdict": "good"}
 
 
 def test_who_takes_the_first_pass_after_a_skip_sees_no_candidates(
     project: Project, ben: User, bea: User, cleo: User
 ) -> None:
     rag.put(project)
-    slot, second = rag.claimed(project, ben), rag.claimed(project, bea)
+    slot = rag.claimed(project, ben)
     assert slot.token is not None
     skip(project=project, assignment_id=slot.pk, person=ben, token=slot.token, reason="unclear")
     instead = rag.claimed(project, cleo)
     assert (instead.slot, show(assignment=instead, person=cleo).candidates) == (2, [])
-    assert show(assignment=second, person=bea).candidates
+    assert claim_next(project=project, person=bea) is None
+    world.send(instead, cleo, rag.answer())
+    assert show(assignment=rag.claimed(project, bea), person=bea).candidates
+
+
+def test_bea_is_told_that_the_second_pass_waits_until_ben_has_ended_the_first(
+    project: Project, ben: User, bea: User
+) -> None:
+    rag.put(project)
+    first = rag.claimed(project, ben)
+    assert claim_next(project=project, person=bea) is None
+    page = world.sign_in(bea).get(reverse("labeling:rank", args=[project.slug]))
+    assert "Each comes once its first review is in" in page.text
+    assert why_nothing(project=project, person=ben) == ""
+    world.send(first, ben, rag.answer(verdict="bad", spans=[DAILY]))
+    task = show(assignment=rag.claimed(project, bea), person=bea)
+    assert [candidate.source for candidate in task.candidates] == ["marked", "lexical"]
+
+
+def test_a_first_pass_whose_time_ran_out_is_beas_and_the_second_one_bens(
+    project: Project, ben: User, bea: User
+) -> None:
+    rag.put(project)
+    slot = rag.claimed(project, ben)
+    Assignment.objects.filter(pk=slot.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
+    assert rag.review(project, bea).assignment.turn == 0
+    assert rag.claimed(project, ben).turn == 1
+
+
+def test_bea_comes_back_to_what_she_passed_and_else_goes_on_in_order(
+    project: Project, ben: User, bea: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "LOOK_AGAIN", timedelta(0))
+    one, two, three, four = rag.put(project, *(rag.draft(n) for n in range(4)))
+    first = rag.claimed(project, ben)
+    assert rag.review(project, bea).item == two
+    world.send(first, ben, rag.answer())
+    assert rag.review(project, bea).item == one
+    assert [rag.review(project, ben).item for _ in range(3)] == [two, three, four]
+    assert [rag.review(project, bea).item for _ in range(2)] == [three, four]
+    assert Seat.objects.get(person=bea).cursor_item == four.pk
+    assert claim_next(project=project, person=bea) is None
+
+
+def test_with_the_second_pass_switched_off_bea_gets_what_she_had_to_pass(
+    project: Project, ben: User, bea: User
+) -> None:
+    one, two, _ = rag.put(project, *(rag.draft(n) for n in range(3)))
+    rag.claimed(project, ben)
+    assert rag.review(project, bea).item == two
+    set_rules(project=project, two_pass=False)
+    assert rag.claimed(project, bea).item == one
+
+
+@pytest.mark.data_layer
+@pytest.mark.django_db(transaction=True)
+def test_six_people_at_once_make_two_passes_of_each_answer_one_after_the_other() -> None:
+    project = rag.make(overlap=2, two_pass=True)
+    people = [world.person(f"reviewer{n}") for n in range(6)]
+    items = rag.put(project, *(rag.draft(n) for n in range(12)))
+
+    def work(who: User) -> int:
+        done = 0
+        while (slot := claim_next(project=project, person=who)) is not None:
+            world.send(slot, who, rag.answer())
+            done += 1
+        return done
+
+    world.together([partial(work, who) for who in people])
+    while any(work(who) for who in people):
+        pass  # who waited for a first pass had stopped by then
+
+    rows = Assignment.objects.values_list("item", "turn", "leased_at", "submitted_at")
+    first = {item: end for item, turn, _, end in rows if turn == 0}
+    second = {item: begin for item, turn, begin, _ in rows if turn == 1}
+    assert set(first) == set(second) == {item.pk for item in items}
+    assert all(first[item] <= second[item] for item in first)
+    assert project.judgments.count() == 24
 
 
 @pytest.mark.data_layer
@@ -82,7 +168,7 @@ def test_four_tabs_at_once_make_one_set_of_categories_and_of_candidates() -> Non
     project = rag.make(overlap=2, two_pass=True)
     ben, bea = world.person("ben"), world.person("bea")
     rag.put(project)
-    rag.claimed(project, ben)
+    rag.review(project, ben)
     slot = rag.claimed(project, bea)
     shown = world.together([lambda: show(assignment=slot, person=bea).candidates] * 4)
     assert shown[0]
@@ -119,6 +205,21 @@ def test_a_number_that_no_chunk_has_makes_a_sentence_a_candidate() -> None:
     chunk = "The plan costs 1,200 dollars a year and holds five users."
     assert unsupported("The plan costs 1200 dollars a year.", [chunk]) == []
     assert unsupported("The plan costs 1300 dollars a year.", [chunk]) == [(0, 35)]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "turned"),
+    [
+        ("Basil needs full sunlight each morning.", "Basil doesn’t need full sunlight each morning."),
+        ("Parcels are delivered without a signature.", "Parcels are delivered after a signature."),
+        ("The bank never refunds lost cards.", "The bank refunds lost cards."),
+    ],
+)
+def test_a_sentence_that_says_the_opposite_of_a_chunk_is_a_candidate(sentence: str, turned: str) -> None:
+    chunk = f"Read this first. {sentence} No dogs here."
+    assert unsupported(sentence, [chunk]) == []
+    assert unsupported(turned, [chunk]) == [(0, len(turned))]
+    assert unsupported(turned, [chunk, turned]) == []
 
 
 def planted(seed: int) -> Iterator[tuple[ItemDraft, Stretch]]:
