@@ -1,10 +1,12 @@
 """How many captures a second come in, and whether a crash loses any: `python benchmarks/captures.py [--quick]`.
 
-PostgreSQL, gunicorn with 2 workers of 16 threads and a worker with its scheduler, as in production, on this machine. A
-product sends batches of 100 captures (a question, three chunks, an answer; 2 kB each) over two connections as fast as
-they are answered, of which rules queue all with a thumbs down (5 %) and 1 % of the others. First undisturbed; then, in
-a second run, the web server and the worker are killed with SIGKILL in the middle and started again, and the product
-sends what was not answered once more, with the same keys. Prints one JSON object as its last line:
+PostgreSQL with its own durability (a commit is on the disk before it is answered), gunicorn with 2 workers of 16
+threads and a worker with its scheduler, as in production, on this machine. A product sends batches of 100 captures (a
+question, three chunks, an answer; 2 kB each) over two connections as fast as they are answered, of which rules queue
+all with a thumbs down (5 %) and 1 % of the others. First undisturbed; then, in a second run, PostgreSQL is stopped at
+once and without a checkpoint in the middle, the web server and the worker are killed with SIGKILL, all three are
+started again, and the product sends what was not answered once more, with the same keys. What a machine loses whose
+power goes is not tried. Prints one JSON object as its last line:
 
 - per_second: captures a second that were answered as stored, undisturbed, first request to last answer
 - p95_ms: of a batch
@@ -12,6 +14,7 @@ sends what was not answered once more, with the same keys. Prints one JSON objec
 - lost: captures that were answered as stored and are not there, and taken ones that became no item in a minute
 - doubled: captures beyond one a key, and items beyond one a capture
 - restart: seconds from the kill to the first batch that was stored again; most of it is loading the application
+- postgresql: its version and what it keeps, as it says itself
 """
 
 import argparse
@@ -58,12 +61,24 @@ def prepare() -> str:
     return make_token(project=project, name="benchmark", person=None, per_minute=10_000_000)[1]
 
 
+def durability() -> str:
+    """What PostgreSQL keeps of what it commits, in its own words."""
+    from django.db import connection
+
+    names = ("server_version", "fsync", "synchronous_commit", "full_page_writes")
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {', '.join(f'current_setting({name!r})' for name in names)}")
+        return ", ".join(f"{name} {value}" for name, value in zip(names, cursor.fetchone(), strict=True))
+
+
 def missing(*, answered: dict[str, int]) -> dict[str, int]:
     """What is not as it was answered. `answered` maps the beginning of keys to how many batches were stored."""
+    from django.db import connection
     from django.db.models import Count
 
     from labeling.models import Capture, CaptureState, Item
 
+    connection.close()  # it may be one to the server that was stopped
     keys = set(Capture.objects.values_list("key", flat=True))
     wanted = {
         f"{name}-{batch}-{n}"
@@ -208,8 +223,10 @@ def undisturbed(place: Installation, secret: str, seconds: float) -> tuple[Produ
     return product, figures
 
 
-def disturbed(place: Installation, secret: str, seconds: float, inside: Inside) -> tuple[Product, float]:
-    """Kill the web server and the worker in the middle, and start both again. Returns how long that took, too."""
+def disturbed(
+    place: Installation, secret: str, seconds: float, inside: Inside, database: postgres.Cluster
+) -> tuple[Product, float]:
+    """Kill all three servers in the middle, and start them again. Returns how long that took, too."""
     with ExitStack() as first, ExitStack() as second:
         worker = first.enter_context(place.working())
         server: Server = first.enter_context(place.serving())
@@ -218,8 +235,10 @@ def disturbed(place: Installation, secret: str, seconds: float, inside: Inside) 
 
         def crash() -> None:
             product.broken = time.monotonic()
+            database.crash()
             for group in (server.pid, worker):
                 os.killpg(group, signal.SIGKILL)
+            database.start()
             second.enter_context(place.working())
             product.address = second.enter_context(place.serving()).address
 
@@ -239,15 +258,16 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_S:g} seconds of each run")
     seconds = QUICK_S if parser.parse_args().quick else FULL_S
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers and folders are put away then, too
-    with tempfile.TemporaryDirectory(prefix="prefloop-captures-") as name, postgres.server() as url:
-        place = Installation(Path(name), url)
+    with tempfile.TemporaryDirectory(prefix="prefloop-captures-") as name, postgres.cluster() as database:
+        place = Installation(Path(name), database.url)
         with place.inside() as inside:
             secret = inside(prepare)
             calm, figures = undisturbed(place, secret, seconds)
             print(figures, file=sys.stderr)
-            hard, restart = disturbed(place, secret, seconds, inside)
+            hard, restart = disturbed(place, secret, seconds, inside, database)
             counts = inside(missing, answered=calm.stored | hard.stored)
-    print(json.dumps({**figures, **counts, "restart": restart}))
+            ran_with = inside(durability)
+    print(json.dumps({**figures, **counts, "restart": restart, "postgresql": ran_with}))
 
 
 if __name__ == "__main__":

@@ -16,11 +16,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 OWNER = "postgres"
 CLUSTER = f"-U {OWNER} -A scram-sha-256 -E UTF8 --locale=C.UTF-8 --no-sync"
-SPEED = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=200"
+ROOM = "-c max_connections=200"
+SPEED = f"{ROOM} -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
 
 
 def binaries() -> Path:
@@ -35,24 +37,56 @@ def binaries() -> Path:
     raise RuntimeError("PostgreSQL's initdb was not found; install the package postgresql")
 
 
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A server that can be ended as by a crash and started again. Ended so, it loses what was not written yet."""
+
+    folder: Path
+    port: int
+    password: str
+    options: str
+
+    @property
+    def url(self) -> str:
+        return f"postgres://{OWNER}:{self.password}@127.0.0.1:{self.port}/postgres"
+
+    def start(self) -> None:
+        options = shlex.quote(f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 {self.options}")
+        self._control(f"-w -t 60 -l {self.folder}/log -o {options} start")
+
+    def crash(self) -> None:
+        """All its processes end at once, without a checkpoint: the next start recovers from the log."""
+        self._control("-w -m immediate stop")
+
+    def _control(self, command: str) -> None:
+        _run(f"{binaries()}/pg_ctl -D {self.folder}/data {command}")
+
+
 @contextmanager
 def server() -> Iterator[str]:
-    """Yield the URL of a new server; whatever happens, it is stopped by its own folder and removed."""
-    bin_, folder = binaries(), Path(tempfile.mkdtemp(prefix="prefloop-pg-"))
-    data, password, port = folder / "data", secrets.token_hex(12), _free_port()
-    (folder / "password").write_text(password)
+    """Yield the URL of a new server that is fast and would not survive the machine's crash."""
+    with cluster(SPEED) as found:
+        yield found.url
+
+
+@contextmanager
+def cluster(options: str = ROOM) -> Iterator[Cluster]:
+    """Yield a new server, with PostgreSQL's own durability unless told otherwise; whatever happens, it is stopped by
+    its own folder and removed."""
+    folder = Path(tempfile.mkdtemp(prefix="prefloop-pg-"))
+    found = Cluster(folder, _free_port(), secrets.token_hex(12), options)
+    (folder / "password").write_text(found.password)
     if os.geteuid() == 0:
         owner = pwd.getpwnam(OWNER)
         for path in (folder, folder / "password"):
             os.chown(path, owner.pw_uid, owner.pw_gid)
     try:
-        _run(f"{bin_}/initdb -D {data} {CLUSTER} --pwfile={folder}/password")
-        options = shlex.quote(f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 {SPEED}")
-        _run(f"{bin_}/pg_ctl -D {data} -w -t 60 -l {folder}/log -o {options} start")
-        yield f"postgres://{OWNER}:{password}@127.0.0.1:{port}/postgres"
+        _run(f"{binaries()}/initdb -D {folder}/data {CLUSTER} --pwfile={folder}/password")
+        found.start()
+        yield found
     finally:
-        if (data / "postmaster.pid").exists():
-            _run(f"{bin_}/pg_ctl -D {data} -w -m immediate stop")
+        if (folder / "data" / "postmaster.pid").exists():
+            found.crash()
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -81,6 +81,28 @@ def test_production_passes_djangos_own_checks(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+CHECKED = """
+import django; django.setup()
+from django.conf import settings
+from django.core.management import call_command
+call_command("check", deploy=True)
+print(settings.EMAIL_BACKEND.split(".")[-2], settings.EMAIL_HOST)
+"""
+
+
+def test_production_sends_mail_once_a_mail_server_is_named_and_says_what_reaches_nobody_until_then(
+    tmp_path: Path,
+) -> None:
+    bare = python(CHECKED, tmp_path, **PRODUCTION, EMAIL_BACKEND="", EMAIL_HOST="")
+    assert bare.stdout.splitlines()[-1] == "console localhost"
+    assert "(prefloop.W001) PREFLOOP_URL is 'http://127.0.0.1:8000'" in bare.stderr
+    assert "(prefloop.W002) Mail is only printed and reaches nobody." in bare.stderr
+    named = {"EMAIL_HOST": "smtp.example.org", "PREFLOOP_URL": "https://prefloop.example"}
+    done = python(CHECKED, tmp_path, **PRODUCTION, **named)
+    assert done.stdout.splitlines()[-1] == "smtp smtp.example.org"
+    assert "prefloop.W" not in done.stderr
+
+
 def test_the_demo_makes_a_secret_key_of_its_own_and_keeps_it(tmp_path: Path) -> None:
     code = "import django; django.setup(); from django.conf import settings; print(settings.SECRET_KEY)"
     first, second = (python(code, tmp_path, DJANGO_SETTINGS_MODULE="config.settings.dev") for _ in range(2))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -13,6 +14,7 @@ from labeling.errors import Refused
 from labeling.models import Project, User
 
 MOST = 50
+UNSENT = [f"django.core.mail.backends.{name}.EmailBackend" for name in ("console", "dummy", "filebased")]
 CHOICES = [event for event in Notice.Event if event != Notice.Event.TEST]
 
 
@@ -52,6 +54,11 @@ def take_away(channel: Channel) -> None:
         Channel.objects.filter(pk=channel.pk, archived_at=None).update(archived_at=timezone.now())
         waiting = Delivery.objects.filter(channel=channel, state=Delivery.State.WAITING)
         waiting.update(state=Delivery.State.GIVEN_UP, sentence="The channel was taken away.")
+
+
+def sends_mail() -> bool:
+    """Whether mail leaves this installation. What does not send it prints it, writes it to a file, or drops it."""
+    return settings.EMAIL_BACKEND not in UNSENT
 
 
 def _stored(channel: Channel, events: Sequence[str], person: User | None) -> Channel:

@@ -10,6 +10,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from evaluation.models import Channel, Delivery
+from evaluation.policies.channels import sends_mail
 from evaluation.policies.notices import DELIVER
 from evaluation.policies.webhooks import NotSent, post, secret_of, signed
 from labeling.access import opened
@@ -23,6 +24,9 @@ MOST_TRIES = len(WAITS) + 1
 LEASE = timedelta(minutes=2)  # longer than any try takes
 LATE = timedelta(seconds=30)
 AT_ONCE = 100
+PRINTED = (
+    "No mail server is set, so it was only printed to the worker's log; send it again once EMAIL_HOST is set."
+)
 State = Delivery.State
 
 
@@ -94,10 +98,14 @@ def _mail(row: Delivery) -> None:
         send_mail(notice.subject, notice.text, None, [person.email])
     except (OSError, SMTPException) as error:
         raise NotSent(f"The mail server did not take it ({type(error).__name__}).") from error
+    if not sends_mail():
+        raise NotSent(PRINTED, for_good=True)
 
 
 def _later(row: Delivery, fault: NotSent) -> None:
-    if row.tries >= MOST_TRIES:
+    if fault.for_good:
+        _settle(row, state=State.GIVEN_UP, code=fault.code, sentence=fault.sentence[:300])
+    elif row.tries >= MOST_TRIES:
         words = f"{fault.sentence} That was try {row.tries}; it is given up."
         _settle(row, state=State.GIVEN_UP, code=fault.code, sentence=words[:300])
     else:

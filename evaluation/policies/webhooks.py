@@ -31,11 +31,12 @@ LONGEST_ADDRESS = 500
 
 
 class NotSent(Exception):
-    """It did not arrive, for a reason in a sentence; `code` is what the server answered."""
+    """It did not arrive, for a reason in a sentence; `code` is what the server answered. `for_good`: trying again is in
+    vain."""
 
-    def __init__(self, sentence: str, code: int | None = None) -> None:
+    def __init__(self, sentence: str, code: int | None = None, *, for_good: bool = False) -> None:
         super().__init__(sentence)
-        self.sentence, self.code = sentence, code
+        self.sentence, self.code, self.for_good = sentence, code, for_good
 
 
 @dataclass(frozen=True, slots=True)

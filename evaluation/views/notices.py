@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST
 
 from evaluation.forms_policies import PersonForm, WebhookForm
 from evaluation.models import Channel, Delivery, Notice
-from evaluation.policies.channels import add_person, add_webhook, renew_secret, take_away
+from evaluation.policies.channels import add_person, add_webhook, renew_secret, sends_mail, take_away
 from evaluation.policies.delivering import MOST_TRIES, send_again
 from evaluation.policies.notices import announce_test
 from labeling.access import Access, guarded
@@ -67,6 +67,7 @@ def _shown(request: HttpRequest, access: Access, more: dict[str, Any]) -> HttpRe
         "live": rows.filter(state=Delivery.State.WAITING).exists(),
         "soon": timezone.now() + timedelta(minutes=1),
         "most": MOST_TRIES,
+        "sends_mail": sends_mail(),
         "person_form": PersonForm(project=access.project, prefix=EMAIL),
         "webhook_form": WebhookForm(prefix=WEBHOOK),
         "section": "policy",

@@ -114,7 +114,8 @@ class Captures(APIView):
                 "Idempotency-Key",
                 str,
                 OpenApiParameter.HEADER,
-                description="Key of a request whose captures name none: sending it again stores nothing twice.",
+                description="Key of a request whose captures name none: sending it again stores nothing twice, and "
+                "other content under it is refused.",
             )
         ],
     )

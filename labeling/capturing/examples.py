@@ -21,7 +21,7 @@ def curl_example(url: str, token: str) -> str:
         f"curl {url} \\\n"
         f'  -H "Authorization: Bearer {token}" \\\n'
         '  -H "Content-Type: application/json" \\\n'
-        '  -H "Idempotency-Key: order-17-answer-1" \\\n'
+        '  -H "Idempotency-Key: answer-$(date +%s)" \\\n'
         f"  -d '{CAPTURE}'"
     )
 

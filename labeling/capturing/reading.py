@@ -1,5 +1,6 @@
 """A capture as it was sent → what is stored of it; or what is wrong with it, which costs its neighbours nothing."""
 
+import json
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -9,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from labeling.capturing.texts import (
+    LONGEST_MODEL,
     LONGEST_TAG,
     answers_of,
     keyed,
@@ -45,8 +47,9 @@ FIELDS = {
     "slice": "the part of your product that it comes from",
     "tags": "further words by which rules and people find it",
     "captured_at": "when it happened, as ISO 8601; now, where it is not given",
-    "idempotency_key": "your own id of it: sending it again stores nothing twice",
+    "idempotency_key": "your own id of it: sending it again stores nothing twice, other content under it is refused",
 }
+NAMING = ("idempotency_key", "captured_at")
 OTHER_NAMES = {"messages": "prompt", "license": "licence", "user_hash": "user"}
 
 
@@ -56,7 +59,7 @@ class NoConsent(RowRefused):
 
 @dataclass(frozen=True, slots=True)
 class CaptureDraft:
-    """A capture before it is stored, as labeling.models.Capture describes it. `body` is JSON already."""
+    """A capture before it is stored, as labeling.models.Capture describes it. `body` is JSON already, `sent` in it."""
 
     key: str
     uid: str
@@ -73,6 +76,7 @@ class CaptureDraft:
     draw: int
     captured_at: datetime
     body: str
+    sent: str
 
 
 def read_capture(value: Any, *, project: Project, key: str, now: datetime) -> CaptureDraft:
@@ -84,10 +88,13 @@ def read_capture(value: Any, *, project: Project, key: str, now: datetime) -> Ca
             f"consent is {said}, so nothing of it is stored; send consent: true where the user agreed"
         )
     counts: Counter[str] = Counter()
-    body, voice = _payload(given, partial(scrub_into, counts=counts), project)
-    part = label_of(short(given, "slice", LONGEST_TAG))
-    labels = filter(None, dict.fromkeys([part, *_tags(given)]))
-    named = short(given, "idempotency_key", LONGEST_KEY) or key
+    clean = partial(scrub_into, counts=counts)
+    body, voice = _payload(given, clean, project)
+    part = label_of(clean(short(given, "slice", LONGEST_TAG)))
+    labels = filter(None, dict.fromkeys([part, *(label_of(clean(tag)) for tag in _tags(given))]))
+    licence = clean(short(given, "licence", LONGEST_LICENCE))[:LONGEST_LICENCE]
+    sent_as = short(given, "idempotency_key", LONGEST_KEY) or key
+    named = sent_as if clean(sent_as) == sent_as else keyed(project, sent_as, b"key")
     asked = body["messages"][-1]["content"]
     draft = CaptureDraft(
         key=named,
@@ -96,7 +103,7 @@ def read_capture(value: Any, *, project: Project, key: str, now: datetime) -> Ca
         model=body["answers"][0]["model"],
         slice=part,
         labels="|".join(["", *labels, ""]),
-        licence=short(given, "licence", LONGEST_LICENCE),
+        licence=licence,
         user_hash=keyed(project, short(given, "user", LONGEST_NAME)),
         preview=" ".join(asked[: 10 * PREVIEW_LENGTH].split())[:PREVIEW_LENGTH],
         n_answers=len(body["answers"]),
@@ -105,6 +112,7 @@ def read_capture(value: Any, *, project: Project, key: str, now: datetime) -> Ca
         draw=int(keyed(project, named, b"draw"), 16) % WHOLE,
         captured_at=_moment(given, now),
         body=storable(body),
+        sent=body["sent"],
     )
     storable([draft.key, draft.model, draft.labels, draft.licence])
     return draft
@@ -143,15 +151,29 @@ def _payload(
     body = {
         "messages": [{**turn, "content": clean(turn["content"])} for turn in messages_of(given)],
         "contexts": [
-            {"text": clean(each.text), "title": clean(each.title), "ref": each.ref, "score": each.score}
+            {
+                "text": clean(each.text),
+                "title": clean(each.title),
+                "ref": clean(each.ref),
+                "score": each.score,
+            }
             for each in contexts
         ],
-        "answers": [{"text": clean(text), "model": model} for text, model in answers],
+        "answers": [{"text": clean(text), "model": clean(model)[:LONGEST_MODEL]} for text, model in answers],
         "chosen": chosen,
         "comment": clean(comment),
         "conversation": keyed(project, short(given, "conversation", LONGEST_NAME)),
+        "sent": keyed(project, _content(given), b"sent"),
     }
     return body, voice
+
+
+def _content(given: Mapping[str, Any]) -> str:
+    """What makes a capture the one that was sent before, under the same key: all but the key and the time."""
+    try:
+        return json.dumps({name: given[name] for name in given if name not in NAMING}, sort_keys=True)
+    except RecursionError as error:
+        raise RowRefused("it is nested too deeply") from error
 
 
 def _tags(given: Mapping[str, Any]) -> list[str]:
@@ -161,7 +183,7 @@ def _tags(given: Mapping[str, Any]) -> list[str]:
         raise RowRefused("tags must be a list of texts")
     if len(parts) > MOST_TAGS:
         raise RowRefused(f"there are {len(parts)} tags; up to {MOST_TAGS} are taken")
-    return [label_of(text_of(part, "a tag", LONGEST_TAG)) for part in parts]
+    return [text_of(part, "a tag", LONGEST_TAG) for part in parts]
 
 
 def _moment(given: Mapping[str, Any], now: datetime) -> datetime:

@@ -15,12 +15,16 @@ from labeling.capturing import queueing
 from labeling.capturing.limiting import Limited, admit
 from labeling.capturing.reading import CaptureDraft, NoConsent, read_capture
 from labeling.capturing.sampling import rules_of, taking
-from labeling.capturing.storing import count, insert_new, uids_of
+from labeling.capturing.storing import count, insert_new, there
 from labeling.errors import RowRefused
 from labeling.models import CaptureTally, CaptureToken, Project
 from labeling.models.captures import Voice
 
 Outcome = CaptureTally.Outcome
+OTHER_CONTENT = (
+    "The key {!r} came before with other content, so nothing of this is stored; give each capture a key of its own, "
+    "one with a vote that comes later too."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +86,17 @@ def _fates(
     stored: set[str],
     project: Project,
 ) -> list[Fate]:
-    uids = uids_of(project, [key for key in drafts if key not in stored])
-    uids |= {key: drafts[key].uid for key in stored}
+    known = there(project, [key for key in drafts if key not in stored])
+    known |= {key: (drafts[key].uid, drafts[key].sent) for key in stored}
     found = []
     for each in read:
         if isinstance(each, RowRefused):
             found.append(Fate("refused", reason=f"{each.sentence[:1].upper()}{each.sentence[1:]}."))
+            continue
+        uid, sent = known.get(each.key, ("", None))
+        if sent not in (None, each.sent):
+            found.append(Fate("refused", reason=OTHER_CONTENT.format(each.key)))
         else:
-            uid = uids.get(each.key, "")
             found.append(Fate("stored" if uid == each.uid else "duplicate", uid))
     return found
 

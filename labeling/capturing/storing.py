@@ -74,10 +74,10 @@ def _names(columns: Mapping[str, str]) -> str:
     return ", ".join(connection.ops.quote_name(name) for name in columns)
 
 
-def uids_of(project: Project, keys: Sequence[str]) -> dict[str, str]:
-    """Key → uid of captures that are there."""
+def there(project: Project, keys: Sequence[str]) -> dict[str, tuple[str, str | None]]:
+    """Key → uid and hash of what was sent, of captures that are there; None of those from before hashes were kept."""
     rows = Capture.objects.filter(project=project, key__in=keys).order_by()
-    return dict(rows.values_list("key", "uid"))
+    return {key: (uid, sent) for key, uid, sent in rows.values_list("key", "uid", "body__sent")}
 
 
 def count(*, project: Project, day: date, outcomes: Mapping[str, int]) -> None:

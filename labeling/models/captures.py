@@ -104,11 +104,15 @@ class CaptureState(models.TextChoices):
     UNFIT = "unfit", "Does not fit the project"
 
 
+DONE = ("queued", "known", "full", "unfit")  # what a worker says of a capture; those that were left are many
+
+
 class Capture(models.Model):
     """One use of a model as a product sent it, scrubbed of personal data before it was written.
 
     `key` makes sending it again harmless. `labels` holds its slice and tags as "|slice|tag|", in small letters, and
-    `draw` a number from 0 to 9999 by which rules take shares. `body` is payload: messages, contexts, answers, comment.
+    `draw` a number from 0 to 9999 by which rules take shares. `body` is payload: messages, contexts, answers, comment;
+    and `sent`, a keyed hash of what came, which tells other content under the same key.
     """
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="captures", db_index=False)
@@ -147,6 +151,9 @@ class Capture(models.Model):
             models.Index(fields=["project", "id"], name="captures_in_order"),
             models.Index(fields=["project", "received_at"], name="captures_by_day"),
             models.Index(fields=["project", "id"], condition=Q(state="taken"), name="captures_taken"),
+            models.Index(
+                fields=["project", "state", "id"], condition=Q(state__in=DONE), name="captures_done"
+            ),
             models.Index(
                 fields=["rule", "received_at"], condition=Q(rule__isnull=False), name="captures_of_rule"
             ),

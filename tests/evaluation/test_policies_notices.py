@@ -255,6 +255,24 @@ def test_people_who_may_not_see_results_or_have_no_address_are_not_written_to(
     assert mail.outbox == []
 
 
+def test_mail_that_is_only_printed_is_not_called_sent_and_the_page_says_so(
+    project: Project, leo: User, ada: User, settings: Any
+) -> None:
+    User.objects.filter(pk=leo.pk).update(email="leo@example.org")
+    channel = add_person(project=project, username="leo", events=EVENTS, person=None)
+    client, address = world.sign_in(ada), reverse("evaluation:notices", args=[project.slug])
+    assert "No mail server is set" not in client.get(address).text
+    settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+    delivery = sent_a_test(channel)
+    assert (delivery.state, delivery.tries, delivery.sent_at) == ("given_up", 1, None)
+    page = client.get(address).text
+    assert "No mail server is set, so mail is only printed" in page
+    assert "so it was only printed to the worker&#x27;s log; send it again once EMAIL_HOST is set." in page
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    client.post(reverse("evaluation:delivery_again", args=[project.slug, delivery.pk]))
+    assert (tried(delivery).state, len(mail.outbox)) == ("sent", 1)
+
+
 def test_a_channel_that_is_taken_away_gets_nothing_more(project: Project, receiver: Receiver) -> None:
     channel, _ = hooked(project, receiver)
     waiting = announce_test(channel)

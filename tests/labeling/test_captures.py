@@ -14,6 +14,7 @@ from knox.models import AuthToken
 
 from labeling.capturing.client import Prefloop
 from labeling.capturing.examples import curl_example
+from labeling.capturing.reading import FIELDS
 from labeling.capturing.tokens import revoke_token
 from labeling.models import Capture, CaptureTally, CaptureToken, Project, User
 from tests import world
@@ -69,11 +70,38 @@ def test_a_slice_has_room_in_its_column_however_its_letters_grow(project: Projec
 def test_sending_it_again_stores_nothing_and_gives_the_same_id(project: Project) -> None:
     _, secret = a_token(project)
     first = send(secret, a_capture(), **{"Idempotency-Key": "k"})
-    again = send(secret, a_capture(2), **{"Idempotency-Key": "k"})
+    again = send(secret, a_capture(captured_at="2026-11-28T10:00:00Z"), **{"Idempotency-Key": "k"})
     assert (first.status_code, again.status_code) == (201, 200)
     assert again.json() == {"status": "duplicate", "id": first.json()["id"]}
     assert Capture.objects.count() == 1
     assert tallies(project) == {"duplicate": 1, "stored": 1}
+
+
+def test_other_content_under_a_key_that_came_before_is_refused_and_never_called_a_duplicate(
+    project: Project,
+) -> None:
+    _, secret = a_token(project)
+    assert send(secret, a_capture(), **{"Idempotency-Key": "k"}).status_code == 201
+    vote = send(secret, a_capture(thumbs="down"), **{"Idempotency-Key": "k"})
+    assert vote.status_code == 422
+    assert "The key 'k' came before with other content, so nothing of this is stored" in vote.json()["detail"]
+    keyed = [
+        a_capture(n, idempotency_key=key) for n, key in ((1, "k"), (2, "k"), (3, "n"), (4, "n"), (3, "n"))
+    ]
+    found = send(secret, {"captures": keyed}).json()
+    fates = [result["status"] for result in found["results"]]
+    assert fates == ["duplicate", "refused", "stored", "refused", "duplicate"]
+    assert Capture.objects.count() == 2
+    assert tallies(project) == {"stored": 2, "refused": 3, "duplicate": 2}
+
+
+def test_what_came_before_hashes_were_kept_is_still_a_duplicate(project: Project) -> None:
+    token, _ = a_token(project)
+    took(token, a_capture(idempotency_key="k"))
+    stored = Capture.objects.get()
+    del stored.body["sent"]
+    stored.save()
+    assert [fate.status for fate in took(token, a_capture(2, idempotency_key="k"))] == ["duplicate"]
 
 
 def test_a_bad_capture_costs_its_neighbours_nothing_and_is_told_why(project: Project) -> None:
@@ -150,14 +178,43 @@ def test_without_consent_nothing_is_stored_but_a_count(project: Project) -> None
     assert tallies(project) == {"no_consent": 3}
 
 
-def test_personal_data_is_gone_before_anything_is_written(project: Project) -> None:
+MAIL = "ada@example.org"
+PERSONAL: dict[str, Any] = {
+    "prompt": f"I am {MAIL}",
+    "contexts": [{"text": MAIL, "title": MAIL, "ref": f"crm/{MAIL}"}, {"text": "c", "id": MAIL}],
+    "answer": MAIL,
+    "answers": [MAIL, {"text": MAIL, "model": MAIL}],
+    "model": MAIL,
+    "comment": MAIL,
+    "user": MAIL,
+    "conversation": MAIL,
+    "licence": MAIL,
+    "slice": MAIL,
+    "tags": [MAIL, f"of {MAIL}"],
+    "idempotency_key": f"mail:{MAIL}",
+}
+NO_TEXTS = {"thumbs", "chosen", "consent", "captured_at"}
+
+
+@pytest.mark.parametrize("field", [name for name in FIELDS if name not in NO_TEXTS])
+def test_personal_data_in_any_field_is_gone_before_anything_is_written(project: Project, field: str) -> None:
+    """The table must name every field that can be sent, and every column that is written is looked at."""
     token, _ = a_token(project)
-    mail = "I am ada@example.org"
-    took(token, a_capture(prompt=mail, answer=mail, contexts=[mail], comment=mail))
+    usual = {"idempotency_key": "k"} | ({"answer": None} if field == "answers" else {})
+    first, again = (took(token, a_capture(**{**usual, field: PERSONAL[field]}))[0] for _ in range(2))
+    assert (first.status, again.status) == ("stored", "duplicate"), first
+    (columns,) = Capture.objects.values()
+    assert [name for name, value in columns.items() if "example.org" in str(value)] == []
+    assert (columns["scrubbed"] == 0) is (field in ("user", "conversation")), "those are hashed"
+
+
+def test_the_marks_fit_the_columns_and_the_preview(project: Project) -> None:
+    token, _ = a_token(project)
+    short = "a@b.co " * 17
+    took(token, a_capture(prompt=PERSONAL["prompt"], model=short, licence=short[:98], tags=[short[:55]]))
     stored = Capture.objects.get()
-    assert stored.scrubbed == 4
-    assert "example.org" not in json.dumps(stored.body) + stored.preview
     assert stored.preview == "I am [EMAIL]"
+    assert (len(stored.model), len(stored.licence), stored.labels.count("[email]")) == (120, 100, 7)
 
 
 def test_a_token_opens_one_address_and_nothing_else_does(project: Project, ada: User) -> None:
@@ -223,22 +280,17 @@ def test_a_batch_costs_as_many_statements_as_one_capture(project: Project) -> No
 def test_the_client_and_the_command_on_the_page_reach_a_server(live_server: Any, tmp_path: Path) -> None:
     project = world.make_project()
     _, secret = a_token(project)
-    client = Prefloop(live_server.url, secret, batch=2)
+    refused: list[str] = []
+    client = Prefloop(live_server.url, secret, refused=lambda capture, why: refused.append(why))
     for n in range(5):
         client.capture(**a_capture(n, thumbs="up"))
-    results = client.flush()
-    assert [result["status"] for result in results] == ["stored"]
-    assert (Capture.objects.count(), client.waiting) == (5, [])
+    client.capture(**a_capture(8, consent=False))
+    assert (client.close(), Capture.objects.count()) == (0, 5)
+    assert [why.split(";")[0] for why in refused] == ["Consent is refused, so nothing of it is stored"]
 
     command = curl_example(f"{live_server.url}{ADDRESS}", secret)
     said = subprocess.run(
         ["/bin/sh", "-c", f"{command} --silent --fail-with-body"], capture_output=True, text=True, check=True
     )
     assert json.loads(said.stdout)["status"] == "stored"
-    assert Capture.objects.get(key="order-17-answer-1").voice == "bad"
-
-    refused = Prefloop(live_server.url, "pfc_guess")
-    refused.capture(**a_capture())
-    with pytest.raises(RuntimeError, match="This is no capture token"):
-        refused.flush()
-    assert len(refused.waiting) == 1
+    assert Capture.objects.get(key__startswith="answer-").voice == "bad"

@@ -1,0 +1,141 @@
+"""The Python client that products copy: nothing is lost, nothing blocks for good, and nobody waits for the network."""
+
+import io
+import json
+import logging
+import threading
+import urllib.error
+from collections.abc import Iterator
+from email.message import Message
+from typing import Any
+
+import pytest
+
+from labeling.capturing import client
+from labeling.capturing.client import Prefloop
+from tests import world
+
+HTML = b"<html><h1>What went wrong</h1></html>"
+
+
+class Server:
+    """Stands in for urlopen: answers as the API does, or with a code and a page of HTML as a proxy does."""
+
+    def __init__(self) -> None:
+        self.code, self.most = 200, 5_000_000
+        self.got: list[str] = []
+        self.asked = threading.Event()
+        self.open = threading.Event()
+        self.open.set()
+
+    def __call__(self, request: Any, timeout: float) -> io.BytesIO:
+        rows = json.loads(request.data)["captures"]
+        self.asked.set()
+        self.open.wait(timeout)
+        code = 413 if len(request.data) > self.most else self.code
+        if code == 0:
+            raise urllib.error.URLError("refused")
+        if code != 200:
+            raise urllib.error.HTTPError(request.full_url, code, "", Message(), io.BytesIO(HTML))
+        self.got += [row["idempotency_key"] for row in rows]
+        stored, refused = {"status": "stored"}, {"status": "refused", "detail": "No consent."}
+        return io.BytesIO(
+            json.dumps({"results": [stored if row["consent"] else refused for row in rows]}).encode()
+        )
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
+    found = Server()
+    monkeypatch.setattr(client.urllib.request, "urlopen", found)
+    monkeypatch.setattr(client, "PAUSE_S", 0.001)
+    return found
+
+
+@pytest.fixture
+def refused() -> list[tuple[Any, str]]:
+    return []
+
+
+@pytest.fixture
+def prefloop(server: Server, refused: list[tuple[Any, str]]) -> Iterator[Prefloop]:
+    found = Prefloop("http://prefloop", "pfc_x", lambda capture, why: refused.append((capture, why)))
+    yield found
+    server.open.set()
+    found.close()  # its thread then has nothing more to do
+
+
+def send(prefloop: Prefloop, count: int = 1, **values: Any) -> None:
+    for _ in range(count):
+        prefloop.capture(**{"prompt": "p", "answer": "a", "consent": True, **values})
+
+
+def test_what_eight_threads_send_arrives_once_each(prefloop: Prefloop, server: Server) -> None:
+    world.together([lambda: send(prefloop, 250)] * 8)
+    assert prefloop.close() == 0
+    assert len(server.got) == len(set(server.got)) == 2_000
+
+
+def test_a_batch_that_is_too_large_is_halved_and_one_that_is_alone_too_large_is_handed_over(
+    prefloop: Prefloop, server: Server, refused: list[tuple[Any, str]]
+) -> None:
+    server.most = 100_000
+    send(prefloop, 30, comment="x" * 9_000)
+    send(prefloop, comment="x" * 200_000)
+    send(prefloop, 30, comment="x" * 9_000)
+    send(prefloop, comment="x" * 5_000_000)
+    assert (prefloop.close(), len(server.got)) == (0, 60)
+    assert [len(capture["comment"]) for capture, _ in refused] == [200_000, 5_000_000]
+    assert all("answered 413: <html>" in why for _, why in refused)
+
+
+def test_what_the_server_refuses_is_handed_over_with_its_sentence(
+    prefloop: Prefloop, refused: list[tuple[Any, str]]
+) -> None:
+    send(prefloop)
+    send(prefloop, consent=False)
+    assert prefloop.close() == 0
+    ((capture, why),) = refused
+    assert (capture["consent"], why) == (False, "No consent.")
+
+
+@pytest.mark.parametrize("code", [0, 401, 429, 502])
+def test_what_cannot_be_sent_waits_until_the_server_is_back(
+    prefloop: Prefloop, server: Server, caplog: pytest.LogCaptureFixture, code: int
+) -> None:
+    server.code = code
+    with caplog.at_level(logging.WARNING, "prefloop"):
+        send(prefloop, 3)
+        assert prefloop.close(seconds=0.1) == 3
+    assert (f"answered {code}: {HTML.decode()}" if code else "refused") in caplog.text
+    server.code = 200
+    send(prefloop)
+    assert (prefloop.close(), len(set(server.got))) == (0, 4)
+
+
+def test_nobody_waits_for_a_server_that_hangs_and_what_waits_has_a_limit(
+    prefloop: Prefloop, server: Server, refused: list[tuple[Any, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "MOST_WAITING", 250)
+    server.open.clear()
+    send(prefloop)
+    assert server.asked.wait(10)
+    send(prefloop, 250)
+    send(prefloop)
+    assert (server.got, prefloop.waiting.unfinished_tasks, len(refused)) == ([], 251, 1)
+    assert refused[0][1] == "250 captures wait already."
+    server.open.set()
+    assert (prefloop.close(), len(server.got)) == (0, 251)
+
+
+def test_an_answer_that_is_none_of_ours_or_a_callback_that_fails_loses_nothing(
+    prefloop: Prefloop, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client.urllib.request, "urlopen", lambda *_, **__: io.BytesIO(HTML))
+    send(prefloop, 2)
+    assert prefloop.close(seconds=0.1) == 2
+    prefloop.refused = lambda *_: 1 / 0
+    monkeypatch.setattr(client.urllib.request, "urlopen", server)
+    send(prefloop, consent=False)
+    send(prefloop)
+    assert (prefloop.close(), len(set(server.got))) == (0, 4)
