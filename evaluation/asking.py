@@ -1,6 +1,7 @@
 """A run's questions are put to engines, and what they give is kept: asked once, whoever asks again."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from evaluation.engines import ENGINES
 from evaluation.engines.protocol import Answer, Limits, Request
 from evaluation.models import Output
 from evaluation.questions import kept, output_of
-from evaluation.targets import Group
+from evaluation.targets import SERVICES, Group
 from labeling.errors import Refused
 
 CHUNK = 500
@@ -19,11 +20,16 @@ Stored = Callable[[dict[str, int], bool], None]  # numbers of outputs by key, an
 Failed = Callable[[dict[str, str]], None]
 
 
+class _Spent(Exception):
+    """The budget is used up: the engine is to end."""
+
+
 @dataclass
 class Desk:
     """Where the questions of one job are put: who owns what is kept, what it may cost, and who is told how far it is.
 
     `errors` holds, by key, why a question got no answer; it is complete once every stage of the job has been asked.
+    `uncounted` is whether a service gave an answer without what it costs.
     """
 
     project_id: int
@@ -34,6 +40,7 @@ class Desk:
     spent: float = 0.0
     errors: dict[str, str] = field(default_factory=dict)
     asked: int = 0
+    uncounted: bool = False
 
     def put(
         self,
@@ -73,19 +80,37 @@ class Desk:
             self.errors |= bad
             self.asked += len(good)
             self.spent += sum(answer.cost or 0.0 for answer in answers)
-            self._stay_within_budget()
+            self.uncounted |= group.engine == SERVICES and any(answer.cost is None for answer in good)
 
-        ENGINES[group.engine]().ask(
-            requests=unasked(requests(), owed),
-            targets=group.targets,
-            folder=folder,
-            limits=self.limits,
-            take=take,
-            watch=self.watch,
-        )
+        with suppress(_Spent):
+            ENGINES[group.engine]().ask(
+                requests=unasked(requests(), owed),
+                targets=group.targets,
+                folder=folder,
+                limits=self.limits,
+                take=take,
+                watch=self._watched,
+            )
+        self._stay_within_budget()
+
+    def _watched(self, done: int, total: int) -> None:
+        if self._is_spent:  # looked at here and not as answers are taken, so that all that came is kept first
+            raise _Spent
+        self.watch(done, total)
+
+    @property
+    def _is_spent(self) -> bool:
+        return self.budget is not None and (self.spent > self.budget or self.uncounted)
 
     def _stay_within_budget(self) -> None:
-        if self.budget is not None and self.spent > self.budget:
+        if self.budget is None:
+            return
+        if self.uncounted:
+            raise Refused(
+                "An endpoint does not tell how many tokens its answers have, so that nobody knows what they cost; what "
+                "was answered is kept. Plan it again without a budget."
+            )
+        if self.spent > self.budget:
             raise Refused(
                 f"The answers cost {self.spent:,.2f} so far, and the budget is {self.budget:,.2f}; what was answered "
                 "is kept and not paid for again. Plan it again with a larger budget."

@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.http import QueryDict
 
+from evaluation.forms_playground import with_plain_lines
 from evaluation.models import JudgeVersion
 from evaluation.scorers import describe
 from evaluation.scorers.base import Need, Scale
@@ -14,7 +15,6 @@ from labeling.models import Project
 from training.models import Checkpoint
 from training.registry import visible_checkpoints
 
-UNBOUNDED = (Scale.NUMBER, Scale.RATE, Scale.PERPLEXITY)
 LONG = 200
 PARAM = "p_"
 UNKNOWN: dict[str, Any] = {
@@ -36,8 +36,9 @@ class MetricForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.about = about
         self.schemas: dict[str, Any] = about["params"].get("properties", {})
-        if about["scale"] in UNBOUNDED:
-            self.fields["floor"] = forms.FloatField(required=False, label="Counts as 0")
+        if about["scale"] and not Scale(about["scale"]).is_bounded:
+            needed = "Both are needed where several metrics have a weight."
+            self.fields["floor"] = forms.FloatField(required=False, label="Counts as 0", help_text=needed)
             self.fields["ceiling"] = forms.FloatField(required=False, label="Counts as 1")
         if Need.JUDGE in about["needs"]:
             self.fields["judge"] = _chosen("Judge", people.judges)
@@ -135,7 +136,7 @@ class ScoringForm:
 
 def _initial(metric: Mapping[str, Any]) -> dict[str, Any]:
     params = metric.get("params", {})
-    weight = f"{metric.get('weight', 0):g}"
+    weight = str(metric.get("weight", 0)).removesuffix(".0")
     return {**metric, "weight": weight, **{f"{PARAM}{name}": _shown(value) for name, value in params.items()}}
 
 
@@ -181,7 +182,7 @@ def _shown(value: Any) -> Any:
         return "\n".join(map(str, value))
     if isinstance(value, dict):
         if value and all(isinstance(number, int | float) for number in value.values()):
-            return "\n".join(f"{word} = {number:g}" for word, number in value.items())
+            return "\n".join(f"{word} = {number!r}" for word, number in value.items())
         return json.dumps(value, ensure_ascii=False, indent=1) if value else ""
     return value
 
@@ -197,7 +198,7 @@ def _read(value: Any, schema: Mapping[str, Any]) -> Any:
         return [line.strip() for line in value.splitlines() if line.strip()]
     if kind == "object":
         return _numbers(value) if _is_numbers(schema) else _json(value)
-    return value
+    return with_plain_lines(value) if kind == "string" else value
 
 
 def _numbers(text: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Answers → marks: the questions of every scorer, and the values that it gives when they are answered."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -9,10 +10,11 @@ from evaluation.engines.protocol import Answer
 from evaluation.models import Case, CaseResult, CaseScore, Output
 from evaluation.plans import COMPOSITE, Measured, Plan
 from evaluation.questions import answer_of
-from evaluation.scorers import Ask, Facts, Given, Mark, Marker, marking
+from evaluation.scorers import Ask, Facts, Given, Mark, Marker, Scale, find_scorer, marking
 from evaluation.specs import MetricSpec
 
 CHUNK = 200
+MOST_NATS = 700.0  # a token; the exponential of more is no number
 T = TypeVar("T")
 Errors = Mapping[str, str]
 
@@ -158,11 +160,15 @@ def together(weighted: Sequence[MetricSpec], marks: Mapping[str, Mark]) -> Mark:
 
 
 def brought(spec: MetricSpec, mark: Mark) -> float:
-    """A mark's value between 0 and 1, where floor and ceiling say what those are."""
+    """A mark's value between 0 and 1, of which 1 is best: where floor and ceiling say what those are, on the metric's
+    own scale, and else, of a metric between 0 and 1, turned where less is better."""
+    scorer = find_scorer(spec.scorer)
     value = mark.value if mark.size is None else (mark.value or 0.0) / mark.size
     assert value is not None
+    if scorer.scale == Scale.PERPLEXITY:
+        value = math.exp(min(value, MOST_NATS))
     if spec.floor is None or spec.ceiling is None:
-        return value
+        return value if scorer.higher_is_better else 1 - value
     return min(1.0, max(0.0, (value - spec.floor) / (spec.ceiling - spec.floor)))
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from evaluation.models import Endpoint, JudgeVersion, Suite
 from evaluation.plans import COMPOSITE
-from evaluation.scorers import Need, find_scorer, read_params
+from evaluation.scorers import Need, Scale, find_scorer, read_params
 from evaluation.specs import LimitsSpec, MetricSpec, RunSpec, SamplingSpec
+from evaluation.suites.measures import check_ends
 from evaluation.targets import digest, frozen_target, service_of, weights_of
 from labeling.errors import Refused
 from labeling.models import Project
@@ -32,6 +33,7 @@ def run_spec(
         raise Refused(f"{suite.name} has no scorer yet; choose at least one on its page.")
     try:
         metrics = [_metric(project, parse(MetricSpec, metric)) for metric in scoring]
+        check_ends(metrics)
         return parse(
             RunSpec,
             {
@@ -41,6 +43,7 @@ def run_spec(
                 "sampling": parse(SamplingSpec, _plain(sampling)),
                 "limits": parse(LimitsSpec, _plain(limits)),
                 "judges": _judges(project, metrics),
+                "together": _together(metrics),
                 **more,
             },
         )
@@ -53,6 +56,18 @@ def primary_of(weights: Mapping[str, float]) -> str:
     or without any the first; empty where there are none."""
     weighted = [name for name, weight in weights.items() if weight > 0]
     return COMPOSITE if len(weighted) > 1 else next(iter(weighted or weights), "")
+
+
+def _together(metrics: Sequence[MetricSpec]) -> int:
+    """By which version the weighted metrics are brought together: until 2, less was better in none of them, and a
+    perplexity was brought between its ends as nats per token. Where that is all the same, earlier runs compare."""
+    weighted = [metric for metric in metrics if metric.weight > 0]
+    scorers = [find_scorer(metric.scorer) for metric in weighted if len(weighted) > 1]
+    changed = (
+        each.scale == Scale.PERPLEXITY or (each.scale.is_bounded and not each.higher_is_better)
+        for each in scorers
+    )
+    return 2 if any(changed) else 1
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

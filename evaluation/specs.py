@@ -27,8 +27,8 @@ def is_usual(spec: Mapping[str, Any]) -> bool:
 class MetricSpec(Strict):
     """One scorer with its settings. `weight` is its share in the primary metric; 0 only watches.
 
-    `floor` and `ceiling` map a number (a reward, a length) to 0 to 1 for the primary metric. `judge` is a judge's
-    version and `reward` a checkpoint, by number.
+    `floor` and `ceiling` map a number (a reward, a length, a perplexity) to 0 to 1 for the primary metric. `judge` is
+    a judge's version and `reward` a checkpoint, by number.
     """
 
     name: str = Field(pattern=r"^[\w .%-]{1,60}$", description="How the metric is called on pages.")
@@ -72,6 +72,9 @@ class SamplingSpec(Strict):
         return self
 
 
+JUDGE_LENGTH = 8192  # tokens that judges read at least: their questions hold contexts, answers and a rubric
+
+
 class LimitsSpec(Strict):
     """What a run may use: `budget` is money, in the unit of the endpoints' prices."""
 
@@ -87,7 +90,7 @@ class RunSpec(Strict):
     `contexts` says what stands in the prompts beside the question: "apart" leaves them as they are in the case;
     "retrieved" puts the case's contexts into them, "shuffled" the same ones in another order, drawn with
     `contexts_seed`, "gold" the texts that hold the answer, "none" nothing. `only` names cases by uid; without it they
-    are all those of the split.
+    are all those of the split. `together` is the version of how weighted metrics become one.
     """
 
     metrics: tuple[MetricSpec, ...] = Field(min_length=1, max_length=40)
@@ -100,6 +103,7 @@ class RunSpec(Strict):
     contexts: Contexts = "apart"
     contexts_seed: int = Field(default=0, ge=0, le=2**31 - 1)
     only: tuple[str, ...] = ()
+    together: int = 1
     kind: Literal["evaluation"] = "evaluation"
 
     @model_validator(mode="after")
@@ -112,7 +116,7 @@ class RunSpec(Strict):
     def as_json(self) -> dict[str, Any]:
         """The spec as a run keeps it. What came later is in it only where it is used: earlier specs read the same."""
         values = self.model_dump(mode="json")
-        unused = {"contexts": "apart", "contexts_seed": 0, "only": []}
+        unused = {"contexts": "apart", "contexts_seed": 0, "only": [], "together": 1}
         return {name: value for name, value in values.items() if name not in unused or value != unused[name]}
 
 

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from evaluation.engines.protocol import Service, Target, Weights
 from evaluation.models import Endpoint, RunTarget
+from labeling.errors import Refused
 from training.models import Checkpoint
 from training.registry import foundation
 
@@ -103,6 +104,19 @@ def groups(targets: Iterable[Target], *, engine: str) -> list[Group]:
             key = (engine, target.base, target.revision)
         found.setdefault(key, []).append(target)
     return [Group(engine=key[0], targets=tuple(members)) for key, members in found.items()]
+
+
+def check_prices(budget: float | None, asked: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+    """Raises Refused where a budget is given and one of those asked, frozen facts by name, is a service without prices:
+    nobody would know when it is used up."""
+    unknown = [
+        name for name, facts in asked if "url" in facts and None in (facts["price_in"], facts["price_out"])
+    ]
+    if budget is not None and unknown:
+        raise Refused(
+            f"A budget was given, and nobody knows what {', '.join(unknown)} costs; give both prices on the endpoint's "
+            "page (0 where it is free), or no budget."
+        )
 
 
 def renamed(target: Target, id: str) -> Target:

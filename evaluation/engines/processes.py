@@ -65,8 +65,10 @@ class ProcessEngine:
             raise Interrupted("") from None
         if not total or read_result(folder) is not None:
             return
-        code = run_recipe("answer", folder, look)
-        hand_on()  # also what came while it was stopped
+        try:
+            code = run_recipe("answer", folder, look)
+        finally:
+            hand_on()  # also what came while it was stopped, whoever stopped it
         if read_result(folder) is None:
             if code in (STOPPED, BUSY) or code < 0:
                 raise Interrupted(killed_words(code))

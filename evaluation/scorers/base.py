@@ -25,6 +25,11 @@ class Scale(StrEnum):
     RATE = "rate"
     PERPLEXITY = "perplexity"
 
+    @property
+    def is_bounded(self) -> bool:
+        """Whether every value of it lies between 0 and 1."""
+        return self in (Scale.BINARY, Scale.SHARE)
+
 
 class Need(StrEnum):
     """What a case or a run must have for a scorer to work."""

@@ -11,7 +11,7 @@ from typing import Any
 class Streamer:
     """What it was asked; `words` are said one by one, and after `silent_after` of them nothing comes before `go_on`."""
 
-    def __init__(self, words: list[str]) -> None:
+    def __init__(self, words: list[Any]) -> None:
         self.words, self.silent_after = words, len(words)
         self.go_on, self.url = threading.Event(), ""
         self.asked: list[dict[str, Any]] = []
@@ -19,7 +19,7 @@ class Streamer:
 
 
 @contextmanager
-def streaming(*words: str) -> Iterator[Streamer]:
+def streaming(*words: Any) -> Iterator[Streamer]:
     """A running service."""
     told = Streamer(list(words))
 

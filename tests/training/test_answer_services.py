@@ -94,6 +94,76 @@ def test_a_fault_is_waited_out(tmp_path, fault, waits):
         assert waited == waits * 2
 
 
+def told(content="red", *, message=None, usage=None, **choice):
+    """What a service might say with success."""
+    one = {"message": message or {"content": content}, "finish_reason": "stop"} | choice
+    return garbage(json.dumps({"choices": [one], "usage": usage}))
+
+
+PART = {"type": "text"}
+
+
+def top(*pairs):
+    return {"content": [{"top_logprobs": list(pairs)}]}
+
+
+GARBLED = [
+    told(5),
+    told({"a": 1}),
+    told(["red"]),
+    told([PART | {"text": 5}]),
+    told(None, message={"refusal": 5}),
+    told(finish_reason=["stop"]),
+    told(logprobs="x"),
+    told(logprobs={"content": "x"}),
+    told(logprobs=top("yes")),
+    told(logprobs=top({"token": "yes"})),
+    told(logprobs=top({"token": 5, "logprob": -1.0})),
+    told(logprobs=top({"token": "yes", "logprob": "NaN"})),
+    told(logprobs=top({"token": "yes", "logprob": math.nan})),
+    told(logprobs=top({"token": "yes", "logprob": 5})),
+    garbage('{"choices": {"0": 1}}'),
+    garbage('{"choices": [[]]}'),
+    garbage("[" * 100_000),
+]
+ODD = [  # and what is read: text, tokens of prompt and answer
+    (told([PART | {"text": "re"}, {"type": "thinking"}, PART | {"text": "d"}]), "red", None, None),
+    (told(None, message={"content": None, "refusal": "No."}), "No.", None, None),
+    (told("a\0b"), "a\ufffdb", None, None),
+    (told(usage="lots"), "red", None, None),
+    (told(usage=[1]), "red", None, None),
+    (told(usage={"prompt_tokens": "1", "completion_tokens": 2}), "red", None, 2),
+    (told(usage={"prompt_tokens": -1, "completion_tokens": 10**30}), "red", None, None),
+    (told(usage={"prompt_tokens": True, "completion_tokens": 1.5}), "red", None, None),
+]
+
+
+def test_what_is_no_chat_completion_is_asked_for_again(tmp_path):
+    with service(*GARBLED) as told_of:
+        assert ask(tmp_path / "run", told_of, tries=len(GARBLED) + 1) == 0, sentence(tmp_path / "run")
+    assert answers(tmp_path / "run")["one"]["text"] == "fine"
+    assert len(told_of.asked) == len(GARBLED) + 1
+    with service(rest=lambda body: told(5)) as told_of:
+        assert ask(tmp_path / "always", told_of) == 0
+    assert "an answer that is no chat completion" in answers(tmp_path / "always")["one"]["error"]
+
+
+def test_what_a_service_tells_oddly_is_read_as_far_as_it_can_be(tmp_path):
+    with service(rest=lambda body: ODD[body["seed"]][0]) as told_of:
+        prices = {"price_in": 1.0, "price_out": 1.0}
+        assert ask(tmp_path / "run", told_of, many(len(ODD)), endpoint=prices) == 0
+    for number, (_, *read) in enumerate(ODD):
+        row = answers(tmp_path / "run")[f"r{number}"]
+        assert [row["text"], row["prompt_tokens"], row["tokens"]] == read
+    assert len(told_of.asked) == len(ODD)
+
+
+def test_an_error_is_kept_without_what_no_database_stores(tmp_path):
+    with service(fails(400, "bad \0 thing")) as told_of:
+        assert ask(tmp_path / "run", told_of) == 0
+    assert answers(tmp_path / "run")["one"]["error"].endswith("(status 400): bad \ufffd thing.")
+
+
 def test_what_fails_each_time_is_an_error_and_the_others_are_answered(tmp_path):
     def reply(body):
         return fails(502, "bad gateway") if body["seed"] == 2 else says("fine")
@@ -223,9 +293,9 @@ def test_without_probabilities_the_answer_must_be_a_label(tmp_path):
 
 
 def test_a_token_counts_for_the_one_label_that_begins_with_it():
-    told = {"content": [{"top_logprobs": [{"token": t, "logprob": 0.0} for t in ("y", "no", "n", "", "x")]}]}
+    told = [(token, 0.0) for token in ("y", "no", "n", "", "x")]
     assert weighed(["yes", "no", "never"], told) == {"yes": 1.0, "no": 1.0, "never": 0.0}
-    assert weighed(["yes"], None) == {"yes": 0.0}
+    assert weighed(["yes"], ()) == {"yes": 0.0}
 
 
 def test_likelihoods_and_rewards_are_not_to_be_had(tmp_path):

@@ -15,11 +15,14 @@ import httpx2 as httpx
 
 from training.recipes import contract
 from training.recipes.answering.ledger import Impossible
+from training.recipes.answering.said import Said, completion, piece
 
 AGAIN = {408, 409, 425, 429, 500, 502, 503, 504, 529}
 NEVER = {401, 403, 404}
 FIRST_WAIT, LONGEST_WAIT, LONGEST_ASKED = 1.0, 30.0, 120.0  # seconds; the last where the service names them
 SHOWN = 300  # characters of what a service says
+UNREADABLE = (ValueError, RecursionError)  # the latter of brackets within brackets within brackets
+GARBLED = "an answer that is no chat completion"
 
 
 class ServiceFailed(Exception):
@@ -64,7 +67,7 @@ class Caller:
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         self.client = httpx.Client(headers=headers, limits=limits, timeout=self.timeout)
 
-    def post(self, body: dict[str, Any]) -> tuple[dict[str, Any], float]:
+    def post(self, body: dict[str, Any]) -> tuple[Said, float]:
         """Return what the service says and after how many milliseconds.
 
         Raises `Impossible` for what it calls wrong, `ServiceFailed` after all tries, `RecipeFailed` for what concerns
@@ -85,7 +88,7 @@ class Caller:
             if said.status_code == 200:
                 if found := self._read(said):
                     return found, ms
-                why = f"an answer that is no chat completion: {self._words(said)}"
+                why = f"{GARBLED}: {self._words(said)}"
                 continue
             self._refuse(said)
             why, asked = f"status {said.status_code}: {self._words(said)}", retry_after(said)
@@ -93,7 +96,7 @@ class Caller:
 
     def stream(
         self, body: dict[str, Any], read: Callable[[Iterator[str]], Iterator[dict[str, Any]]]
-    ) -> Iterator[dict[str, Any]]:
+    ) -> Iterator[Said]:
         """Yield what the service says as it comes; `read` makes objects of lines. It is asked again only before its
         first word. A service that does not stream is heard all at once. Raises as `post` does.
         """
@@ -105,7 +108,7 @@ class Caller:
             try:
                 with self.client.stream("POST", self.url, json=body) as said:
                     if said.status_code == 200 and is_stream(said):
-                        for one in read(said.iter_lines()):
+                        for one in map(piece, read(said.iter_lines())):
                             begun = True
                             yield one
                         return
@@ -116,7 +119,8 @@ class Caller:
                     self._refuse(said)
                     why, asked = f"status {said.status_code}: {self._words(said)}", retry_after(said)
             except (httpx.HTTPError, RuntimeError, ValueError) as error:
-                why = f"no word for {self.timeout:g} s" if is_timeout(error) else type(error).__name__
+                name = GARBLED if isinstance(error, UNREADABLE) else type(error).__name__
+                why = f"no word for {self.timeout:g} s" if is_timeout(error) else name
                 if begun:
                     raise ServiceFailed(f"The service broke off its answer: {why}.") from error
         raise ServiceFailed(f"The service failed {self.tries} times, the last time with {why.rstrip('.')}.")
@@ -134,11 +138,10 @@ class Caller:
                     raise httpx.ReadTimeout("too slow", request=said.request)
         return httpx.Response(said.status_code, headers=plain(said.headers), content=b"".join(parts))
 
-    def _read(self, said: httpx.Response) -> dict[str, Any] | None:
+    def _read(self, said: httpx.Response) -> Said | None:
         try:
-            found = said.json()
-            return found if isinstance(found["choices"][0]["message"], dict) else None
-        except (ValueError, KeyError, IndexError, TypeError):
+            return completion(said.json())
+        except UNREADABLE:
             return None
 
     def _refuse(self, said: httpx.Response) -> None:
@@ -159,7 +162,7 @@ class Caller:
             found = said.json()
             error = found.get("error", found)
             words = str(error.get("message", error) if isinstance(error, dict) else error)
-        except (ValueError, AttributeError):
+        except (*UNREADABLE, AttributeError):
             words = said.text
         words = " ".join(words.split())
         return (words.replace(self.key, "…") if self.key else words)[:SHOWN] or "nothing"

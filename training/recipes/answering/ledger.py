@@ -110,10 +110,16 @@ class Ledger:
 
 def as_lines(answers: Sequence[Answer]) -> bytes:
     """Answers as lines of the file. What no database stores is replaced: NULs, and halves of pairs."""
-    for answer in answers:
-        if "\0" in answer.get("text", ""):  # which PostgreSQL does not store
-            answer["text"] = answer["text"].replace("\0", "\ufffd")
-    lines = [json.dumps(contract.plain(answer), ensure_ascii=False) for answer in answers]
+    lines = [
+        json.dumps(
+            {
+                name: value.replace("\0", "\ufffd") if isinstance(value, str) else contract.plain(value)
+                for name, value in answer.items()
+            },
+            ensure_ascii=False,
+        )
+        for answer in answers
+    ]
     return "".join(line + "\n" for line in lines).encode("utf-8", "replace")
 
 

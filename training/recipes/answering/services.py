@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import httpx2 as httpx
@@ -19,6 +19,7 @@ from training.recipes import contract
 from training.recipes.answering.calling import Caller, Pace, ServiceFailed
 from training.recipes.answering.crew import Crew
 from training.recipes.answering.ledger import Answer, Impossible, Ledger, Wanted, digest
+from training.recipes.answering.said import Said
 from training.specs import AnswerJob, Endpoint
 
 GIVE_UP = 10  # requests one after another that failed after all tries: the service is down
@@ -103,10 +104,7 @@ class Service:
         if asked.stop:
             more["stop"] = list(asked.stop)
         said, ms = self._post(wanted, asked.max_tokens, more)
-        text = said["message"].get("content") or said["message"].get("refusal") or ""
-        return wanted.answer(
-            text=text, finish=str(said.get("finish_reason") or "")[:20], ms=ms, **self._used(said["usage"])
-        )
+        return wanted.answer(text=said.text, finish=said.finish, ms=ms, **self._used(said))
 
     def _chosen(self, wanted: Wanted) -> Answer:
         """By the probabilities of the first token where the service tells them, else by what it answers."""
@@ -115,11 +113,9 @@ class Service:
         if self.tells:
             more |= {"logprobs": True, "top_logprobs": TOP}
         said, ms = self._post(wanted, LABEL_TOKENS, more)
-        text = (said["message"].get("content") or "").strip()
-        facts = {"text": text, "finish": str(said.get("finish_reason") or "")[:20], "ms": ms} | self._used(
-            said["usage"]
-        )
-        chances = weighed(wanted.labels, said.get("logprobs"))
+        text = said.text.strip()
+        facts = {"text": text, "finish": said.finish, "ms": ms} | self._used(said)
+        chances = weighed(wanted.labels, said.likeliest)
         if mass := sum(chances.values()):
             shares = {label: chance / mass for label, chance in chances.items()}
             return wanted.answer(probabilities=shares, mass=min(1.0, mass), **facts)
@@ -127,11 +123,11 @@ class Service:
             return wanted.answer(error=f"The service answered outside its labels: {text[:200]!r}.", **facts)
         return wanted.answer(probabilities={label: float(label == text) for label in wanted.labels}, **facts)
 
-    def _post(self, wanted: Wanted, most: int, more: dict[str, Any]) -> tuple[dict[str, Any], float]:
-        """Ask, again without what this service turns out not to know; returns the choice with `usage` in it."""
+    def _post(self, wanted: Wanted, most: int, more: dict[str, Any]) -> tuple[Said, float]:
+        """Ask, again without what this service turns out not to know."""
         body = {"model": self.endpoint.model, "messages": wanted.messages, self.length: most, "n": 1} | more
         try:
-            said, ms = self.caller.post(body)
+            return self.caller.post(body)
         except Impossible as why:
             if self.length in body and self.length == "max_tokens" and "max_completion_tokens" in str(why):
                 self.length = "max_completion_tokens"  # OpenAI's reasoning models
@@ -141,11 +137,10 @@ class Service:
             else:
                 raise
             return self._post(wanted, most, more)
-        return said["choices"][0] | {"usage": said.get("usage") or {}}, ms
 
-    def _used(self, usage: dict[str, Any]) -> dict[str, Any]:
+    def _used(self, said: Said) -> dict[str, Any]:
         """Tokens, and what they cost where that is known."""
-        given, taken = usage.get("completion_tokens"), usage.get("prompt_tokens")
+        given, taken = said.tokens, said.prompt_tokens
         found: dict[str, Any] = {"tokens": given, "prompt_tokens": taken}
         prices = (self.endpoint.price_in, self.endpoint.price_out)
         if given is not None and taken is not None and prices != (None, None):
@@ -153,15 +148,14 @@ class Service:
         return found
 
 
-def weighed(labels: Sequence[str], told: dict[str, Any] | None) -> dict[str, float]:
+def weighed(labels: Sequence[str], likeliest: Iterable[tuple[str, float]]) -> dict[str, float]:
     """Probability of each label by the likeliest first tokens: a token counts for the one label that begins with it."""
-    content = (told or {}).get("content") or []
     found = dict.fromkeys(labels, 0.0)
-    for token in content[0].get("top_logprobs") or [] if content else []:
-        start = str(token["token"]).strip()
+    for token, logprob in likeliest:
+        start = token.strip()
         fitting = [label for label in labels if start and label.startswith(start)]
         if len(fitting) == 1:
-            found[fitting[0]] += math.exp(float(token["logprob"]))
+            found[fitting[0]] += math.exp(logprob)
     return found
 
 

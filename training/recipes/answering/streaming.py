@@ -15,12 +15,12 @@ class Left(Exception):
     """Nobody wants the rest."""
 
 
-def as_it_comes(source: Callable[[Event], Iterator[dict[str, Any]]]) -> Iterator[dict[str, Any] | None]:
+def as_it_comes(source: Callable[[Event], Iterator[Made]]) -> Iterator[Made | None]:
     """Yield what a connection gives, and None while it gives nothing, so that it can be left at any moment.
 
     `source` is called in a thread of its own, with an event after which it should end.
     """
-    came: SimpleQueue[dict[str, Any] | Exception | None] = SimpleQueue()  # None is the end
+    came: SimpleQueue[Made | Exception | None] = SimpleQueue()  # None is the end
     over = Event()
 
     def listen() -> None:

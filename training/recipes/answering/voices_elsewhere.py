@@ -8,6 +8,7 @@ from typing import Any
 
 from training.recipes.answering.calling import Caller, Pace
 from training.recipes.answering.ledger import Impossible, Wanted
+from training.recipes.answering.said import Said
 from training.recipes.answering.services import key, place
 from training.recipes.answering.streaming import as_it_comes, events
 from training.recipes.answering.talking import Show, Writing
@@ -61,20 +62,13 @@ class Elsewhere:
         if self.counts:
             body["stream_options"] = {"include_usage": True}
         parts: list[str] = []
-        finish = ""
-        usage: dict[str, Any] = {}
+        last = Said()
         show(lambda: "".join(parts))
-        for event in as_it_comes(lambda over: caller.stream(body, lambda lines: events(lines, over))):
-            yield event is not None
-            event = event or {}
-            for choice in event.get("choices") or []:
-                said = choice.get("delta") or choice.get("message") or {}
-                parts.append(said.get("content") or said.get("refusal") or "")
-                finish = str(choice.get("finish_reason") or finish)[:20]
-            usage = event.get("usage") or usage
+        for said in as_it_comes(lambda over: caller.stream(body, lambda lines: events(lines, over))):
+            yield said is not None
+            if said is not None:
+                parts.append(said.text)
+                last = said.after(last)
         return wanted.answer(
-            text="".join(parts),
-            finish=finish,
-            tokens=usage.get("completion_tokens"),
-            prompt_tokens=usage.get("prompt_tokens"),
+            text="".join(parts), finish=last.finish, tokens=last.tokens, prompt_tokens=last.prompt_tokens
         )
