@@ -1,4 +1,4 @@
-"""REST API of the retrain policy: read and set it, start a run, read how far its steps are, stop it."""
+"""REST API of the retrain policy: read and set it, start a run, read how far its steps are, stop it, go on."""
 
 from functools import cached_property
 from typing import Any
@@ -19,7 +19,7 @@ from evaluation.policies.facts import Facts, facts_of
 from evaluation.policies.reading import runs_of
 from evaluation.policies.rules import set_policy
 from evaluation.policies.standing import hindrance, outlook
-from evaluation.policies.starting import policy_of, start
+from evaluation.policies.starting import go_on, policy_of, start
 from labeling.api import ProjectView
 from labeling.errors import Refused
 from labeling.models import Project
@@ -166,9 +166,23 @@ class OnePolicyRun(ProjectView, generics.RetrieveAPIView[PolicyRun]):
         return Response(PolicyRunSerializer(self.get_object()).data, status=status.HTTP_202_ACCEPTED)
 
 
+class GoOnPolicyRun(ProjectView):
+    """POST to evaluate what a run trained, and ask the gate, in a new run: nothing is trained again."""
+
+    capability = {"POST": "train"}
+
+    @extend_schema(request=None, responses={202: PolicyRunSerializer})
+    def post(self, request: Request, slug: str, run_id: int) -> Response:
+        access = self.access()
+        found = get_object_or_404(PolicyRun, project=access.project, pk=run_id)
+        run = go_on(run=found, person=access.person)
+        return Response(PolicyRunSerializer(run).data, status=status.HTTP_202_ACCEPTED)
+
+
 PROJECT = "projects/<slug:slug>/"
 urlpatterns = [
     path(f"{PROJECT}retrain-policy/", Policy.as_view(), name="api-policy"),
     path(f"{PROJECT}policy-runs/", PolicyRuns.as_view(), name="api-policy-runs"),
     path(f"{PROJECT}policy-runs/<int:run_id>/", OnePolicyRun.as_view(), name="api-policy-run"),
+    path(f"{PROJECT}policy-runs/<int:run_id>/go-on/", GoOnPolicyRun.as_view(), name="api-policy-run-go-on"),
 ]

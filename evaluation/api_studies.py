@@ -16,7 +16,7 @@ from evaluation.models import Study, StudyLook
 from evaluation.prompts import MOST, Prompts, find_suite
 from evaluation.studies import sentences
 from evaluation.studies.design import read_design
-from evaluation.studies.looking import cancel_study, take_look
+from evaluation.studies.looking import cancel_study, end_study, take_look
 from evaluation.studies.prompts import of_split, of_suite
 from evaluation.studies.starting import StudyPlan, start_study
 from labeling.access import open_project
@@ -140,15 +140,19 @@ class StudyDetail(ProjectView, generics.RetrieveAPIView[Study]):
 
 
 class StudyLooks(ProjectView):
-    """POST to take a look at a study, which spends alpha and cannot be undone."""
+    """POST to take a look at a study, which spends alpha and cannot be undone. The last one of a study in which nobody
+    is asked any more, and too little is complete for it, ends the study without a look: 204."""
 
     capability = {"POST": "train"}
 
-    @extend_schema(request=TakeLookSerializer, responses={201: StudyLookSerializer})
+    @extend_schema(request=TakeLookSerializer, responses={201: StudyLookSerializer, 204: None})
     def post(self, request: Request, slug: str, study_id: int) -> Response:
         access = self.access()
         found = get_object_or_404(Study, project=access.project, pk=study_id)
-        look = take_look(study=found, person=access.person, final=self.given(TakeLookSerializer)["final"])
+        take = end_study if self.given(TakeLookSerializer)["final"] else take_look
+        look = take(study=found, person=access.person)
+        if look is None:
+            return Response(status=status.HTTP_204_NO_CONTENT)
         return Response(StudyLookSerializer(look).data, status=status.HTTP_201_CREATED)
 
 

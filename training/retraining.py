@@ -1,19 +1,23 @@
 """Train again on the newest judgments: freeze by the recipe of an earlier run, then start a run with its settings."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from labeling.curation.describing import recipe_sentences
 from labeling.curation.freezing import LintBlocked, freeze, newer_judgments
 from labeling.curation.recipe import read_recipe
 from labeling.errors import Refused
-from labeling.lifecycle import Status
+from labeling.lifecycle import TERMINAL, Status
 from labeling.models import DatasetVersion, Project, User
 from training.beginning import own_settings
 from training.launching import launch
 from training.models import Checkpoint, Retraining, TrainingRun
 from training.processes import Stop, beat
+
+# How packages above say that they retrain a project by themselves: a sentence while they do, nothing otherwise.
+ELSEWHERE: list[Callable[[Project], str]] = []
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,8 @@ def outlook(origin: TrainingRun) -> Outlook:
         f"{origin.start}, with the same settings.",
         "Leave the checkpoint as a candidate: nothing is promoted by itself.",
     ]
-    return Outlook(origin, newer, [step.strip() for step in steps], _refusal(version, newer))
+    refusal = _refusal(version, newer) or _elsewhere(origin.project)
+    return Outlook(origin, newer, [step.strip() for step in steps], refusal)
 
 
 def _refusal(version: DatasetVersion, newer: int) -> str:
@@ -65,6 +70,20 @@ def _refusal(version: DatasetVersion, newer: int) -> str:
     return ""
 
 
+def _elsewhere(project: Project) -> str:
+    return next((words for under_way in ELSEWHERE if (words := under_way(project))), "")
+
+
+def hold(project: Project) -> None:
+    """Hold a project's turn to be retrained until the transaction ends: whoever starts at the same moment, by hand or
+    by itself, comes after and finds what was stored. Raises Refused where it is being retrained."""
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+    if Retraining.objects.filter(project=project).exclude(status__in=TERMINAL).exists():
+        raise Refused("This project is being retrained already; wait for it, or cancel it.")
+    if words := _elsewhere(project):
+        raise Refused(words)
+
+
 def start_retraining(origin: TrainingRun, *, person: User | None, override: str = "") -> Retraining:
     """Queue it; `override` is a reason to freeze even what the check would block.
 
@@ -72,14 +91,12 @@ def start_retraining(origin: TrainingRun, *, person: User | None, override: str 
     """
     if refusal := outlook(origin).refusal:
         raise Refused(refusal)
-    try:
-        with transaction.atomic():
-            job = Retraining.objects.create(
-                project=origin.project, origin=origin, created_by=person, override=override.strip()
-            )
-            job.enqueue()
-    except IntegrityError as error:
-        raise Refused("This project is being retrained already; wait for it, or cancel it.") from error
+    with transaction.atomic():
+        hold(origin.project)
+        job = Retraining.objects.create(
+            project=origin.project, origin=origin, created_by=person, override=override.strip()
+        )
+        job.enqueue()
     return job
 
 

@@ -84,15 +84,16 @@ def _advance(run: PolicyRun, steps: list[PolicyStep]) -> bool:
 
 
 def _begin(run: PolicyRun, steps: list[PolicyStep], step: PolicyStep) -> bool:
-    """Begin a step: what takes long is looked at first, then its job is stored with the run's row held."""
+    """Begin a step: what takes long is looked at first, then its job is stored with the run's row held. What the look
+    has found already needs no job."""
     found = doing.LOOK[step.kind](run, steps)
     with transaction.atomic():
         locked = PolicyRun.objects.select_for_update().get(pk=run.pk)
         step = PolicyStep.objects.select_for_update().get(pk=step.pk)
         if locked.is_over or locked.cancel_requested_at is not None or step.state != State.WAITING:
             return False
-        if begin := doing.BEGIN.get(step.kind):
-            found |= begin(run, steps)
+        if not found and (begin := doing.BEGIN.get(step.kind)):
+            found = begin(run, steps)
         for name, value in found.items():
             setattr(step, name, value)
         now = timezone.now()

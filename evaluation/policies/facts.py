@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Max, Q
+from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 
 from evaluation.models import PolicyRun, PolicyStep, RetrainPolicy
 from labeling.curation.freezing import judgments_since
 from labeling.lifecycle import TERMINAL, Status
 from labeling.models import DatasetVersion, Judgment
-from training.models import Retraining, TrainingRun
+from training.models import Checkpoint, Retraining, TrainingRun
 from training.retraining import origin_of
 
 WEEK = timedelta(days=7)
@@ -81,6 +81,24 @@ def known_version(policy: RetrainPolicy, origin: TrainingRun | None) -> DatasetV
     if last is not None and last.training is not None:
         found.append(last.training.dataset_version)
     return max(found, key=lambda version: (version.last_judgment_id, version.pk), default=None)
+
+
+def left_waiting(policy: RetrainPolicy) -> QuerySet[Checkpoint]:
+    """Candidates that the policy trained and no gate was asked about, because their evaluation failed, was stopped or
+    was too dear; the newest first. What a person has decided about waits no more."""
+    asked = PolicyStep.objects.filter(kind=Kind.GATE, run__steps__checkpoint=OuterRef("pk")).exclude(
+        findings={}
+    )
+    rows = Checkpoint.objects.filter(run__policy_step__run__policy=policy, stage=Checkpoint.Stage.CANDIDATE)
+    return rows.filter(~Exists(asked), decisions=None).order_by("-id")
+
+
+def waiting_of(run: PolicyRun) -> Checkpoint | None:
+    """What this run trained, or went on with, and no gate was asked about; None while it is under way."""
+    if not run.is_over:
+        return None
+    own = Q(run__policy_step__run=run) | Q(pk__in=run.steps.filter(kind=Kind.TRAIN).values("checkpoint"))
+    return left_waiting(run.policy).filter(own).select_related("run__dataset_version__project").first()
 
 
 def recipe_of(policy: RetrainPolicy, origin: TrainingRun | None) -> Mapping[str, Any]:

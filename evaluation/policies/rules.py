@@ -9,9 +9,10 @@ from django.utils import timezone
 
 from evaluation.engines import ENGINES
 from evaluation.models import RetrainPolicy
+from evaluation.planning_specs import run_spec
 from evaluation.policies.timetable import DAYS, MOST_TIMES, read_time, read_zone
 from evaluation.specs import SamplingSpec
-from evaluation.targets import SERVICES
+from evaluation.targets import SERVICES, check_prices
 from labeling.curation.recipe import read_recipe, stored
 from labeling.curation.sources import source_projects
 from labeling.errors import Refused
@@ -83,6 +84,8 @@ def _check(policy: RetrainPolicy) -> None:
     _check_times(policy)
     _check_origin(policy)
     _check_specs(policy)
+    judges = run_spec(policy.project, policy.suite, policy.suite.scoring, policy.sampling, {}).judges
+    check_prices(policy.cost_a_week, [(judge["words"], judge["facts"]) for judge in judges.values()])
     if policy.recipe is not None:
         recipe = read_recipe(policy.recipe)
         source_projects(policy.project, recipe, policy.changed_by)

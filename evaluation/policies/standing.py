@@ -1,4 +1,4 @@
-"""Whether a policy owes a run, what keeps it from starting now, and when it will: pure functions of its facts."""
+"""Whether a policy owes a run, what keeps it from starting now, and when it will: functions of its facts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from datetime import datetime
 from evaluation.models import PolicyRun, RetrainPolicy
 from evaluation.policies.facts import Charge, Facts, room_at, used
 from evaluation.policies.timetable import last_due, next_due, quiet_until, read_zone, schedule_words, shown
+from labeling.models import Project
 
 Trigger = PolicyRun.Trigger
 
@@ -42,6 +43,13 @@ def owed(policy: RetrainPolicy, facts: Facts) -> Owed | None:
         )
         return Owed(Trigger.JUDGMENTS, None, words)
     return None
+
+
+def under_way(project: Project) -> str:
+    """What whoever retrains by hand is told while a run of the policy is under way; nothing otherwise."""
+    if not PolicyRun.objects.filter(project=project, outcome="").exists():
+        return ""
+    return "A run of the retrain policy is under way; wait for it, or cancel it on its page."
 
 
 def hindrance(policy: RetrainPolicy, facts: Facts, *, by_hand: bool = False) -> Hindrance | None:

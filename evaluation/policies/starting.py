@@ -2,19 +2,20 @@
 
 Whoever starts moves the policy's turn on by compare-and-set, in the transaction that stores the run: a second worker
 that decided by the same facts loses. A scheduled time that was missed is made up once, because a start serves all
-times before it.
+times before it. A run that goes on with an earlier one's checkpoint trains nothing, so it serves no time.
 """
 
 import logging
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
 from evaluation.models import PolicyRun, PolicyStep, RetrainPolicy
-from evaluation.policies.facts import Facts, facts_of, recipe_of
+from evaluation.policies.facts import Facts, facts_of, recipe_of, waiting_of
 from evaluation.policies.notices import announce_budget
 from evaluation.policies.standing import Owed, hindrance, owed
 from labeling.broker import send
@@ -23,6 +24,7 @@ from labeling.errors import Refused
 from labeling.models import Project, User
 from training.beginning import own_settings
 from training.models import TrainingRun
+from training.retraining import hold
 
 log = logging.getLogger(__name__)
 
@@ -44,13 +46,34 @@ def start(*, project: Project, person: User | None) -> PolicyRun:
     policy = policy_of(project)
     if policy is None:
         raise Refused(f"{project} has no retrain policy yet; set one up on its page first.")
-    facts = facts_of(policy, timezone.now())
+    return _by_hand(policy, facts_of(policy, timezone.now()), person)
+
+
+def go_on(*, run: PolicyRun, person: User | None) -> PolicyRun:
+    """Start a run by hand that evaluates what an earlier one trained and asks the gate, whatever was judged since; the
+    limit of runs a week is no limit for it. Raises Refused."""
+    policy, checkpoint = policy_of(run.project), waiting_of(run)
+    if policy is None or checkpoint is None or checkpoint.run is None:
+        raise Refused(f"Run {run.pk} left no checkpoint that waits for its gate; start a new run instead.")
+    facts = replace(
+        facts_of(policy, timezone.now()),
+        known=checkpoint.run.dataset_version,
+        newer=run.newer,
+        newest_judgment=run.newest_judgment,
+        starts=(),
+    )
+    return _by_hand(policy, facts, person, goes_on=checkpoint.pk)
+
+
+def _by_hand(
+    policy: RetrainPolicy, facts: Facts, person: User | None, *, goes_on: int | None = None
+) -> PolicyRun:
     stops = hindrance(policy, facts, by_hand=True)
     if stops is not None:
         raise Refused(stops.sentence)
-    run = _begin(policy, facts, BY_HAND, person)
+    run = _begin(policy, facts, BY_HAND, person, goes_on=goes_on)
     if run is None:
-        raise Refused("Another run was started at the same moment; look at that one.")
+        raise Refused("The project began to be retrained at the same moment; look at that run.")
     return run
 
 
@@ -84,15 +107,19 @@ def _looked(project: Project, now: datetime) -> PolicyRun | None:
     return None
 
 
-def _begin(policy: RetrainPolicy, facts: Facts, due: Owed, person: User | None) -> PolicyRun | None:
-    """Store the run with its steps; None where another worker was faster."""
+def _begin(
+    policy: RetrainPolicy, facts: Facts, due: Owed, person: User | None, *, goes_on: int | None = None
+) -> PolicyRun | None:
+    """Store the run with its steps; None where another worker was faster, or a person who retrains by hand."""
     assert facts.origin is not None
     assert facts.known is not None
-    plan = _plan(policy, facts.origin)
+    plan = {**_plan(policy, facts.origin), "goes_on": goes_on}
+    served = {} if goes_on else {"served_at": facts.now}
     try:
         with transaction.atomic():
+            hold(policy.project)
             same = RetrainPolicy.objects.filter(pk=policy.pk, turn=policy.turn)
-            if same.update(turn=F("turn") + 1, served_at=facts.now) != 1:
+            if same.update(turn=F("turn") + 1, **served) != 1:
                 return None
             run = PolicyRun.objects.create(
                 project=policy.project,
@@ -109,7 +136,7 @@ def _begin(policy: RetrainPolicy, facts: Facts, due: Owed, person: User | None) 
             )
             PolicyStep.objects.bulk_create(PolicyStep(run=run, kind=kind) for kind in PolicyStep.Kind.values)
             transaction.on_commit(lambda: send(JOB, run.pk))
-    except IntegrityError:  # one at a time
+    except Refused:  # one at a time
         return None
     return run
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 from evaluation.findings import Findings
 from evaluation.models import EvalRun, Output, PolicyRun, PolicyStep
 from evaluation.planning import plan_evaluation
-from evaluation.policies.facts import charges, used
+from evaluation.policies.facts import charges, left_waiting, used
 from evaluation.policies.reading import duration
 from labeling.curation import rowfile
 from labeling.curation.freezes import start_freeze
@@ -41,6 +41,8 @@ def _of(steps: Steps, kind: str) -> PolicyStep:
 def _anything_new(run: PolicyRun, steps: Steps) -> Found:
     """Stop where nobody has judged since; another recipe than before may still make other rows."""
     known, recipe = run.known, run.plan["recipe"]
+    if run.plan.get("goes_on"):
+        return _frozen_before(run, f"Version {known.number} was frozen before")
     if run.plan["chosen"]:
         number = run.origin.dataset_version.number
         raise Refused(
@@ -48,11 +50,23 @@ def _anything_new(run: PolicyRun, steps: Steps) -> Found:
             "a recipe of its own, or another run to follow."
         )
     if recipe == known.recipe and not judgments_since(run.project_id, recipe, known.last_judgment_id):
-        raise Stop(
-            Outcome.NOTHING_NEW,
-            f"Nothing was judged since version {known.number} was frozen; there is nothing new to train on.",
-        )
+        return _frozen_before(run, f"Nothing was judged since version {known.number} was frozen")
     return {}
+
+
+def _frozen_before(run: PolicyRun, words: str) -> Found:
+    """The version that is known already, for what was trained on it and still waits for the gate."""
+    return {"version": run.known, "sentence": f"{words}; {_waiting(run, words)} waits for its gate."}
+
+
+def _waiting(run: PolicyRun, words: str) -> Checkpoint:
+    """What the policy trained on the known version before, and asked no gate about. Stops where there is nothing."""
+    rows = left_waiting(run.policy).filter(run__dataset_version=run.known)
+    wanted = run.plan.get("goes_on")
+    found = (rows.filter(pk=wanted) if wanted else rows).select_related("run__policy_step").first()
+    if found is None:
+        raise Stop(Outcome.NOTHING_NEW, f"{words}; there is nothing new to train on.")
+    return found
 
 
 def _freeze(run: PolicyRun, steps: Steps) -> Found:
@@ -71,9 +85,8 @@ def _frozen(run: PolicyRun, step: PolicyStep) -> Found:
     version = step.freeze.version
     assert version is not None
     if version == run.known or trains_alike(version, run.known):
-        raise Stop(
-            Outcome.NOTHING_NEW,
-            f"The judgments since give the same training rows as version {run.known.number}; nothing was trained.",
+        return _frozen_before(
+            run, f"The judgments since give the same training rows as version {run.known.number}"
         )
     rows = version.splits.get("train", {}).get("rows", 0)
     return {"version": version, "sentence": f"Version {version.number} has {rows:,} training rows."}
@@ -86,7 +99,12 @@ def trains_alike(one: DatasetVersion, other: DatasetVersion) -> bool:
     return rowfile.content_hash(one.path, split="train") == rowfile.content_hash(other.path, split="train")
 
 
-def _hours_left(run: PolicyRun, steps: Steps) -> Found:
+def _trained_or_hours(run: PolicyRun, steps: Steps) -> Found:
+    """What was trained on these rows before, which is never done twice; else there must be hours left to train."""
+    if _of(steps, Kind.FREEZE).version == run.known:
+        checkpoint = _waiting(run, f"Version {run.known.number} was trained on before")
+        trained_by = checkpoint.run.policy_step.run_id  # type: ignore[union-attr]
+        return {"checkpoint": checkpoint, "sentence": f"{checkpoint} was trained on it by run {trained_by}."}
     limit = run.policy.hours_a_week
     now = timezone.now()
     if limit is not None and (hours := used(charges(run.policy, now)["hours"], now)) >= limit:
@@ -132,7 +150,7 @@ def _money_left(run: PolicyRun, steps: Steps) -> Found:
         raise Stop(
             Outcome.BUDGET,
             f"{_of(steps, Kind.TRAIN).checkpoint} was trained, but the {run.policy.cost_a_week:,.2f} that endpoints "
-            "may cost in 7 days are used; evaluate it by hand, or raise the budget.",
+            "may cost in 7 days are used; raise the budget or wait until it has room, then let this run go on.",
         )
     return {}
 
@@ -220,7 +238,7 @@ def _took(job: Lifecycle) -> str:
 
 LOOK: dict[str, Callable[[PolicyRun, Steps], Found]] = {
     Kind.FREEZE: _anything_new,
-    Kind.TRAIN: _hours_left,
+    Kind.TRAIN: _trained_or_hours,
     Kind.EVALUATE: _money_left,
     Kind.GATE: _examine,
     Kind.CANDIDATE: _offer,

@@ -1,6 +1,7 @@
 """The models of a study answer, and their answers become pairs: blind, begun from either side alike, asked once."""
 
 import hashlib
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -13,9 +14,9 @@ from evaluation.carrying import interruptible, part_of
 from evaluation.grouping import Made, Tally
 from evaluation.models import Study, StudyPair
 from evaluation.prompts import Prompt
-from evaluation.studies.design import read_design
+from evaluation.studies.design import FEWEST_PROMPTS, read_design
 from evaluation.studies.judge import ask_judge, write_pairs
-from evaluation.studies.lineage import alike_in_training
+from evaluation.studies.lineage import alike_in_training, gone
 from evaluation.studies.prompts import StudyPrompt
 from labeling.allocation import take_back
 from labeling.errors import Refused, RowRefused
@@ -69,6 +70,11 @@ class _Pairs(Answering):
         self.marks = {"study": study.pk}
 
     def carry(self) -> None:
+        if deleted := gone(self.study):
+            raise Refused(
+                f"{' and '.join(deleted)} {'was' if len(deleted) == 1 else 'were'} deleted before people could be "
+                "asked; cancel this study, and start another one with models that are there."
+            )
         if "alike" not in self.study.facts:
             self._look_for_copies()
         super().carry()
@@ -80,6 +86,7 @@ class _Pairs(Answering):
         self.study.save(update_fields=["facts"])
 
     def store(self) -> None:
+        self._refuse_few()
         count, tally, done = _Count(), Tally(), 0
         watch = part_of(self.study, ASKED, 0.98)
         for chunk in chunked(self.prompts()):
@@ -87,6 +94,24 @@ class _Pairs(Answering):
             done += len(chunk)
             watch(done, self.study.prompts)
         self._end(count, tally)
+
+    def _refuse_few(self) -> None:
+        """People are asked nothing of which no look could ever be taken. Answers that are there stay; those of the
+        folder that have none are forgotten, so that going on asks again."""
+        count = _Count()
+        for chunk in chunked(self.prompts()):
+            for prompt, answers in self.answered(chunk, Tally()):
+                self._paired(0, prompt, answers, count)
+            if count.complete >= FEWEST_PROMPTS:
+                return
+        for folder in self.study.path.glob(f"{self.place}-*"):
+            shutil.rmtree(folder)
+        why = [f" ({each.rstrip('.')})" for each in (*self.desk.errors.values(), *count.reasons)]
+        raise Refused(
+            f"{count.complete:,} of {self.study.prompts:,} prompts have an answer of every model{''.join(why[:1])}, "
+            f"and a study needs {FEWEST_PROMPTS}. Look at the models and go on, which asks again for what is missing, "
+            "or start another study with more prompts."
+        )
 
     def _make(self, found: Iterable[tuple[int, tuple[Prompt, list[Made]]]], count: _Count) -> None:
         """The pairs of some numbered prompts. Those that are there stay as they are: a job that goes on makes the
@@ -158,12 +183,6 @@ class _Pairs(Answering):
 
     def _end(self, count: _Count, tally: Tally) -> None:
         study = self.study
-        if not count.complete:
-            errors = list(self.desk.errors.values())
-            raise Refused(
-                f"No prompt has an answer of every model{f' ({errors[0]})' if errors else ''}; look at the models and "
-                "go on."
-            )
         if count.same == count.pairs:
             raise Refused(
                 f"The models gave the same answer to each of the {count.complete:,} prompts, so there is nothing to "

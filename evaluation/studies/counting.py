@@ -68,6 +68,13 @@ class Counted:
     begun: Counter[Key]
 
     @property
+    def way_on(self) -> str:
+        """What there is to do where no look can be taken."""
+        if self.over:
+            return "Nobody is asked any more, so all that is left is to end the study, without another look."
+        return "Wait until people have judged more."
+
+    @property
     def said(self) -> list[Said]:
         """The judgments that are counted."""
         return [one for prompt in self.prompts for some in prompt.said.values() for one in some]

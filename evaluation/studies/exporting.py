@@ -14,7 +14,7 @@ from labeling.estimates import Estimate
 
 ABOUT = ("look", "taken_at", "share", "boundary", "spent", "first", "second", "slice", "z", "beyond")
 COUNTS = ("prompts", "judgments", "wins", "ties", "losses", "both_bad", "same")
-SHARES = ("rate", "preferred", "tied", "bad", "position", "agreement", "judge_rate")
+SHARES = ("rate", "preferred", "tied", "bad", "position", "agreement", "judge_rate", "joined")
 ENDS = ("value", "low", "high")
 
 
@@ -84,6 +84,8 @@ def _pair(one: Versus) -> list[str]:
     ]
     if one.judge_rate is not None:
         rows.append(["Win rate by the judge", percent(one.judge_rate)])
+    if one.joined is not None:
+        rows.append(["Win rate by people and the judge, all prompts", percent(one.joined)])
     title = f"## {plain(one.first)} against {plain(one.second)}"
     return [title, plain(equivalent(one)), table(["Measure", "Value"], rows)]
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from evaluation.models import Case
+from evaluation.models import Case, Study
 from evaluation.planning import trained_on
 from evaluation.prompts import Prompt
 from labeling.curation import rowfile
@@ -59,6 +59,12 @@ def asked_in_studies(hashes: Collection[str]) -> set[str]:
     models would become what they are trained on."""
     rows = Item.objects.filter(study_pairs__isnull=False, prompt_hash__in=list(hashes))
     return set(rows.order_by().values_list("prompt_hash", flat=True))
+
+
+def gone(study: Study) -> list[str]:
+    """The models that were deleted since: their answers and numbers stay. Endpoints are only put away."""
+    there = set(Checkpoint.objects.filter(pk__in=study.checkpoints).values_list("pk", flat=True))
+    return [name for key, name in study.checkpoints.items() if key not in there]
 
 
 def alike_in_training(

@@ -1,6 +1,7 @@
 """Looks at a study: each spends its part of alpha, is written down for good, and may end the study."""
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.db import transaction
@@ -14,7 +15,8 @@ from evaluation.studies.judge import judged
 from evaluation.studies.results import FUTILE, Result, as_json
 from labeling.errors import Refused
 from labeling.lifecycle import Status
-from labeling.models import User
+from labeling.models import Item, User, Withdrawal
+from labeling.reviewlist import standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,20 @@ def take_look(*, study: Study, person: User | None, final: bool = False) -> Stud
     return look
 
 
+def end_study(*, study: Study, person: User | None) -> StudyLook | None:
+    """Take the last look. Where nobody is asked any more and none can be taken, the study ends without: None. Raises
+    Refused where it has to go on first, or is over."""
+    with transaction.atomic():
+        found = _open(study)
+        try:
+            return take_look(study=found, person=person, final=True)
+        except Refused:
+            if found.status != Status.SUCCEEDED or not count(found).over:
+                raise
+            _close(found, Study.Closed.COMPLETE, person)
+    return None
+
+
 def cancel_study(*, study: Study, person: User | None) -> None:
     """Stop a study without a look: what people said stays, and no number is shown that no look has shown. Raises
     Refused where it is over already."""
@@ -84,14 +100,12 @@ def stand_of(study: Study, counted: Counted) -> Stand:
     before = tuple(study.looks.order_by("number").values_list("fraction", flat=True))
     prompts = len(counted.prompts)
     if prompts < FEWEST_PROMPTS:
-        raise Refused(
-            f"{prompts} prompts are complete; a look needs {FEWEST_PROMPTS}. Wait until people have judged more."
-        )
+        raise Refused(f"{prompts} prompts are complete; a look needs {FEWEST_PROMPTS}. {counted.way_on}")
     fraction = prompts / study.planned
     if before and fraction <= before[-1] + 1e-9:
         raise Refused(
             f"No prompt was completed since the last look, at {100 * before[-1]:.0f} %; another one would tell "
-            "nothing new."
+            f"nothing new. {counted.way_on}"
         )
     design, models, times = read_design(study.design), len(study.names), (*before, fraction)
     level = level_of(design, models)
@@ -106,6 +120,25 @@ def stand_of(study: Study, counted: Counted) -> Stand:
 def changed_since(look: StudyLook, counted: Counted) -> int:
     """How many of the judgments behind a look were changed or taken out since: its numbers stay as they were."""
     return len(set(look.counted) - set(counted.given))
+
+
+def changed_behind(studies: Collection[int]) -> dict[int, int]:
+    """The same of the last look at each of these studies, by its key: as many queries for many as for one."""
+    rows = StudyLook.objects.filter(study__in=studies).order_by("number")
+    last = {look.study_id: look for look in rows.only("study", "counted")}
+    if not last:
+        return {}
+    items = Item.objects.filter(study_pairs__study__in=last).order_by().values("pk")
+    gone = Withdrawal.objects.filter(project__asked_studies__in=last)
+    people = set(gone.values_list("project_id", "person_id"))
+    out = set(gone.values_list("item_id", flat=True))
+    said = standing(item__in=items, kind="pairwise")
+    given = {
+        key
+        for key, project, person, item in said.values_list("pk", "project_id", "person_id", "item_id")
+        if (project, person) not in people and item not in out
+    }
+    return {key: len(set(look.counted) - given) for key, look in last.items()}
 
 
 def _open(study: Study) -> Study:
@@ -123,7 +156,7 @@ def _reckoned(study: Study, counted: Counted, stand: Stand) -> Result:
     from evaluation.statistics.sequential import boundaries, conditional_power
     from evaluation.studies.reckoning import JudgeSaid, reckon
 
-    judge = JudgeSaid(str(study.judge), judged(study)) if study.judge else None
+    judge = JudgeSaid(str(study.judge), judged(study), _pairs(study)) if study.judge else None
     result = reckon(counted, study.names, boundary=stand.boundary, alpha=stand.level, judge=judge)
     if stand.fractions[-1] < 1:
         design = read_design(study.design)
@@ -133,6 +166,10 @@ def _reckoned(study: Study, counted: Counted, stand: Stand) -> Result:
             drift = math.copysign(drift, one.z)
             one.chance = conditional_power(one.z, stand.fractions[-1], final=final, drift=drift)
     return result
+
+
+def _pairs(study: Study) -> list[tuple[int, int, int, int | None, str]]:
+    return list(study.pairs.values_list("number", "first", "second", "item_id", "unit"))
 
 
 def _close(study: Study, how: str, person: User | None) -> None:

@@ -63,7 +63,7 @@ def of_split(*, version: DatasetVersion, split: str, count: int = MOST) -> Promp
 
 def _prompt(prompt: Prompt, slices: Sequence[str] = (), unit: str = "") -> StudyPrompt:
     unit = unit or prompt_hash(prompt.messages)
-    return StudyPrompt(prompt.messages, prompt.source, prompt.licence, list(slices), unit)
+    return StudyPrompt(prompt.messages, prompt.source, prompt.licence, slices=list(slices), unit=unit)
 
 
 def _drawn(prompts: Iterable[Prompt], count: int) -> list[Prompt]:

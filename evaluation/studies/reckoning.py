@@ -9,7 +9,7 @@ from typing import Any
 from scipy import stats
 
 from evaluation import agreeing
-from evaluation.statistics import Disconnected, bradley_terry
+from evaluation.statistics import Disconnected, bradley_terry, prediction_powered_mean
 from evaluation.statistics.rating import CENTRE, POINTS, Ratings
 from evaluation.statistics.repeated import FEWEST_PROMPTS, repeated_share, repeated_win_rate
 from evaluation.studies.counting import LOSS, WIN, WORTH, Counted, Key, PromptSaid, Said
@@ -26,10 +26,16 @@ JUDGED = {agreeing.FIRST: WORTH[WIN], agreeing.SECOND: WORTH[LOSS], agreeing.TIE
 
 @dataclass(frozen=True, slots=True)
 class JudgeSaid:
-    """What a judge said of each item; its first is the first model."""
+    """What a judge said of each item; its first is the first model. `pairs` are all of the study: prompt, first,
+    second, item and unit."""
 
     name: str
     by_item: Mapping[int, agreeing.Said]
+    pairs: Sequence[tuple[int, int, int, int | None, str]] = ()
+
+    def worth(self, item: int | None) -> float | None:
+        """What it said, a tie where the texts are the same; None where it said nothing."""
+        return WORTH[TIE] if item is None else JUDGED.get(self.by_item[item].judge)
 
 
 def reckon(
@@ -48,7 +54,7 @@ def reckon(
         people=len({one.person for one in said}),
         lost=counted.lost,
         withdrawn=counted.withdrawn,
-        pairs=[_versus(prompts, key, names, tail, boundary, judge) for key in pairs],
+        pairs=[_versus(counted, key, names, tail, boundary, judge) for key in pairs],
         agreement=agreement,
         position=_position(said),
         judge=_judge_line(judge, prompts, agreement) if judge else None,
@@ -59,13 +65,14 @@ def reckon(
 
 
 def _versus(
-    prompts: Sequence[PromptSaid],
+    counted: Counted,
     key: Key,
     names: Sequence[str],
     tail: float,
     boundary: float,
     judge: JudgeSaid | None,
 ) -> Versus:
+    prompts = counted.prompts
     units = [prompt.unit for prompt in prompts]
     given = [one for prompt in prompts for one in prompt.said.get(key, ())]
     counts = Counter(one.label for one in given)
@@ -73,7 +80,7 @@ def _versus(
     if rate is None:
         raise Refused(
             f"The {len(prompts)} complete prompts come from fewer than {FEWEST_PROMPTS} sources that are independent "
-            "of each other, and a look needs as many. Wait until people have judged more."
+            f"of each other, and a look needs as many. {counted.way_on}"
         )
 
     def share(*labels: str) -> Estimate | None:
@@ -99,6 +106,7 @@ def _versus(
         position=_position(given),
         agreement=_agreement(prompts, [key]),
         judge_rate=_judge_rate(prompts, key, judge, tail) if judge else None,
+        joined=_joined(prompts, key, judge, tail) if judge else None,
         slices=_slices(prompts, key, tail),
     )
 
@@ -192,11 +200,32 @@ def _judge_rate(prompts: Sequence[PromptSaid], key: Key, judge: JudgeSaid, tail:
     """The win rate by the judge, on the prompts on which it said something."""
     found = []
     for prompt in prompts:
-        item = prompt.items.get(key)
-        worth = WORTH[TIE] if item is None else JUDGED.get(judge.by_item[item].judge)
+        worth = judge.worth(prompt.items.get(key))
         if worth is not None:
             found.append((worth, prompt.unit))
     return _rate(found, tail)
+
+
+def _joined(prompts: Sequence[PromptSaid], key: Key, judge: JudgeSaid, tail: float) -> Estimate | None:
+    """The win rate on all prompts by PPI++: what the judge says of all, corrected by what people say of those that are
+    complete. Prompts come to people in a random order, so that these are a sample of all."""
+    complete = {prompt.number: prompt.worth(key) for prompt in prompts}
+    people, same, units, rest, others = [], [], [], [], []
+    for number, first, second, item, unit in judge.pairs:
+        worth = judge.worth(item) if (first, second) == key else None
+        if worth is None:
+            continue
+        if number in complete:
+            people.append(complete[number])
+            same.append(worth)
+            units.append(unit)
+        else:
+            rest.append(worth)
+            others.append(unit)
+    found = prediction_powered_mean(
+        people, same, rest, clusters=units, unlabelled_clusters=others, ends=(0.0, 1.0), tail=tail
+    )
+    return found.estimate if found else None
 
 
 def _judge_line(judge: JudgeSaid, prompts: Sequence[PromptSaid], people: Estimate | None) -> JudgeLine:

@@ -30,7 +30,8 @@ class Versus:
     included), `bad` that of both bad: means over prompts. `z` was held to the look's boundary, and `beyond` says
     whether it passed; `spread` is the standard deviation of one prompt. `position` is how often the answer shown first
     was chosen. `agreement` is Krippendorff's alpha among people on these pairs. `chance` is that of a difference at the
-    end, should the planned one be true; none at the last look. Less than FUTILE, and going on is futile.
+    end, should the planned one be true; none at the last look. Less than FUTILE, and going on is futile. `joined` is
+    the win rate on all planned prompts by people and judge together; none where people have judged all of them.
     """
 
     first: str
@@ -54,6 +55,7 @@ class Versus:
     judge_rate: Estimate | None
     slices: list[SliceLine]
     chance: float | None = None
+    joined: Estimate | None = None
 
 
 @dataclass(slots=True)

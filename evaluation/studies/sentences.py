@@ -40,6 +40,11 @@ def headline(study: Study, look: StudyLook | None) -> str:
 def awaited(study: Study) -> str:
     if study.closed_as == Study.Closed.CANCELLED:
         return "The study was cancelled before a look was taken, so it says nothing about the models."
+    if study.closed_as:
+        return (
+            "The study ended without a look, because too few prompts, or too few sources of them, had all their "
+            "judgments; it says nothing about the models."
+        )
     if study.status == Status.FAILED:
         return study.error
     if study.status == Status.CANCELLED:

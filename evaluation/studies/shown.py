@@ -12,7 +12,6 @@ from evaluation.studies.design import Design, comparisons, detectable, read_desi
 from evaluation.studies.looking import stand_of
 from labeling.errors import Refused
 from labeling.models import Project, Seat
-from training.models import Checkpoint
 
 if TYPE_CHECKING:
     from evaluation.statistics.studysize import StudySize
@@ -97,9 +96,3 @@ def next_look(study: Study, looks: Sequence[StudyLook], counted: Counted) -> dic
         return {**found, "spends": stand_of(study, counted).spent - spent}
     except Refused as refusal:
         return {**found, "refusal": refusal.sentence}
-
-
-def gone(study: Study) -> list[str]:
-    """The models that were deleted since: their answers and numbers stay. Endpoints are only put away."""
-    there = set(Checkpoint.objects.filter(pk__in=study.checkpoints).values_list("pk", flat=True))
-    return [name for key, name in study.checkpoints.items() if key not in there]

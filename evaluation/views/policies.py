@@ -12,11 +12,11 @@ from django.views.decorators.http import require_POST
 from evaluation.forms_policies import PolicyForm
 from evaluation.models import Channel, PolicyRun, RetrainPolicy, Suite
 from evaluation.policies import advancing
-from evaluation.policies.facts import facts_of
+from evaluation.policies.facts import facts_of, waiting_of
 from evaluation.policies.reading import due_words, line_of, quiet_words, runs_of, uses, what_happens
 from evaluation.policies.rules import let_go_on, set_policy
 from evaluation.policies.standing import hindrance, outlook, owed, triggers_in_words
-from evaluation.policies.starting import policy_of, start
+from evaluation.policies.starting import go_on, policy_of, start
 from labeling.access import Access, guarded
 from labeling.errors import Refused
 from labeling.pages import page
@@ -100,7 +100,7 @@ def begin(request: HttpRequest, access: Access) -> HttpResponse:
 
 @require_POST
 @guarded("train")
-def go_on(request: HttpRequest, access: Access) -> HttpResponse:
+def resume(request: HttpRequest, access: Access) -> HttpResponse:
     """Let it start again after failures."""
     let_go_on(get_object_or_404(RetrainPolicy, project=access.project))
     messages.success(request, "It starts again by itself; the failures before count no more.")
@@ -121,10 +121,25 @@ def policy_run(request: HttpRequest, access: Access, run_id: int) -> HttpRespons
         "due": due_words(found),
         "target": evaluation.targets.filter(checkpoint=checkpoint).first() if evaluation else None,
         "findings": found.steps.filter(kind="gate").values_list("findings", flat=True).first(),
+        "waiting": waiting_of(found),
         "live": not found.is_over,
         "section": "policy",
     }
     return page(request, "evaluation/policy_run.html", context, fragment="live")
+
+
+@require_POST
+@guarded("train")
+def run_go_on(request: HttpRequest, access: Access, run_id: int) -> HttpResponse:
+    """Evaluate what a run trained, and ask the gate, in a new run."""
+    found = get_object_or_404(
+        PolicyRun.objects.select_related("policy", "project"), project=access.project, pk=run_id
+    )
+    try:
+        found = go_on(run=found, person=access.person)
+    except Refused as refusal:
+        messages.error(request, refusal.sentence)
+    return redirect("evaluation:policy_run", access.project.slug, found.pk)
 
 
 @require_POST

@@ -14,11 +14,12 @@ from evaluation.studies.charts import boundary_chart, rates_chart
 from evaluation.studies.counting import Counted, count
 from evaluation.studies.design import SPENDINGS, comparisons, detectable, read_design
 from evaluation.studies.exporting import as_csv, as_markdown
-from evaluation.studies.lineage import SeenInTraining
-from evaluation.studies.looking import cancel_study, changed_since, take_look
+from evaluation.studies.lineage import SeenInTraining, gone
+from evaluation.studies.looking import cancel_study, changed_since, end_study, take_look
 from evaluation.studies.results import result_of
-from evaluation.studies.shown import gone, next_look, orders, reckoned
+from evaluation.studies.shown import next_look, orders, reckoned
 from evaluation.studies.starting import start_study
+from evaluation.views.charts import asked_chart
 from labeling.access import Access, guarded
 from labeling.errors import Refused
 from labeling.lifecycle import Status
@@ -80,7 +81,10 @@ def study_new(request: HttpRequest, access: Access) -> HttpResponse:
 def study(request: HttpRequest, access: Access, study_id: int) -> HttpResponse:
     """How a study goes: what is done, without a word of who is ahead, and what looks have shown."""
     found = _found(access, study_id)
-    return page(request, "evaluation/study.html", _context(found), fragment="study")
+    context = _context(found)
+    if file := asked_chart(request, [context.get("chart"), context.get("rates")], f"study-{found.pk}"):
+        return file
+    return page(request, "evaluation/study.html", context, fragment="study")
 
 
 def _context(found: Study) -> dict[str, Any]:
@@ -130,8 +134,8 @@ def _seen_at(found: Study, look: StudyLook, counted: Counted) -> dict[str, Any]:
 @guarded("train")
 def study_look(request: HttpRequest, access: Access, study_id: int) -> HttpResponse:
     """Take a look; with "final" it is the last one, and the study ends."""
-    found, final = _found(access, study_id), request.POST.get("final") == "1"
-    return _done(request, access, found, lambda: take_look(study=found, person=access.person, final=final))
+    found, take = _found(access, study_id), end_study if request.POST.get("final") == "1" else take_look
+    return _done(request, access, found, lambda: take(study=found, person=access.person))
 
 
 @require_POST

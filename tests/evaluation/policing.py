@@ -35,7 +35,13 @@ PAGES: dict[str, dict[str, str]] = {
     "notices": {"get": USE, "post": OWN},
     **{
         name: {"post": USE}
-        for name in ("policy_start", "policy_go_on", "policy_run_cancel", "delivery_again")
+        for name in (
+            "policy_start",
+            "policy_go_on",
+            "policy_run_cancel",
+            "policy_run_go_on",
+            "delivery_again",
+        )
     },
     **{name: {"post": OWN} for name in ("channel_test", "channel_secret", "channel_away")},
 }
@@ -43,6 +49,7 @@ API: dict[str, dict[str, str]] = {
     "policy": {"get": READ, "put": USE},
     "policy-runs": {"get": READ, "post": USE},
     "policy-run": {"get": READ, "delete": USE},
+    "policy-run-go-on": {"post": USE},
 }
 WEDNESDAY = datetime(2026, 12, 2, 12, 0, tzinfo=UTC)
 
@@ -113,6 +120,20 @@ def carried(run: PolicyRun, training: Status = Status.SUCCEEDED) -> PolicyRun:
     return run
 
 
+def spoiled(project: Project) -> PolicyRun:
+    """A run whose evaluation died after the checkpoint was trained."""
+    run = begun(project)
+    for _ in range(2):
+        advancing.follow(run)
+        one_job(run)
+    advancing.follow(run)
+    evaluation = steps(run)["evaluate"].evaluation
+    assert evaluation is not None
+    evaluation.claim()
+    evaluation.finish(Status.FAILED, "The server of the model died.")
+    return carried(run)
+
+
 def candidate_knows(bill: Bill, monkeypatch: pytest.MonkeyPatch) -> None:
     """From now on the last of two targets answers everything right, and the first nothing."""
     from dataclasses import replace
@@ -152,7 +173,8 @@ def numbers(project: Project, origin: TrainingRun, suite: Any) -> dict[str, list
     )
     delivery = Delivery.objects.create(notice=notice, channel=hook, due_at=WEDNESDAY, state="sent")
     return {
-        **{name: [run.pk] for name in ("policy_run", "policy_run_cancel", "api-policy-run")},
+        **{name: [run.pk] for name in ("policy_run", "policy_run_cancel", "policy_run_go_on")},
+        **{name: [run.pk] for name in ("api-policy-run", "api-policy-run-go-on")},
         "channel_test": [hook.pk],
         "channel_secret": [hook.pk],
         "channel_away": [away.pk],

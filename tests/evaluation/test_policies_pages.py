@@ -26,6 +26,7 @@ from tests.evaluation.policing import (
     ended,
     judged,
     one_job,
+    spoiled,
     trained,
 )
 from training import launching
@@ -249,3 +250,38 @@ def test_a_run_page_shows_the_job_that_is_at_work(project: Project, emmas: Clien
     assert training.name in text
     assert "It waits for a free device." in text
     assert 'value="0.250"' in text
+
+
+def test_emma_lets_a_run_go_on_with_what_it_trained_by_click_by_api_and_from_a_shell(
+    project: Project, emmas: Client, leo: User
+) -> None:
+    a_policy(project)
+    judged(project)
+    first = spoiled(project)
+    place = at("policy_run", project, first.pk)
+    checkpoint = TrainingRun.objects.order_by("-pk")[0].checkpoint
+    assert f"Go on: evaluate {checkpoint.name}" in emmas.get(place).text
+    assert "Go on:" not in world.sign_in(leo).get(place).text
+    answer = emmas.post(at("policy_run_go_on", project, first.pk))
+    second = PolicyRun.objects.order_by("-pk")[0]
+    assert answer.url == at("policy_run", project, second.pk)
+    assert "Go on:" not in emmas.get(answer.url).text, "it is under way"
+    assert carried(second).outcome == PolicyRun.Outcome.GATE
+    text = emmas.get(answer.url).text
+    assert f"{checkpoint.name} was trained on it by run {first.pk}." in text
+    assert reverse("training:checkpoint", args=[project.slug, checkpoint.pk]) in text
+    assert "Go on:" not in emmas.get(place).text
+    again = emmas.post(at("policy_run_go_on", project, first.pk), follow=True)
+    assert f"Run {first.pk} left no checkpoint that waits for its gate" in again.text
+    api = reverse("api-policy-run-go-on", args=[project.slug, first.pk])
+    assert emmas.post(api).status_code == 422
+    judged(project)
+    third = spoiled(project)
+    done = emmas.post(reverse("api-policy-run-go-on", args=[project.slug, third.pk]))
+    assert (done.status_code, done.json()["outcome"]) == (202, "")
+    advancing.cancel(PolicyRun.objects.get(pk=done.json()["id"]))
+    out = StringIO()
+    call_command("retrain", project.slug, "--go-on", str(third.pk), "--wait", "--json", stdout=out)
+    assert json.loads(out.getvalue().splitlines()[-1])["outcome"] == "gate"
+    with pytest.raises(CommandError, match="has no run 999"):
+        call_command("retrain", project.slug, "--go-on", "999", stdout=StringIO())

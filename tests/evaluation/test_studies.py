@@ -13,11 +13,10 @@ from evaluation.studies import sentences
 from evaluation.studies.answering import carry_study
 from evaluation.studies.counting import count
 from evaluation.studies.design import read_design
-from evaluation.studies.lineage import SeenInTraining, asked_in_studies
+from evaluation.studies.lineage import SeenInTraining, asked_in_studies, gone
 from evaluation.studies.looking import cancel_study, changed_since, take_look
 from evaluation.studies.prompts import StudyPrompt, of_split, of_suite
 from evaluation.studies.results import result_of
-from evaluation.studies.shown import gone
 from evaluation.studies.starting import start_study
 from labeling.allocation import set_overlap
 from labeling.curation.withdrawing import withdraw
@@ -385,6 +384,7 @@ def test_a_judge_reads_the_same_pairs_and_is_held_against_people(
     asked = judge(study, "ben", longer)
     result = result_of(take_look(study=study, person=None))
     assert result.judge is not None
+    assert result.pairs[0].joined is None  # people have judged all of them
     assert (result.judge.n, result.judge.errors, asked) == (asked, 0, 40 - study.facts["same"])
     assert result.judge.raw is not None
     assert result.judge.raw.value == 1.0

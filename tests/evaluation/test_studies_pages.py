@@ -13,7 +13,10 @@ from django.urls import reverse
 from evaluation.models import Study, Suite
 from evaluation.studies.answering import carry_study
 from evaluation.studies.looking import take_look
+from evaluation.studies.results import result_of
+from evaluation.studies.sentences import percent
 from labeling.models import Project
+from labeling.templatetags.labeling import estimate_pct
 from tests import world
 from tests.evaluation.planned import a_suite, tuned
 from tests.evaluation.studying import answering, begun, judge
@@ -107,6 +110,23 @@ def test_emma_starts_a_study_leo_reads_it_and_no_win_rate_is_shown_between_looks
     again = client("emma").post(there("study_look", project, study.pk))
     assert again.status_code == 422
     assert "its looks stand" in again.text
+
+
+def test_leo_reads_in_how_many_cases_a_model_is_equivalent_or_preferred(project: Project) -> None:
+    """As in LIMA: both bad is a tie, and a tie is as good; of 40 prompts 14 are won, 6 tied, 4 both bad, 16 lost."""
+    said = iter([*["win"] * 14, *["tie"] * 6, *["both_bad"] * 4, *["loss"] * 16])
+    study = begun(project, design={"looks": 1})
+    judge(study, "ben", lambda pair: next(said))
+    look = take_look(study=study, person=None)
+    one = result_of(look).pairs[0]
+    assert (one.wins, one.ties, one.both_bad, one.losses) == (14, 6, 4, 16)
+    assert one.preferred is not None
+    assert (one.preferred.value, one.rate.value) == (24 / 40, (14 + 10 / 2) / 40)
+    page = client("leo").get(there("study", project, study.pk)).text
+    assert f"tiny is equivalent or preferred in {percent(one.preferred)} of cases." in page
+    assert percent(one.preferred).startswith("60.0 % (")
+    assert "No preference is shown: the win rate of tiny against tuned-1 is 47.5 %" in page
+    assert estimate_pct(one.preferred) in page
 
 
 def test_a_study_from_a_file_is_refused_where_it_has_too_few_prompts(project: Project) -> None:

@@ -1,4 +1,4 @@
-"""manage.py retrain PROJECT [--wait]"""
+"""manage.py retrain PROJECT [--go-on RUN] [--wait]"""
 
 import time
 from argparse import ArgumentParser
@@ -8,11 +8,12 @@ from evaluation import execution
 from evaluation.models import PolicyRun
 from evaluation.policies import advancing
 from evaluation.policies.facts import FAILURES
-from evaluation.policies.starting import start
+from evaluation.policies.starting import go_on, start
 from labeling.access import open_from_shell
 from labeling.commands import VerbCommand
 from labeling.curation.freezes import run_freeze
 from labeling.errors import Refused
+from labeling.models import Project
 from training import launching
 
 POLL_S = 0.5
@@ -23,11 +24,15 @@ class Command(VerbCommand):
 
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("project", help="slug of the project")
+        parser.add_argument("--go-on", type=int, metavar="RUN", help="evaluate what this run of it trained")
         parser.add_argument("--wait", action="store_true", help="do the work here unless a worker takes it")
 
     def run(self, **options: Any) -> dict[str, Any]:
         access = open_from_shell(options["project"], options["person"], "train")
-        run = start(project=access.project, person=access.person)
+        if options["go_on"] is None:
+            run = start(project=access.project, person=access.person)
+        else:
+            run = go_on(run=found(access.project, options["go_on"]), person=access.person)
         self.say(f"policy run {run.pk} is under way")
         if options["wait"]:
             run = carried(run)
@@ -35,6 +40,13 @@ class Command(VerbCommand):
             if run.outcome in FAILURES:
                 raise Refused(run.sentence)
         return facts(run)
+
+
+def found(project: Project, number: int) -> PolicyRun:
+    run = PolicyRun.objects.filter(project=project, pk=number).first()
+    if run is None:
+        raise Refused(f"The retrain policy of {project} has no run {number}; look at its page.")
+    return run
 
 
 def carried(run: PolicyRun) -> PolicyRun:

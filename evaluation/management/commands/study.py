@@ -14,7 +14,7 @@ from evaluation.studies.answering import carry_study
 from evaluation.studies.counting import count
 from evaluation.studies.design import Design, read_design
 from evaluation.studies.lineage import SeenInTraining
-from evaluation.studies.looking import cancel_study, take_look
+from evaluation.studies.looking import cancel_study, end_study, take_look
 from evaluation.studies.prompts import of_file, of_split, of_suite
 from evaluation.studies.shown import reckoned
 from evaluation.studies.starting import StudyPlan, start_study
@@ -70,10 +70,8 @@ class Command(VerbCommand):
         if action == "start":
             return self._start(access, options)
         study = _found(access.project, options["study"])
-        if action in ("look", "end"):
-            take_look(study=study, person=access.person, final=action == "end")
-        elif action == "cancel":
-            cancel_study(study=study, person=access.person)
+        if act := {"look": take_look, "end": end_study, "cancel": cancel_study}.get(action):
+            act(study=study, person=access.person)
         study.refresh_from_db()
         return self._told(study)
 
