@@ -15,7 +15,8 @@ from evaluation.measured import find_sides
 from evaluation.models import Analysis, Decision
 from evaluation.rounds.ledger import entries_of, fixes_of
 from evaluation.rounds.opening import open_fix
-from evaluation.rounds.sheet import as_dict, sheet_of, stale_words
+from evaluation.rounds.sheet import as_dict, sheet_of
+from evaluation.rounds.staleness import stale_of
 from evaluation.rounds.tying import rounds_of, start_round
 from labeling.api import ProjectView
 from labeling.errors import Refused
@@ -104,14 +105,14 @@ class Rounds(ProjectView):
     def get(self, request: Request, slug: str) -> Response:
         pages = Paginator(rounds_of(self.access().project), PER_PAGE)
         some = list(pages.get_page(request.query_params.get("page")))
-        stale = stale_words(some)
+        stale = stale_of(some)
         found = [
             {
                 "id": each.pk,
                 "name": each.name,
                 "dataset_version": str(each.dataset_version) if each.dataset_version else None,
                 "decision": each.decision_id,
-                "stale": stale[each.pk] or None,
+                "stale": stale[each.pk].words or None,
                 "created_at": each.created_at,
             }
             for each in some

@@ -1,27 +1,28 @@
 """How many siblings of a fix that failed pass at a checkpoint, and whether that is more than chance brings.
 
-Numbers of finished runs never change, nor do the cases of a fix: they are computed once and kept in Django's cache.
-SciPy is imported where something has to be computed, so that pages load without it.
+Numbers of finished runs never change, nor do the cases of a fix, and what readers say of the others is in the key: they
+are computed once and kept in Django's cache. SciPy is imported where something has to be computed, so that pages load
+without it.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from django.core.cache import cache
 
-from evaluation.errors.reading import keys_of, read_as
-from evaluation.measured import given, measured, sampled
+from evaluation.measured import way_of
 from evaluation.models import EvalRun, Fix, RunTarget
 from evaluation.reading import FEWEST, WORSE, gain_of, standing_of
 from evaluation.rounds.drawing_cases import metric_of
 from evaluation.rounds.tracing import Trace
 from evaluation.sheets import Cell, Line, Metric, lines_of, read_sheet
+from evaluation.targets import digest
 from evaluation.verdicts_cases import fails
 from labeling.estimates import Estimate
 
 KEPT_S = 7 * 24 * 3600
-FORM = 1  # of what is cached: raise it with every change to this module's numbers
+Cells = dict[int, Cell]
+FORM = 2  # of what is cached: raise it with every change to this module's numbers
 ALPHA = 0.025  # one-sided, as the end of a 95 % interval that it goes with
 MOST_CLOSE = 0.5
 FEW_CONTROLS = 20
@@ -34,9 +35,11 @@ class Closing:
 
     `closed` is the share of siblings failing at the baseline that pass; `chance` the share of other failing cases that
     do, `excess` the first less the second, `p` one-sided that there is none, Holm's over the checkpoints of the fix.
-    `change` is the paired difference on all siblings, with those that `broken` though they passed; `rise` that of the
-    metric on all cases. `met` siblings were left out, as the checkpoint may have met them in training, and `changed`
-    ones are not in the run as they were. `reason` says why there are no numbers.
+    `change` is the paired difference on all siblings, with those that `broken` though they passed. `gained` is what
+    siblings that failed, or do now, added to the metric on all cases that were measured, and `ceiling` what those that
+    failed could add at most to the same; `rise` holds what cases of all kinds added. `met` siblings were left out, as
+    the checkpoint may have met them in training, and `changed` ones are not in the run as they were. `reason` says why
+    there are no numbers.
     """
 
     closed: Estimate | None = None
@@ -45,6 +48,8 @@ class Closing:
     p: float | None = None
     change: Estimate | None = None
     change_p: float | None = None
+    gained: Estimate | None = None
+    ceiling: Estimate | None = None
     rise: Estimate | None = None
     failing: int = 0
     fixed: int = 0
@@ -85,7 +90,8 @@ class Closing:
 def closings_of(trace: Trace) -> list[Closing]:
     """The closing at each checkpoint that was measured, p corrected over them: of many one closes something by
     chance."""
-    found = [_kept(trace, run, target) for run, target in trace.measured]
+    said = digest([sorted(trace.keys), sorted(trace.read.items())])
+    found = [_kept(trace, said, run, target) for run, target in trace.measured]
     tested = [each.p for each in found if each.p is not None]
     if len(tested) < 2:
         return found
@@ -103,8 +109,8 @@ def _holm(values: Sequence[float]) -> list[float]:
     return found
 
 
-def _kept(trace: Trace, run: EvalRun, target: RunTarget) -> Closing:
-    key = f"evaluation:closing:{FORM}:{trace.fix.pk}:{run.folder}:{target.index}"
+def _kept(trace: Trace, said: str, run: EvalRun, target: RunTarget) -> Closing:
+    key = f"evaluation:closing:{FORM}:{trace.fix.pk}:{run.folder}:{target.index}:{said}"
     found: Closing | None = cache.get(key)
     if found is None:
         found = _closing(trace, run, target)
@@ -116,7 +122,7 @@ def _closing(trace: Trace, run: EvalRun, target: RunTarget) -> Closing:
     fix, siblings = trace.fix, trace.siblings
     metric = metric_of(fix.run, fix.metric)
     before = _baseline(fix, run)
-    if _way(run, metric.name) != _way(before.run, metric.name):
+    if way_of(run, metric.name) != way_of(before.run, metric.name):
         return Closing(
             reason=f"{run.name} measured {metric.name} in another way than {before.run.name} did; evaluate again."
         )
@@ -130,7 +136,6 @@ def _closing(trace: Trace, run: EvalRun, target: RunTarget) -> Closing:
     failing = [line for line in own if line.id in was]
     others = _controls(trace, both, was)
 
-    from evaluation.numbers import delta
     from evaluation.statistics import closing_excess, paired_difference
 
     passes = {line.id: float(not fails(metric, two[line.id])) for line in both}
@@ -150,7 +155,9 @@ def _closing(trace: Trace, run: EvalRun, target: RunTarget) -> Closing:
         p=excess.p_value,
         change=change.difference,
         change_p=change.p_value if change.mid_p is None else change.mid_p,
-        rise=gain_of(metric, delta(metric, both, one, two).estimate),
+        gained=_rise(metric, both, one, _changed(metric, own, one, two)),
+        ceiling=_rise(metric, both, one, _mended(metric, failing, one)),
+        rise=_rise(metric, both, one, two),
         failing=len(failing),
         fixed=int(sum(passes[line.id] for line in failing)),
         broken=change.broken,
@@ -160,9 +167,22 @@ def _closing(trace: Trace, run: EvalRun, target: RunTarget) -> Closing:
     )
 
 
-def _way(run: EvalRun, metric: str) -> tuple[Any, ...]:
-    """How a metric came about in a run: what two runs must have alike to be set side by side."""
-    return measured(run).get(metric), sampled(run), given(run)
+def _rise(metric: Metric, lines: Sequence[Line], one: Cells, two: Cells) -> Estimate | None:
+    """How much the metric is better on these cases where those in `two` are as they are there."""
+    from evaluation.numbers import delta
+
+    return gain_of(metric, delta(metric, lines, one, one | two, quick=True).estimate)
+
+
+def _changed(metric: Metric, own: Sequence[Line], one: Cells, two: Cells) -> Cells:
+    """What the siblings have now that failed before, or do now."""
+    return {line.id: two[line.id] for line in own if any(fails(metric, has[line.id]) for has in (one, two))}
+
+
+def _mended(metric: Metric, failing: Sequence[Line], one: Cells) -> Cells:
+    """What failing cases would have at the end of the scale."""
+    end = float(metric.higher_is_better)
+    return {line.id: replace(one[line.id], value=end * one[line.id].scored) for line in failing}
 
 
 def _baseline(fix: Fix, run: EvalRun) -> RunTarget:
@@ -173,17 +193,21 @@ def _baseline(fix: Fix, run: EvalRun) -> RunTarget:
     return found
 
 
-def _cells(run: EvalRun, target: RunTarget, metric: Metric) -> dict[int, Cell]:
+def _cells(run: EvalRun, target: RunTarget, metric: Metric) -> Cells:
     return read_sheet(run, metrics=[metric], targets={target.index}).scored(target.index, metric.name)
 
 
 def _controls(trace: Trace, lines: Sequence[Line], was: set[int]) -> list[Line]:
-    """Failing cases of other kinds, of no cluster that the fix touches: those that were read and tagged as something
-    else where they are enough, else all."""
-    fix, touched = trace.fix, {line.unit for line in lines if line.id in trace.siblings} | trace.taught
-    others = [line for line in lines if line.id in was and line.unit not in touched]
-    if fix.analysis is None:
-        return others
-    _, read = read_as(fix.analysis, keys_of(fix.project, fix.category.key))
-    known = [line for line in others if line.uid in read]
+    """Failing cases of other kinds, of no cluster that the fix touches: those that were read and are of another kind
+    where they are enough, else all that nobody says are of this one."""
+    touched = {line.unit for line in lines if line.id in trace.siblings} | trace.taught
+    others = [
+        line
+        for line in lines
+        if line.id in was
+        and line.unit not in touched
+        and not trace.read.get(line.uid, False)
+        and trace.keys.isdisjoint(line.tags)
+    ]
+    known = [line for line in others if line.uid in trace.read]
     return known if len(known) >= FEW_CONTROLS else others

@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from evaluation.errors.failures import evaluated, find_metric
 from evaluation.errors.reading import keys_of, read_as
-from evaluation.errors.sending import sent_of
+from evaluation.errors.sending import sent_of, siblings_among
 from evaluation.models import Analysis, EvalRun, Fix, FixCase, RunTarget
 from evaluation.sheets import Line, Metric, lines_of
 from evaluation.suites import living
@@ -43,18 +43,19 @@ def draw(
     analysis: Analysis | None,
     held_out: float,
 ) -> Drawn:
-    """Split the cases of the category. Cases marked `sibling:KEY` are siblings whatever is drawn; those that the
-    analysis sent to labeling never are."""
+    """Split the cases of the category. Cases marked `sibling:KEY`, and siblings of whatever fix, are siblings; of the
+    others those that the analysis sent to labeling never are."""
     run = target.run
     failing, lines = evaluated(run, target, metric).gains, lines_of(run)
     keys = keys_of(category.project, category.key)
     marked = {line.id for line in lines if any(f"{MARK}{key}" in line.tags for key in keys)}
     tagged = read_as(analysis, keys)[0] if analysis is not None else set()
-    sent = sent_of(analysis) if analysis is not None else {}
+    sent: Collection[str] = sent_of(analysis) if analysis is not None else ()
     pool = [line for line in lines if line.id in marked or line.uid in tagged or keys & set(line.tags)]
     alive = _alive(run, [line.id for line in pool])
     there = [line for line in pool if line.id in alive]
-    held = _held(category, there, marked, held_out) - {line.unit for line in there if line.uid in sent}
+    sure = marked | siblings_among(line.id for line in there)
+    held = _held(category, there, sure, sent, held_out)
     return Drawn(
         siblings=[line.id for line in there if line.unit in held],
         lessons=[line.id for line in there if line.unit not in held and line.id in failing],
@@ -63,18 +64,19 @@ def draw(
 
 
 def _held(
-    category: ErrorCategory, pool: Sequence[Line], marked: Collection[int], held_out: float
+    category: ErrorCategory,
+    pool: Sequence[Line],
+    sure: Collection[int],
+    sent: Collection[str],
+    share: float,
 ) -> set[str]:
-    """The clusters that are siblings: those marked, those that were siblings of an earlier fix of the category, and as
-    many more, in the order of a hash, as make up the share."""
-    earlier = FixCase.objects.filter(fix__category=category, role=FixCase.Role.SIBLING)
-    before = set(
-        earlier.filter(case__in=[line.id for line in pool]).order_by().values_list("case_id", flat=True)
-    )
-    held = {line.unit for line in pool if line.id in marked or line.id in before}
-    others = {line.unit for line in pool} - held
-    drawn = sorted(others, key=lambda unit: sha256(f"{category.key}\0{unit}".encode()).digest())
-    wanted = math.ceil(held_out * (len(others) + len(held))) - len(held)
+    """The clusters that are siblings: those of cases that surely are, and of those of which nothing was sent, in the
+    order of a hash, as many more as make up the share."""
+    every = {line.unit for line in pool}
+    held = {line.unit for line in pool if line.id in sure}
+    free = every - held - {line.unit for line in pool if line.uid in sent}
+    drawn = sorted(free, key=lambda unit: sha256(f"{category.key}\0{unit}".encode()).digest())
+    wanted = math.ceil(share * len(every)) - len(held)
     return held | set(drawn[: max(0, wanted)])
 
 

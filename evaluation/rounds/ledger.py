@@ -78,9 +78,12 @@ class Entry:
             return f"{name} was trained on; evaluate {newest} on {suite} to see whether it closed."
         if trace.used:
             return f"{name} is in {trace.used[0].version}; train on it."
+        count = len(trace.items)
         if trace.judged:
-            return f"{trace.judged:,} of {trace.items:,} items of {name} are judged; freeze a dataset version of them."
-        return f"{trace.items:,} items of {name} wait to be judged."
+            return (
+                f"{trace.judged:,} of {count:,} items of {name} are judged; freeze a dataset version of them."
+            )
+        return f"{count:,} items of {name} wait to be judged."
 
     def as_dict(self) -> dict[str, Any]:
         fix, trace = self.fix, self.trace
@@ -96,7 +99,8 @@ class Entry:
             "ceiling": fix.ceiling.as_dict() if fix.ceiling else None,
             "siblings": len(trace.siblings),
             "lessons": trace.lessons,
-            "items": trace.items,
+            "items": len(trace.items),
+            "item_ids": trace.items,
             "judged": trace.judged,
             "versions": [
                 {

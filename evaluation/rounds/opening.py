@@ -10,7 +10,7 @@ from django.db.models.functions import Cast
 from evaluation.casepage import first_answers
 from evaluation.errors.failures import readable
 from evaluation.errors.reading import keys_of
-from evaluation.errors.sending import draft_of, sent_of
+from evaluation.errors.sending import Drafts, sent_of, unfit_words
 from evaluation.errors.table import read_table
 from evaluation.models import Analysis, Case, Fix, FixCase, FixItem, RunTarget
 from evaluation.rounds.drawing_cases import Drawn, draw, metric_of
@@ -20,8 +20,7 @@ from evaluation.suites.versions import locked
 from labeling.curation.votes import current_judgments
 from labeling.errors import Refused
 from labeling.estimates import Estimate
-from labeling.importing.checks import MIN_RESPONSES
-from labeling.intake import ItemDraft, add_items
+from labeling.intake import add_items
 from labeling.models import ErrorCategory, Item, Project, ProtectedFingerprint, Task, User
 from labeling.protection import release
 
@@ -33,13 +32,15 @@ ALONE = (Task.RAG, Task.EDIT, Task.DEMONSTRATION)
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A fix that was opened. Of its lessons `sent` became items and `stayed` did not; `joined` items were there
-    already, because people said they are of the category."""
+    """A fix that was opened. Of its lessons `sent` became items and `stayed` did not, among them the `unfit` ones, each
+    named with the reason why no item takes it; `joined` items were there already, because people said they are of the
+    category."""
 
     fix: Fix
     siblings: int
     sent: int
     stayed: int
+    unfit: list[str]
     joined: int
     gone: int
 
@@ -49,11 +50,13 @@ class Opened:
         said.append(f"{self.sent:,} {'were' if self.sent != 1 else 'was'} sent to labeling")
         if self.joined:
             said.append(f"{self.joined:,} item{'s' if self.joined != 1 else ''} judged before joined")
-        if self.stayed:
+        if others := self.stayed - len(self.unfit):
             said.append(
-                f"{self.stayed:,} stayed: too few different answers to judge, a prompt that another case has, or more "
+                f"{others:,} stayed: too few different answers to judge, a prompt that another case has, or more "
                 f"than {MOST}"
             )
+        if self.unfit:
+            said.append(unfit_words(self.unfit))
         if self.gone:
             said.append(f"{self.gone:,} left out: changed or taken out of the suite since")
         return "; ".join(said) + "."
@@ -90,6 +93,7 @@ def open_fix(
             raise Refused(
                 f"Nothing is left to teach {category.name}: no failing case of it may go to labeling, and nobody has "
                 "judged an item to be of it. Read more failures, or capture some, then open the fix."
+                + (f" Of its cases {unfit_words(lessons.unfit)}." if lessons.unfit else "")
             )
         fix = Fix.objects.create(
             project=project,
@@ -106,7 +110,8 @@ def open_fix(
         _send(fix, lessons, person)
         _join(fix, joined)
     sent = len(lessons.cases)
-    return Opened(fix, len(drawn.siblings), sent, len(drawn.lessons) - sent, len(joined), drawn.gone)
+    stayed = len(drawn.lessons) - sent
+    return Opened(fix, len(drawn.siblings), sent, stayed, lessons.unfit, len(joined), drawn.gone)
 
 
 def take_in(*, fix: Fix) -> int:
@@ -181,10 +186,9 @@ def _teachable(project: Project, lessons: Sequence[int]) -> list[Case]:
 
 
 @dataclass(slots=True)
-class _Lessons:
-    """What the lessons become: new items, or those that an analysis has made of them already."""
+class _Lessons(Drafts):
+    """What the lessons become: new items, or those that an analysis has made of them already (`there`)."""
 
-    drafts: list[tuple[Case, ItemDraft]] = field(default_factory=list)
     there: list[tuple[Case, int]] = field(default_factory=list)
 
     @property
@@ -207,8 +211,7 @@ def _lessons(
         if task not in ALONE:
             given.setdefault(case.reference or "", "reference")
         given.pop("", None)
-        if len(given) >= MIN_RESPONSES[task]:
-            found.drafts.append((case, draft_of(run, case, given, task)))
+        found.add(run, case, given, task)
     return found
 
 

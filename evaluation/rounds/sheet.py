@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +10,8 @@ from django.db.models import Count
 from evaluation.models import EvalRun, Round, Study
 from evaluation.reading import TargetLine, target_lines, verdict
 from evaluation.records import plain
+from evaluation.rounds.staleness import Stale, stale_of
 from evaluation.targets import digest
-from labeling.curation.altering import Alteration, alterations_of, sentence
 from labeling.models import DatasetVersion, Guideline, Judgment
 from training.models import Checkpoint, TrainingRun
 
@@ -21,6 +20,7 @@ from training.models import Checkpoint, TrainingRun
 class Used:
     """A version of the guidelines, and how many of a dataset version's judgments were made by it."""
 
+    version: DatasetVersion
     guideline: Guideline
     judgments: int
     sha256: str
@@ -44,21 +44,8 @@ class Sheet:
     runs: list[TrainingRun]
     checkpoints: list[Checkpoint]
     evaluations: list[Measured]
-    altered: list[Alteration]
+    stale: Stale
     study: str = ""
-    study_changed: int = 0
-
-    @property
-    def stale(self) -> str:
-        """What was altered in it since, in a sentence; empty where nothing was."""
-        found = [sentence(self.altered)]
-        if self.study_changed:
-            one = self.study_changed == 1
-            found.append(
-                f"Since the study's last look: {self.study_changed:,} judgment{' was' if one else 's were'} changed "
-                "or withdrawn."
-            )
-        return " ".join(each for each in found if each)
 
     @property
     def missing(self) -> list[str]:
@@ -76,11 +63,11 @@ class Sheet:
 
 def sheet_of(round: Round) -> Sheet:
     """Read the round whole."""
-    version = round.dataset_version
+    stale = stale_of([round])[round.pk]
     evaluations = round.evaluations.select_related("version__suite", "suite").defer("facts").order_by("pk")
     return Sheet(
         round,
-        guidelines_of(version) if version is not None else [],
+        [used for version in stale.versions for used in guidelines_of(version)],
         list(
             round.runs.select_related("dataset_version__project", "base")
             .defer("spec", "result")
@@ -88,28 +75,15 @@ def sheet_of(round: Round) -> Sheet:
         ),
         list(round.checkpoints.select_related("base", "parent").defer("deltas").order_by("pk")),
         [_measured(run) for run in evaluations],
-        alterations_of([version])[version.pk] if version is not None else [],
-        *_of_study(round.study),
+        stale,
+        _said_of(round.study) if round.study is not None else "",
     )
 
 
-def _of_study(study: Study | None) -> tuple[str, int]:
-    """What a study lets one say, and how many judgments behind its last look were altered since."""
-    if study is None:
-        return "", 0
-    from evaluation.studies.counting import count
-    from evaluation.studies.looking import changed_since
+def _said_of(study: Study) -> str:
     from evaluation.studies.sentences import headline
 
-    look = study.looks.last()
-    return headline(study, look), changed_since(look, count(study)) if look is not None else 0
-
-
-def stale_words(rounds: Sequence[Round]) -> dict[int, str]:
-    """What was altered in each of these rounds, by its key: as many queries for many as for one."""
-    versions = {each.dataset_version_id: each.dataset_version for each in rounds if each.dataset_version}
-    found = alterations_of([version for version in versions.values() if version is not None])
-    return {each.pk: sentence(found.get(each.dataset_version_id or 0, [])) for each in rounds}
+    return headline(study, study.looks.last())
 
 
 def guidelines_of(version: DatasetVersion) -> list[Used]:
@@ -122,7 +96,10 @@ def guidelines_of(version: DatasetVersion) -> list[Used]:
         rows = Judgment.objects.filter(dataset_entries__version=version, guideline__isnull=False).order_by()
         counts = dict(rows.values_list("guideline_id").annotate(n=Count("pk", distinct=True)))
     rows_of = Guideline.objects.filter(pk__in=counts).select_related("project").order_by("project", "number")
-    return [Used(each, counts[each.pk], hashlib.sha256(each.text.encode()).hexdigest()) for each in rows_of]
+    return [
+        Used(version, each, counts[each.pk], hashlib.sha256(each.text.encode()).hexdigest())
+        for each in rows_of
+    ]
 
 
 def _measured(run: EvalRun) -> Measured:
@@ -135,11 +112,12 @@ def as_dict(sheet: Sheet) -> dict[str, Any]:
     round, version, decision = sheet.round, sheet.round.dataset_version, sheet.round.decision
     found: dict[str, Any] = {
         "round": {"id": round.pk, "name": round.name, "note": round.note, "project": round.project.slug},
-        "stale": sheet.stale or None,
-        "altered": [{"kind": each.kind, "count": each.count} for each in sheet.altered],
+        "stale": sheet.stale.words or None,
+        "altered": sheet.stale.as_list(),
         "dataset_version": _version(version),
         "guidelines": [
             {
+                "dataset_version": str(each.version),
                 "project": each.guideline.project.slug,
                 "number": each.guideline.number,
                 "judgments": each.judgments,
@@ -148,7 +126,14 @@ def as_dict(sheet: Sheet) -> dict[str, Any]:
             for each in sheet.guidelines
         ],
         "runs": [
-            {"id": each.pk, "name": each.name, "method": each.method, "status": each.status}
+            {
+                "id": each.pk,
+                "name": each.name,
+                "method": each.method,
+                "status": each.status,
+                "dataset_version": str(each.dataset_version),
+                "dataset_hash": each.dataset_version.content_hash,
+            }
             for each in sheet.runs
         ],
         "checkpoints": [
@@ -226,12 +211,12 @@ def as_markdown(sheet: Sheet) -> str:
 
 
 def _lines_of_data(data: dict[str, Any]) -> list[tuple[str, str]]:
-    version = data["dataset_version"]
-    if version is None:
-        return [("Dataset version", "none yet")]
-    words = f"{version['name']}, {version['rows']:,} rows, hash {version['content_hash']}"
+    version, words = data["dataset_version"], "none yet"
+    if version is not None:
+        words = f"{version['name']}, {version['rows']:,} rows, hash {version['content_hash']}"
     guidelines = [
-        f"{each['project']} version {each['number']}, {each['judgments']:,} judgments, hash {each['sha256']}"
+        f"{each['project']} version {each['number']}, {each['judgments']:,} judgments of {each['dataset_version']}, "
+        f"hash {each['sha256']}"
         for each in data["guidelines"]
     ]
     return [("Dataset version", words), *(("Guidelines", each) for each in guidelines or ["none"])]
@@ -239,7 +224,12 @@ def _lines_of_data(data: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _lines_of_models(data: dict[str, Any]) -> list[tuple[str, str]]:
     found = [
-        ("Training run", f"{each['name']} ({each['method']}), {each['status']}") for each in data["runs"]
+        (
+            "Training run",
+            f"{each['name']} ({each['method']}) on {each['dataset_version']}, hash {each['dataset_hash']}: "
+            f"{each['status']}",
+        )
+        for each in data["runs"]
     ]
     for each in data["checkpoints"]:
         words = f"{each['name']}, {each['stage']}, hash {each['content_hash'] or 'not known'}"

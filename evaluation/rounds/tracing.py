@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 
 from django.db.models import Count, Exists, F, OuterRef
 
-from evaluation.models import EvalRun, Fix, FixCase, FixItem, RunTarget
+from evaluation.errors.reading import keys_among
+from evaluation.models import ErrorRead, EvalRun, Fix, FixCase, FixItem, RunTarget
 from labeling.lifecycle import Status
 from labeling.models import DatasetVersion, Judgment, Purpose
+from labeling.rag.taxonomy import current
 from training.lineage import checkpoints_of
 from training.models import Checkpoint
 
@@ -28,17 +30,23 @@ class Used:
 @dataclass(slots=True)
 class Trace:
     """The steps of a fix as they are now: the numbers of its siblings, how many lessons it has and of which clusters,
-    and what came of them. `measured` has the newest evaluation of each checkpoint on the suite."""
+    its items in order, and what came of them. `measured` has the newest evaluation of each checkpoint on the suite.
+
+    `keys` count for its category, as tags and in readings; `read` has what the readers of its analysis made of each
+    case, by uid: whether it is of the category.
+    """
 
     fix: Fix
     siblings: set[int] = field(default_factory=set)
     lessons: int = 0
     taught: set[str] = field(default_factory=set)
-    items: int = 0
+    items: list[int] = field(default_factory=list)
     judged: int = 0
     used: list[Used] = field(default_factory=list)
     checkpoints: list[Checkpoint] = field(default_factory=list)
     measured: list[tuple[EvalRun, RunTarget]] = field(default_factory=list)
+    keys: set[str] = field(default_factory=set)
+    read: dict[str, bool] = field(default_factory=dict)
 
     @property
     def unmeasured(self) -> list[Checkpoint]:
@@ -51,8 +59,7 @@ def traces_of(fixes: Sequence[Fix]) -> list[Trace]:
     """The steps of these fixes, in their order."""
     found = {fix.pk: Trace(fix) for fix in fixes}
     _add_cases(found)
-    for key, items, judged in _labeled(fixes):
-        found[key].items, found[key].judged = items, judged
+    _add_items(found)
     for key, used in _versions(fixes).items():
         found[key].used = used
     trained = checkpoints_of({each.version.pk for trace in found.values() for each in trace.used})
@@ -62,6 +69,7 @@ def traces_of(fixes: Sequence[Fix]) -> list[Trace]:
             reached[key] for key in sorted(reached) if reached[key].line == Checkpoint.Line.POLICY
         ]
     _add_measured(list(found.values()))
+    _add_read([trace for trace in found.values() if trace.measured])
     return list(found.values())
 
 
@@ -77,13 +85,12 @@ def _add_cases(traces: dict[int, Trace]) -> None:
             traces[fix].taught.add(cluster or prompt)
 
 
-def _labeled(fixes: Sequence[Fix]) -> list[tuple[int, int, int]]:
-    """(fix, its items, those of them that somebody has judged)."""
+def _add_items(traces: dict[int, Trace]) -> None:
     said = Judgment.objects.filter(item=OuterRef("item"), purpose=Purpose.WORK)
-    rows = FixItem.objects.filter(fix__in=fixes).order_by()
-    every = dict(rows.values_list("fix_id").annotate(n=Count("pk")))
-    judged = dict(rows.filter(Exists(said)).values_list("fix_id").annotate(n=Count("pk")))
-    return [(key, count, judged.get(key, 0)) for key, count in every.items()]
+    rows = FixItem.objects.filter(fix__in=traces).annotate(judged=Exists(said)).order_by("item_id")
+    for fix, item, judged in rows.values_list("fix_id", "item_id", "judged"):
+        traces[fix].items.append(item)
+        traces[fix].judged += judged
 
 
 def _versions(fixes: Sequence[Fix]) -> dict[int, list[Used]]:
@@ -124,3 +131,17 @@ def _add_measured(traces: Sequence[Trace]) -> None:
             newest.get((run.suite_id, run.split, checkpoint.pk)) for checkpoint in reversed(trace.checkpoints)
         ]
         trace.measured = [(target.run, target) for target in places if target is not None]
+
+
+def _add_read(traces: Sequence[Trace]) -> None:
+    """What the readers of the analyses said, of fixes that were measured."""
+    now = {project.pk: current(project) for project in {trace.fix.project for trace in traces}}
+    wanted = {trace.fix.analysis_id for trace in traces} - {None}
+    rows = ErrorRead.objects.filter(analysis__in=wanted, read_at__isnull=False).order_by()
+    found: dict[int | None, dict[str, list[str]]] = defaultdict(dict)
+    for analysis, case, categories in rows.values_list("analysis_id", "case__uid", "categories"):
+        found[analysis][case] = categories
+    for trace in traces:
+        trace.keys = keys_among(now[trace.fix.project_id], trace.fix.category.key)
+        read = found[trace.fix.analysis_id]
+        trace.read = {case: not trace.keys.isdisjoint(categories) for case, categories in read.items()}

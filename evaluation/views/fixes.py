@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST, require_safe
 
+from evaluation.errors.sending import items_of
 from evaluation.forms_rounds import FixForm
 from evaluation.models import Fix, FixCase
 from evaluation.rounds.drawing_cases import shown_cases
@@ -65,9 +66,12 @@ def fix(request: HttpRequest, access: Access, fix_id: int) -> HttpResponse:
     found = _found(access, fix_id)
     cases = shown_cases(found)
     siblings, lessons = ([each for each in cases if each.role == role] for role in FixCase.Role)
+    entry = entries_of([found])[0]
     context = {
         "fix": found,
-        "entry": entries_of([found])[0],
+        "entry": entry,
+        "items": items_of(entry.trace.items[:CASES_SHOWN]),
+        "more_items": len(entry.trace.items[CASES_SHOWN:]),
         "siblings": siblings[:CASES_SHOWN],
         "more_siblings": len(siblings[CASES_SHOWN:]),
         "lessons": lessons[:CASES_SHOWN],

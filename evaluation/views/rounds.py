@@ -11,7 +11,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from evaluation.forms_rounds import RoundForm
 from evaluation.models import Decision, Round
-from evaluation.rounds.sheet import as_dict, as_markdown, sheet_of, stale_words
+from evaluation.rounds.sheet import as_dict, as_markdown, sheet_of
+from evaluation.rounds.staleness import stale_of
 from evaluation.rounds.tying import MANY, ONE, change_round, fill_in, rounds_of, start_round
 from labeling.access import Access, guarded
 from labeling.errors import Refused
@@ -35,10 +36,10 @@ def rounds(request: HttpRequest, access: Access) -> HttpResponse:
         n_checkpoints=Count("checkpoints", distinct=True), n_evaluations=Count("evaluations", distinct=True)
     )
     page_obj = Paginator(rows.order_by("-pk"), PER_PAGE).get_page(request.GET.get("page"))
-    stale = stale_words(list(page_obj))
+    stale = stale_of(list(page_obj))
     context = {
         "page_obj": page_obj,
-        "lines": [(each, stale[each.pk]) for each in page_obj],
+        "lines": [(each, stale[each.pk].words) for each in page_obj],
         "q": q,
         "section": "ledger",
     }

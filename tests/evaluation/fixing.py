@@ -3,12 +3,14 @@
 import uuid
 from typing import Any
 
-from evaluation.models import EvalRun, Fix, RunTarget, SuiteVersion
+from evaluation.errors.failures import start_analysis
+from evaluation.errors.reading import next_failure, record
+from evaluation.models import Analysis, Case, EvalRun, Fix, FixCase, RunTarget, SuiteVersion
 from evaluation.rounds.ledger import Entry, entries_of, fixes_of
 from evaluation.rounds.opening import Opened, open_fix
 from evaluation.suites import freeze_version
 from labeling.lifecycle import Status
-from labeling.models import DatasetVersion, ErrorCategory, Project
+from labeling.models import DatasetVersion, ErrorCategory, Project, User
 from labeling.rag.taxonomy import categories_of
 from tests import world
 from tests.evaluation.finished import Values, checkpoint, finished, suite_of
@@ -63,6 +65,22 @@ def opened(project: Project, run: EvalRun | None = None, **options: Any) -> Open
         person=world.person("emma"),
         **options,
     )
+
+
+def cases_of(fix: Fix, role: str) -> list[Case]:
+    return [each.case for each in FixCase.objects.filter(fix=fix, role=role).select_related("case")]
+
+
+def analysed(run: EvalRun, reader: User, most: int = CASES) -> Analysis:
+    """An analysis of the baseline of which so many failures were read, as what they are or as incomplete."""
+    analysis = start_analysis(run=run, target=run.targets.get(index=0), person=reader)
+    for _ in range(most):
+        read = next_failure(analysis=analysis, person=reader)
+        if read is None:
+            break
+        keys = [KEY] if is_family(read.case.position) else ["incomplete"]
+        record(read=read, categories=keys, person=reader)
+    return analysis
 
 
 def judged_and_frozen(project: Project) -> DatasetVersion:

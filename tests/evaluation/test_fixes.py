@@ -1,30 +1,30 @@
 """Emma opens a fix for a kind of error; the ledger says whether it closed on cases that nobody trained on."""
 
 import json
-import random
-from collections.abc import Callable
 from io import StringIO
 from typing import Any
 
 import pytest
 from django.core.management import call_command
 from django.urls import reverse
-from django.utils import timezone
 
-from evaluation.models import Analysis, Case, ErrorRead, EvalRun, Fix, FixCase
+from evaluation.errors.reading import record
+from evaluation.models import Case, ErrorRead, EvalRun, Fix
 from evaluation.rounds.opening import take_in
 from evaluation.suites import living
 from labeling.errors import Refused
-from labeling.intake import ItemDraft, ResponseDraft, prompt_hash
+from labeling.intake import ItemDraft, ResponseDraft, add_items, prompt_hash
 from labeling.models import Item, Project, Task, User
 from labeling.protection import protect, protected_hashes
 from labeling.queue import claim_next
 from labeling.rag.answers import RagAnswer
+from labeling.values import PairwiseAnswer
 from tests import world
-from tests.evaluation.finished import always, finished, passing, suite_of
+from tests.evaluation.finished import finished, passing, suite_of
 from tests.evaluation.fixing import (
     KEY,
-    base_marks,
+    analysed,
+    cases_of,
     category_of,
     closed_by,
     cured,
@@ -35,15 +35,10 @@ from tests.evaluation.fixing import (
     judged_and_frozen,
     opened,
     planted,
-    shaken,
     trained_on,
 )
 
 pytestmark = pytest.mark.django_db
-
-
-def cases_of(fix: Fix, role: str) -> list[Case]:
-    return [each.case for each in FixCase.objects.filter(fix=fix, role=role).select_related("case")]
 
 
 def test_half_of_the_failing_cases_go_to_labeling_and_leave_the_suite_and_half_stay_held_out(
@@ -127,33 +122,69 @@ def test_what_cannot_be_measured_is_refused_and_nothing_is_left(
     assert living(run.suite).count() == before
 
 
+def test_what_a_fix_holds_out_is_never_sent_to_labeling_and_stays_with_the_next_fix(
+    emma: User, leo: User
+) -> None:
+    project = world.make_project("Answers", task=Task.RAG)
+    run = failed_run(project)
+    analysis = analysed(run, leo, most=40)
+    found = opened(project, run, analysis=analysis)
+    analysed(run, leo)
+    client, address = world.sign_in(emma), [project.slug, analysis.pk, KEY]
+    page = client.get(reverse("evaluation:error_category", args=address)).text
+    assert f"{found.siblings} are held out by a fix and stay out of labeling." in page
+    assert "Send 0 failures to labeling" in page
+    assert page.count("0 of 1 judged") == found.sent
+    sent = client.post(reverse("evaluation:error_send", args=address), follow=True).text
+    assert f"0 new items to label, {found.sent} known already; {found.siblings} are held out by a fix" in sent
+    assert project.items.count() == found.sent
+    with pytest.raises(Refused, match="Nothing is left to teach"):
+        opened(project, run, analysis=analysis)
+
+
+def test_a_sibling_stays_held_out_though_it_was_sent_and_though_another_fix_wants_it(
+    project: Project, leo: User
+) -> None:
+    run = failed_run(project)
+    analysis = analysed(run, leo)
+    siblings = cases_of(opened(project, run, analysis=analysis).fix, "sibling")
+    sent = [
+        world.draft(case.pk, source_ref=f"analysis {analysis.pk} case {case.uid}") for case in siblings[:8]
+    ]
+    add_items(project=project, drafts=sent, source_kind="analysis")
+    for read in analysis.reads.filter(case__in=siblings):
+        record(read=read, categories=[KEY, "incomplete"], person=leo)
+    found = opened(project, run, analysis=analysis, category=category_of(project, "incomplete"))
+    assert {case.pk for case in siblings} <= {case.pk for case in cases_of(found.fix, "sibling")}
+    assert found.sent
+
+
+def test_a_case_whose_context_no_item_takes_stays_and_is_named(leo: User) -> None:
+    project = world.make_project("Answers", task=Task.RAG)
+    run = failed_run(project)
+    Case.objects.filter(suite=run.suite, position__in=(3, 4, 5, 6)).update(contexts=["y" * 150_000])
+    found = opened(project, run)
+    kept = [
+        case for case in living(run.suite) if case.contexts and not found.fix.cases.filter(case=case).exists()
+    ]
+    assert found.stayed == len(found.unfit) == len(kept) > 0
+    assert found.sent == 20 - len(kept)
+    assert f"{len(kept)} stayed, as no item takes" in found.words
+    assert f"“{kept[0].preview}” (Context 1 has 150,000 characters" in found.words
+    assert "too few different answers" not in found.words
+
+
 def test_an_analysis_brings_the_cases_that_were_read_and_freezes_the_ceiling_it_predicted(
     project: Project, emma: User
 ) -> None:
     run = failed_run(project, version=suite_of(project, 100))  # nothing is tagged in the suite
-    failing = [case for case in living(run.suite).order_by("position") if not base_marks(case.position, "")]
-    analysis = Analysis.objects.create(
-        project=project, run=run, target=run.targets.get(index=0), metric="exact", seed=0, evaluated=100,
-        failing=len(failing), order=[case.pk for case in failing], created_by=emma,
-    )  # fmt: skip
-    for place, case in enumerate(failing):
-        keys = [KEY] if is_family(case.position) else ["incomplete"]
-        now = timezone.now()
-        ErrorRead.objects.create(
-            analysis=analysis,
-            place=place,
-            case=case,
-            reader=emma,
-            claimed_at=now,
-            read_at=now,
-            categories=keys,
-        )
+    analysis = analysed(run, emma)
     form = {"category": KEY, "of": f"a{analysis.pk}", "held_out": 50}
     page = world.sign_in(emma).post(reverse("evaluation:fix_new", args=[project.slug]), form, follow=True)
     fix = Fix.objects.get()
     assert fix.ceiling is not None
     assert fix.ceiling.value == pytest.approx(0.4)
-    assert "At most <b>40.0 %</b> to gain" in page.text
+    assert "At most <b>+40.0 points</b> to gain" in page.text
     ErrorRead.objects.filter(place__lt=10).update(
         categories=["incomplete"]
     )  # the prediction stays what it was
@@ -172,7 +203,7 @@ def test_the_ledger_follows_the_fix_from_step_to_step_by_lineage(project: Projec
     assert entry(fix).standing == "not begun"
     version = judged_and_frozen(project)
     found = entry(fix)
-    assert (found.standing, found.trace.judged, found.trace.items) == ("labeled", 20, 20)
+    assert (found.standing, found.trace.judged, len(found.trace.items)) == ("labeled", 20, 20)
     assert [(each.version, each.items) for each in found.trace.used] == [(version, 20)]
     made = trained_on(project, version)
     found = entry(fix)
@@ -184,114 +215,6 @@ def test_the_ledger_follows_the_fix_from_step_to_step_by_lineage(project: Projec
     assert found.latest is not None
     assert (found.latest.run, found.latest.checkpoint) == (run, made)
     assert "of 20 siblings that failed before pass now" in found.sentence
-
-
-def test_a_cured_family_is_closed_and_its_rise_stands_beside_its_ceiling(project: Project) -> None:
-    closing = closed_by(project, cured).closing
-    assert closing is not None
-    assert closing.closed is not None
-    assert closing.chance is not None
-    assert closing.rise is not None
-    assert closing.closed.low > 0.5 > closing.chance.high
-    assert closing.failing == 20
-    assert closing.controls == 30
-    fixed = round(closing.closed.value * 20)
-    assert closing.rise.value == pytest.approx((fixed + 3) / 80)
-
-
-def half(case: int, metric: str) -> float:
-    return float(case % 2) if is_family(case) else base_marks(case, metric)
-
-
-def everything(case: int, metric: str) -> float:
-    """A checkpoint that is better at all kinds alike."""
-    return float(random.Random(case).random() < 0.8)
-
-
-@pytest.mark.parametrize(
-    ("marks", "standing"),
-    [
-        (shaken, "not closed"),
-        (base_marks, "not closed"),
-        (half, "partly closed"),
-        (everything, "not closed"),
-    ],
-)
-def test_what_is_not_more_than_chance_brings_is_not_closed(
-    project: Project, marks: Callable[[int, str], float], standing: str
-) -> None:
-    assert closed_by(project, marks).standing == standing
-
-
-def test_siblings_that_break_make_a_fix_worse(project: Project) -> None:
-    version = planted(project)
-    Case.objects.filter(suite=version.suite, position__lt=40, position__gte=10).update(
-        tags=[f"sibling:{KEY}"]
-    )
-    ten_fail = lambda case, metric: float(case >= 20) if is_family(case) else base_marks(case, metric)  # noqa: E731
-    fix = opened(project, failed_run(project, ten_fail, version=version)).fix
-    made = trained_on(project, judged_and_frozen(project))
-    broken = lambda case, metric: 0.0 if is_family(case) else base_marks(case, metric)  # noqa: E731
-    evaluated(fix, made, broken, base=ten_fail)
-    found = entry(fix)
-    assert found.standing == "worse"
-    assert "and 20 that passed fail" in found.sentence
-
-
-def test_without_other_failures_nobody_knows_what_chance_brings(project: Project) -> None:
-    only_family = lambda case, metric: 0.0 if is_family(case) else 1.0  # noqa: E731
-    fix = opened(project, failed_run(project, only_family)).fix
-    made = trained_on(project, judged_and_frozen(project))
-    evaluated(fix, made, always(1.0), base=only_family)
-    found = entry(fix)
-    assert found.standing == "not enough data"
-    assert found.closing is not None
-    assert found.closing.excess is None
-    assert "0 other failing cases are too few" in found.sentence
-
-
-def test_siblings_that_the_checkpoint_met_in_training_are_left_out(project: Project) -> None:
-    fix = opened(project).fix
-    made = trained_on(project, judged_and_frozen(project))
-    run = evaluated(fix, made, cured)
-    met = [case.pk for case in cases_of(fix, "sibling")][:4]
-    run.facts["targets"]["1"]["dirty"] = {str(key): "prompt" for key in met}
-    EvalRun.objects.filter(pk=run.pk).update(facts=run.facts)
-    closing = entry(fix).closing
-    assert closing is not None
-    assert (closing.failing, closing.met) == (16, 4)
-
-
-def test_measured_in_another_way_it_is_not_compared(project: Project) -> None:
-    fix = opened(project).fix
-    made = trained_on(project, judged_and_frozen(project))
-    run = evaluated(fix, made, cured)
-    run.targets.filter(index=0).update(identity="another")
-    run.spec["sampling"] = {**run.spec["sampling"], "temperature": 0.7}
-    EvalRun.objects.filter(pk=run.pk).update(spec=run.spec)
-    found = entry(fix)
-    assert found.standing == "not enough data"
-    assert "in another way" in found.sentence
-
-
-def test_without_the_baseline_in_the_run_its_own_run_is_what_it_is_held_against(project: Project) -> None:
-    fix = opened(project).fix
-    made = trained_on(project, judged_and_frozen(project))
-    run = evaluated(fix, made, cured)
-    run.targets.filter(index=0).update(identity="another")
-    assert entry(fix).standing == "closed"
-
-
-def test_many_checkpoints_share_what_chance_may_bring(project: Project) -> None:
-    fix = opened(project).fix
-    version = judged_and_frozen(project)
-    for number in range(3):
-        evaluated(fix, trained_on(project, version, f"after {number}"), shaken)
-    evaluated(fix, trained_on(project, version, "the good one"), cured)
-    found = entry(fix)
-    assert [each.closing.standing for each in found.measures] == ["closed", *["not closed"] * 3]
-    assert found.latest is not None
-    assert found.latest.checkpoint.name == "the good one"
 
 
 @pytest.mark.data_layer
@@ -346,6 +269,22 @@ def test_emma_opens_a_fix_on_the_page_and_reads_what_became_of_the_cases(
     refused = client.post(place, {**form, "metric": "charm"})
     assert refused.status_code == 422
     assert "has no metric" in refused.text
+
+
+def test_a_fix_lists_its_items_with_how_far_each_is_judged(project: Project, ben: User, leo: User) -> None:
+    fix = opened(project).fix
+    slot = claim_next(project=project, person=ben)
+    assert slot is not None
+    world.send(slot, ben, PairwiseAnswer.model_validate({"verdict": "first"}))
+    client = world.sign_in(leo)
+    page = client.get(reverse("evaluation:fix", args=[project.slug, fix.pk])).text
+    for item in fix.items.values_list("item_id", flat=True):
+        assert reverse("labeling:item", args=[project.slug, item]) in page
+    assert page.count("1 of 1 judged") == 1
+    assert page.count("0 of 1 judged") == 19
+    read = client.get(reverse("api-fix", args=[project.slug, fix.pk])).json()
+    assert sorted(fix.items.values_list("item_id", flat=True)) == read["item_ids"]
+    assert (read["items"], read["judged"]) == (20, 1)
 
 
 def test_the_api_and_the_command_say_what_the_page_says(project: Project, emma: User) -> None:

@@ -10,8 +10,11 @@ import pytest
 from django.urls import reverse
 
 from evaluation.models import Round
-from evaluation.rounds.sheet import as_dict, as_markdown, sheet_of, stale_words
+from evaluation.rounds.sheet import as_dict, as_markdown, sheet_of
+from evaluation.rounds.staleness import stale_of
 from evaluation.rounds.tying import change_round, fill_in, start_round
+from evaluation.studies.counting import count
+from evaluation.studies.looking import changed_behind, changed_since, take_look
 from labeling.annotating import reopen
 from labeling.curation.altering import alterations_of
 from labeling.curation.withdrawing import withdraw
@@ -21,10 +24,11 @@ from labeling.models import Assignment, DatasetVersion, Project, User
 from labeling.reviewing import accept, resolve, return_with_comment
 from labeling.values import PairwiseAnswer
 from tests import world
+from tests.evaluation import studying
 from tests.evaluation.finished import finished, passing, suite_of
 from tests.evaluation.fixing import trained_on
 from tests.evaluation.suites import decided
-from training.models import Checkpoint
+from training.models import Checkpoint, TrainingRun
 
 pytestmark = [pytest.mark.django_db, pytest.mark.data_layer]
 
@@ -63,7 +67,7 @@ def test_a_round_of_a_version_ties_what_lineage_finds_and_is_made_once(
     ]
     sheet = sheet_of(round)
     assert [(each.guideline.number, each.judgments) for each in sheet.guidelines] == [(1, 6)]
-    assert sheet.stale == ""
+    assert sheet.stale.words == ""
     assert sheet.missing == ["a study"]
     assert start_round(project=project, person=emma, version=version) == round
     assert start_round(project=project, person=emma, decision=decision) == round
@@ -148,16 +152,71 @@ def test_altering_a_judgment_in_it_makes_a_round_stale_and_says_which(
     project: Project, version: DatasetVersion, alter: Callable[[Project], None], words: str
 ) -> None:
     round = start_round(project=project, person=None, version=version)
-    assert sheet_of(round).stale == ""
+    assert sheet_of(round).stale.words == ""
     alter(project)
-    assert sheet_of(round).stale == words
+    assert sheet_of(round).stale.words == words
     later = start_round(project=project, person=None, version=_frozen_after(project))
-    assert stale_words([round, later]) == {round.pk: words, later.pk: ""}
+    found = stale_of([round, later])
+    assert (found[round.pk].words, found[later.pk].words) == (words, "")
 
 
-def _frozen_after(project: Project) -> DatasetVersion:
+def test_a_round_is_stale_too_where_only_data_of_its_runs_or_of_their_reward_models_was_altered(
+    project: Project, version: DatasetVersion, leo: User
+) -> None:
+    round = start_round(project=project, person=None, version=version)
+    later = trained_on(project, _frozen_after(project), "later")
+    reward = trained_on(project, _frozen_after(project, 60), "reward")
+    TrainingRun.objects.filter(pk=later.run_id).update(reward=reward)
+    change_round(round=round, values={"runs": [later.run]})
+    withdraw(project=project, by=None, item_id=project.items.get(preview="Question 60?").pk)
+    assert stale_of([round])[round.pk].words == "Since helpfulness v3 was frozen: 1 judgment was withdrawn."
+    withdraw(project=project, by=None, item_id=project.items.get(preview="Question 50?").pk)
+    words = (
+        "Since helpfulness v2 was frozen: 1 judgment was withdrawn. "
+        "Since helpfulness v3 was frozen: 2 judgments were withdrawn."
+    )
+    found = as_dict(sheet_of(round))
+    assert found["stale"] == words
+    assert [(each["dataset_version"], each["count"]) for each in found["altered"]] == [
+        ("helpfulness v2", 1),
+        ("helpfulness v3", 2),
+    ]
+    assert [(each["dataset_version"], each["judgments"]) for each in found["guidelines"]] == [
+        ("helpfulness v1", 6),
+        ("helpfulness v2", 7),
+        ("helpfulness v3", 8),
+    ]
+    client = world.sign_in(leo)
+    for name, place in (("round", [round.pk]), ("rounds", [])):
+        assert words in client.get(reverse(f"evaluation:{name}", args=[project.slug, *place])).text
+
+
+def test_a_judgment_of_its_study_that_was_altered_makes_a_round_stale_on_page_list_and_api(
+    project: Project, leo: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studying.answering(monkeypatch)
+    study = studying.begun(project)
+    studying.judge(study, "ben", "loss", most=30)
+    take_look(study=study, person=None)
+    round = Round.objects.create(project=project, name="Spring", study=study)
+    assert sheet_of(round).stale.words == ""
+    withdraw(project=project, by=None, item_id=first_slot(project).item_id)
+    words = "Since the study's last look: 1 judgment was changed or withdrawn."
+    client = world.sign_in(leo)
+    for name, place in (("round", [round.pk]), ("rounds", [])):
+        page = client.get(reverse(f"evaluation:{name}", args=[project.slug, *place])).text
+        assert words.replace("'", "&#x27;") in page
+    assert client.get(reverse("api-rounds", args=[project.slug])).json()["rounds"][0]["stale"] == words
+    read = client.get(reverse("api-round", args=[project.slug, round.pk])).json()
+    assert read["stale"] == words
+    assert read["altered"] == [{"dataset_version": None, "kind": "study", "count": 1}]
+    look = study.looks.get()
+    assert changed_behind([study.pk]) == {study.pk: changed_since(look, count(study))}
+
+
+def _frozen_after(project: Project, start: int = 50) -> DatasetVersion:
     """A version that knows of the alteration; of a judgment more, so that something is left to freeze."""
-    world.fill(project, 1, start=50)
+    world.fill(project, 1, start=start)
     world.judge_all(project, world.person("bea"))
     return world.frozen(project)
 
@@ -226,17 +285,25 @@ def judged(project: Project) -> Project:
 
 
 def test_twenty_rounds_take_as_many_queries_as_two(
-    project: Project, version: DatasetVersion, leo: User, django_assert_max_num_queries: Any
+    project: Project,
+    version: DatasetVersion,
+    made: Checkpoint,
+    leo: User,
+    django_assert_max_num_queries: Any,
 ) -> None:
     client, url = world.sign_in(leo), reverse("evaluation:rounds", args=[project.slug])
     answered_anew(project)
     for number in range(2):
-        Round.objects.create(project=project, name=f"Round {number}", dataset_version=version)
+        Round.objects.create(project=project, name=f"Round {number}", dataset_version=version).runs.add(
+            made.run
+        )
     client.get(url)
     with django_assert_max_num_queries(40) as few:
         assert "Since it was frozen: 1 judgment was given anew." in client.get(url).text
     for number in range(2, 20):
-        Round.objects.create(project=project, name=f"Round {number}", dataset_version=version)
+        Round.objects.create(project=project, name=f"Round {number}", dataset_version=version).runs.add(
+            made.run
+        )
     with django_assert_max_num_queries(len(few.captured_queries)):
         client.get(url)
 

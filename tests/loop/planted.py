@@ -13,8 +13,10 @@ from typing import Any
 
 from django.test import Client
 
+from evaluation.errors.failures import start_analysis
+from evaluation.errors.reading import next_failure, record
 from evaluation.execution import drive as drive_evaluation
-from evaluation.models import EvalRun, Suite
+from evaluation.models import Analysis, EvalRun, Suite
 from evaluation.planning import plan_evaluation
 from evaluation.rounds.ledger import Entry, entries_of, fixes_of
 from evaluation.rounds.opening import open_fix
@@ -101,7 +103,7 @@ class Turn:
     seed: int = 0
 
     def go(self) -> Entry:
-        """capture → review → fix → freeze → DPO → evaluate; the fix as the ledger then has it."""
+        """capture → review → analyse → fix → freeze → DPO → evaluate; the fix as the ledger then has it."""
         self.project = world.make_project(self.name, task=Task.RAG)
         places = list(range(len(NAMES) * len(THINGS)))
         random.Random(self.seed).shuffle(places)
@@ -116,6 +118,7 @@ class Turn:
             project=self.project,
             category=next(each for each in categories_of(self.project) if each.key == KEY),
             target=before.targets.get(index=0),
+            analysis=self._analysed(before),
             person=world.person("emma"),
         )
         self.version = self._frozen()
@@ -150,6 +153,14 @@ class Turn:
             contexts="retrieved",
         )
         return carried(run, drive_evaluation)
+
+    def _analysed(self, run: EvalRun) -> Analysis:
+        """Leo reads every failure and says which family it is of."""
+        leo = world.person("leo")
+        analysis = start_analysis(run=run, target=run.targets.get(index=0), person=leo)
+        while (read := next_failure(analysis=analysis, person=leo)) is not None:
+            record(read=read, categories=[KEY if WHERE.tag in read.case.tags else "incomplete"], person=leo)
+        return analysis
 
     def _capture(self) -> None:
         """The product sends what its users put their thumbs down for."""

@@ -29,6 +29,12 @@ def test_the_planted_failure_is_closed_on_siblings_that_nobody_trained_on(leo: U
     assert closing is not None
     assert (closing.failing, closing.controls, closing.met) == (SIBLINGS, OTHERS, 0)
     assert entry.standing == "closed", entry.sentence
+    assert closing.gained is not None
+    assert closing.ceiling is not None
+    assert entry.fix.ceiling is not None
+    cases = SIBLINGS + 2 * OTHERS  # of three families; the lessons were captured, so that none left the suite
+    assert closing.gained.value == pytest.approx(closing.fixed / cases)
+    assert (closing.ceiling.value, entry.fix.ceiling.value) == (pytest.approx(SIBLINGS / cases),) * 2
     siblings = set(entry.fix.cases.values_list("case__prompt_hash", flat=True))
     assert siblings <= protected_hashes(project=turn.project)
     page = world.sign_in(leo).get(reverse("evaluation:ledger", args=[turn.project.slug]))

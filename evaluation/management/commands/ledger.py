@@ -27,8 +27,10 @@ class Command(VerbCommand):
                 for words, found in (
                     ("closed", entry.closing.closed),
                     ("chance", entry.closing.chance),
-                    ("rise", entry.closing.rise),
-                    ("ceiling", entry.fix.ceiling),
+                    ("gained by siblings", entry.closing.gained),
+                    ("of at most", entry.closing.ceiling),
+                    ("rise by all cases of all kinds", entry.closing.rise),
+                    ("ceiling, as predicted", entry.fix.ceiling),
                 ):
                     self.say(f"  {words}: {_percent(found)}")
         return {"project": project.slug, "fixes": [entry.as_dict() for entry in entries]}
