@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from evaluation.judges import identity_of
-from evaluation.models import AgreementCard, JudgeVersion
+from evaluation.models import AgreementCard, EvalRun, JudgeVersion
 from labeling.estimates import Estimate
 from labeling.lifecycle import Status
 
@@ -91,9 +91,12 @@ def newest_cards(versions: list[int]) -> dict[int, AgreementCard]:
     return {row.version_id: row for row in rows}
 
 
-def trusted(version_id: int, threshold: float = THRESHOLD) -> tuple[bool, str]:
+def trusted(version_id: int, threshold: float = THRESHOLD, *, identity: str = "") -> tuple[bool, str]:
     """Whether a judge's version may carry a decision, and why: its newest check has an alpha of `threshold` or more on
-    ENOUGH pairs, and the same answers today that did then. A check of another version does not count."""
+    ENOUGH pairs, and the same answered then that answers today. A check of another version does not count.
+
+    `identity` is who answered as that version, if not who answers today; its own newest check is then what counts.
+    """
     version = (
         JudgeVersion.objects.select_related("judge", "checkpoint__base", "endpoint")
         .filter(pk=version_id)
@@ -101,17 +104,35 @@ def trusted(version_id: int, threshold: float = THRESHOLD) -> tuple[bool, str]:
     )
     if version is None:
         return False, "There is no such judge any more; choose another."
-    row = newest_cards([version.pk]).get(version.pk)
-    return trust(version, read_card(row) if row else None, threshold)
+    rows = AgreementCard.objects.filter(version=version, status=Status.SUCCEEDED)
+    today = identity_of(version)
+    identity = identity or today
+    row = rows.filter(result__identity=identity).first() or rows.first()
+    card = read_card(row) if row else None
+    if identity != today and (card is None or card.identity != identity):
+        who = version.endpoint or version.checkpoint
+        return False, (
+            f"What stands behind {who} was changed after {version} judged this, and nobody held against people what "
+            "stood there then; check it and score this again."
+        )
+    return trust(version, card, threshold, identity=identity)
 
 
-def trust(version: JudgeVersion, card: Card | None, threshold: float) -> tuple[bool, str]:
+def trusted_in(run: EvalRun, number: int, threshold: float = THRESHOLD) -> tuple[bool, str]:
+    """The same of who judged a run: what was frozen with it."""
+    frozen = run.spec.get("judges", {}).get(f"judge:{number}", {})
+    return trusted(number, threshold, identity=frozen.get("identity", ""))
+
+
+def trust(
+    version: JudgeVersion, card: Card | None, threshold: float, *, identity: str = ""
+) -> tuple[bool, str]:
     """The same for a version whose newest card is known; its checkpoint or endpoint should be too."""
     if card is None:
         others = AgreementCard.objects.filter(version__judge=version.judge, status=Status.SUCCEEDED).exists()
         more = " Cards of other versions do not count for it." if others else ""
         return False, f"{version} was not held against people yet; check it on its page.{more}"
-    if card.identity != identity_of(version):
+    if card.identity != (identity or identity_of(version)):
         who = version.endpoint or version.checkpoint
         return False, f"What stands behind {who} was changed after {version} was checked; check it again."
     if card.n < ENOUGH or card.alpha is None:

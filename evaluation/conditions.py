@@ -1,4 +1,4 @@
-"""The conditions of a gate beside the primary metric: guardrails, forgetting, contamination, judges, missing cases.
+"""The conditions of a gate beside the primary metric: guardrails, contamination, judges, missing cases.
 
 Imports SciPy, as evaluation.gates does: pages import them when they are asked for.
 """
@@ -8,22 +8,20 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from evaluation import judging
+from evaluation.cards import trusted_in
 from evaluation.comparison import Side, paired_cells
 from evaluation.contamination import REASONS
 from evaluation.findings import Condition, cases_in
-from evaluation.models import EvalRun, Gate, RunTarget, Score, Split
+from evaluation.models import EvalRun, Gate, RunTarget, Split
 from evaluation.numbers import pairs, weights_of
 from evaluation.scorers.base import Scale
-from evaluation.sheets import Cell, Line, Metric, metrics_of, shared_cases
+from evaluation.sheets import Cell, Line, Metric, read_sheet, shared_cases
 from evaluation.statistics import Gate as Bound
 from evaluation.targets import identity_of
 from evaluation.weighing import Rail, Values, weigh_rails
-from labeling.lifecycle import Status
 from training.models import Checkpoint
+from training.registry import ancestors
 from training.staging import in_production
-
-NEWEST = 50
 
 
 def guardrails(gate: Gate, sides: tuple[Side, Side], metrics: Sequence[Metric]) -> list[Condition]:
@@ -60,53 +58,19 @@ def _guardrail(metric: Metric, margin: float, rail: Rail, alpha: float) -> Condi
     return Condition("guardrail", label, rail.passed, words, numbers)
 
 
-def forgetting(gate: Gate, sides: tuple[Side, Side]) -> Condition | None:
-    """The primary metric of the forgetting suite, in the newest run that has both."""
-    if gate.forgetting is None:
-        return None
-    label = f"Nothing forgotten on {gate.forgetting}"
-    found = _newest_with(gate.forgetting_id, [side.target.identity for side in sides])
-    if found is None:
-        both = f"{sides[0].name} and {sides[1].name}"
-        words = f"{both} have not been scored on {gate.forgetting} in one run; do that first."
-        return Condition("forgetting", label, False, words)
-    metric = metrics_of(found[0].run)[0]
-    values, margin = values_of(found, metric), margin_of(metric, gate.forgetting_margin)
-    rail = weigh_rails([(values, margin)], alpha=gate.alpha)[0]
-    if rail.bound is None:
-        words = (
-            f"No case of {gate.forgetting} got worse."
-            if rail.passed
-            else f"Too few cases of {gate.forgetting} to tell."
-        )
-        return Condition("forgetting", label, rail.passed, words, {"run": found[0].run.pk})
-    bound = rail.bound
-    words = (
-        f"{bound_words(metric, bound, gate.alpha)} in {metric.name}; it may get worse by "
-        f"{margin_words(metric, gate.forgetting_margin)}; n {bound.n:,}."
-    )
-    numbers = {"difference": bound.difference, "low": bound.low, "p": rail.p_value, "run": found[0].run.pk}
-    return Condition("forgetting", label, rail.passed, words, numbers)
-
-
-def _newest_with(suite_id: int | None, identities: Sequence[str]) -> tuple[Side, Side] | None:
-    runs = EvalRun.objects.filter(suite=suite_id, status=Status.SUCCEEDED, arm=None)
-    for run in runs.select_related("suite", "version__suite").prefetch_related("targets")[:NEWEST]:
-        by_identity = {target.identity: target for target in reversed(run.targets.all())}
-        if all(identity in by_identity for identity in identities):
-            first, second = (Side(run, by_identity[identity]) for identity in identities)
-            return first, second
-    return None
-
-
 def production(baseline: RunTarget, target: RunTarget) -> Condition:
-    """The candidate must have been measured against what it would replace."""
+    """The candidate must have been measured against what it would replace; where that is nothing, against what it grew
+    from, as anything looks good beside something bad."""
     label = "Measured against what is in production"
     candidate = target.checkpoint
     champion = in_production(candidate) if candidate is not None else None
     if champion is None:
-        words = f"Nothing is in production there; {baseline.name} is what it was measured by."
-        return Condition("production", label, True, words)
+        grew = candidate is not None and _grew_from(candidate, baseline.checkpoint)
+        words = f"Nothing is in production there; {baseline.name} is what it was measured by"
+        words += (
+            "." if grew else f", and {target.name} did not grow from it; evaluate it against its base model."
+        )
+        return Condition("production", label, True if grew else None, words)
     if champion.pk == baseline.checkpoint_id or identity_of(champion) == baseline.identity:
         return Condition("production", label, True, f"{champion.name} is in production.", _key(champion))
     words = (
@@ -114,6 +78,12 @@ def production(baseline: RunTarget, target: RunTarget) -> Condition:
         f"against {champion.name} first."
     )
     return Condition("production", label, False, words, _key(champion))
+
+
+def _grew_from(candidate: Checkpoint, other: Checkpoint | None) -> bool:
+    """Whether the other is the candidate's base model or an ancestor."""
+    is_root = other is not None and (other.kind, other.base_id) == (Checkpoint.Kind.BASE, candidate.base_id)
+    return is_root or other in ancestors(candidate)
 
 
 def _key(champion: Checkpoint) -> dict[str, Any]:
@@ -139,38 +109,67 @@ def contamination(gate: Gate, run: EvalRun, target: RunTarget) -> Condition:
     return Condition("contamination", label, share <= gate.contamination, words, numbers)
 
 
-def judges(gate: Gate, run: EvalRun) -> list[Condition]:
-    """Every judge that decides: of the weighted metrics, of the primary one, and of the guardrails."""
-    deciding = {run.primary, *(rail["metric"] for rail in gate.guardrails)}
+def deciding(gate: Gate, metrics: Sequence[Metric]) -> list[Metric]:
+    """The metrics that decide, of a run's: the primary one and the guardrails."""
+    rails = {rail["metric"] for rail in gate.guardrails}
+    return [metrics[0], *(metric for metric in metrics[1:] if metric.name in rails)]
+
+
+def judges(gate: Gate, run: EvalRun, metrics: Sequence[Metric]) -> list[Condition]:
+    """Every judge that decides: of these metrics, and of those that the primary one is made of."""
+    names = {metric.name for metric in metrics}
     numbers = {
         spec["judge"]
         for spec in run.metrics
-        if spec.get("judge") and (spec.get("weight") or spec["name"] in deciding)
+        if spec.get("judge") and (spec.get("weight") or spec["name"] in names)
     }
     conditions = []
     for number in sorted(numbers):
         name = run.spec.get("judges", {}).get(f"judge:{number}", {}).get("words", f"judge {number}")
-        holds, words = judging.trusted(number, gate.agreement)
+        holds, words = trusted_in(run, number, gate.agreement)
         conditions.append(Condition("judge", f"{name} agrees with people", holds, words))
     return conditions
 
 
-def missing(gate: Gate, run: EvalRun, targets: Sequence[RunTarget], metric: Metric) -> Condition:
-    """The share of cases without a value of their own, of the worse of the two: a champion that failed to answer would
-    make any candidate look good."""
-    cases, said, worst = max(1, cases_in(run)), [], 0.0
-    for target in targets:
-        score = Score.objects.get(run=run, target=target, versus=None, metric=metric.name, slice="")
-        absent = score.unscorable + score.errors
-        worst = max(worst, absent / cases)
-        if absent:
-            counted = f"{score.errors:,} errors, {score.unscorable:,} unscorable"
-            said.append(f"{target.name} has no value of its own on {absent:,} of {cases:,} cases ({counted})")
-    if not said:
-        words = f"Champion and candidate have a value of their own on all {cases:,} cases."
-        return Condition("missing", "Every case scored", True, words, {"share": 0.0})
-    words = f"{'; '.join(said)}; allowed are {share_words(gate.missing)}."
-    return Condition("missing", "Every case scored", worst <= gate.missing, words, {"share": worst})
+def missing(gate: Gate, sides: tuple[Side, Side], metrics: Sequence[Metric]) -> Condition:
+    """The share of cases without a value of their own, the largest of both sides and of the metrics that decide: a
+    champion that failed to answer would make any candidate look good. The first metric is to be read on every case."""
+    run, said, full, worst = sides[0].run, [], [], 0.0
+    label = "Every case scored" if run.suite_id == gate.suite_id else f"Every case of {run.suite} scored"
+    sheet = read_sheet(run, metrics=metrics, targets={side.target.index for side in sides})
+    for metric in metrics:
+        columns = [(side, sheet.cells.get((side.target.index, metric.name), {})) for side in sides]
+        cases = [line.id for line in sheet.lines]
+        if metric.versus_half:
+            columns = columns[1:]  # the baseline is not compared with itself
+        elif metric != metrics[0]:
+            cases = _readable(cases, [cells for _, cells in columns])
+        full.append(f"{len(cases):,} of {metric.name}")
+        for side, cells in columns:
+            share, words = _absent(cells, cases)
+            worst = max(worst, share)
+            if share:
+                said.append(f"{side.name} has no value of its own in {metric.name} on {words}")
+    words = f"Champion and candidate have a value of their own on all cases: {', '.join(full)}."
+    if said:
+        words = f"{'; '.join(said)}; allowed are {share_words(gate.missing)}."
+    return Condition("missing", label, worst <= gate.missing, words, {"share": worst})
+
+
+def _absent(cells: dict[int, Cell], cases: Sequence[int]) -> tuple[float, str]:
+    """The share of these cases without a value of their own, and how many they are."""
+    absent = [cell for case in cases if (cell := cells.get(case)) is None or cell.errors or not cell.scored]
+    errors = sum(cell is None or cell.errors > 0 for cell in absent)
+    counted = f"{errors:,} error{'s' if errors != 1 else ''}, {len(absent) - errors:,} unscorable"
+    return len(absent) / max(1, len(cases)), f"{len(absent):,} of {len(cases):,} cases ({counted})"
+
+
+def _readable(cases: Sequence[int], columns: Sequence[dict[int, Cell]]) -> list[int]:
+    """The cases that a guardrail is about: it may read what not every case has, as checks or a reference. Those on
+    which it is unscorable for both are left out."""
+    nothing = Cell(errors=1)  # no mark at all
+    found = [(case, [cells.get(case, nothing) for cells in columns]) for case in cases]
+    return [case for case, both in found if any(cell.scored or cell.errors for cell in both)]
 
 
 def sealed(gate: Gate, run: EvalRun) -> Condition | None:

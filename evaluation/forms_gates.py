@@ -26,7 +26,10 @@ class GateForm(forms.Form):
         50.0,
     )
     margin = percent("Not worse within, points", "A candidate inside this margin is called not worse.")
-    missing = percent("Cases without a value, % at most", "Of champion and candidate, whichever is worse.")
+    missing = percent(
+        "Cases without a value, % at most",
+        "Of champion and candidate, in the primary metric, each guardrail and against forgetting; the worst counts.",
+    )
     contamination = percent(
         "Cases met in training, % at most",
         "Looked for in the rows that it and its ancestors were trained on.",

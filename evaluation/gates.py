@@ -9,7 +9,7 @@ from evaluation.comparison import Side
 from evaluation.conditions import (
     bound_words,
     contamination,
-    forgetting,
+    deciding,
     guardrails,
     judges,
     margin_of,
@@ -19,9 +19,10 @@ from evaluation.conditions import (
     values_of,
 )
 from evaluation.findings import Condition, Findings, gate_of
-from evaluation.measured import measured, sampled
+from evaluation.forgetting import forgetting
+from evaluation.measured import measured, sampled, ways_of
 from evaluation.models import EvalRun, Gate, RunTarget
-from evaluation.reading import rounded
+from evaluation.reading import rounded, settles
 from evaluation.sheets import Metric, metrics_of
 from evaluation.suites.sealing import CANDIDATES
 from evaluation.targets import digest
@@ -46,19 +47,18 @@ def examine(run: EvalRun, target: RunTarget) -> Findings:
     conditions = [
         primary,
         *guardrails(gate, sides, metrics),
-        forgetting(gate, sides),
+        *forgetting(gate, sides),
         production(first, target),
         contamination(gate, run, target),
-        *judges(gate, run),
-        missing(gate, run, [first, target], metrics[0]),
+        *judges(gate, run, deciding(gate, metrics)),
+        missing(gate, sides, deciding(gate, metrics)),
         sealed(gate, run),
     ]
+    once = [each for place, each in enumerate(conditions) if each and each not in conditions[:place]]
     sentence = f"{target.name} is {VERDICT_WORDS[weighed.verdict]} {first.name} in {metrics[0].name}"
     if more:
-        sentence += f"; about {more:,} more cases would tell"
-    return Findings(
-        target.name, first.name, weighed.verdict, f"{sentence}.", [each for each in conditions if each], more
-    )
+        sentence += f"; {settles(more)}"
+    return Findings(target.name, first.name, weighed.verdict, f"{sentence}.", once, more)
 
 
 def tries_of(run: EvalRun, target: RunTarget) -> Tries:
@@ -78,7 +78,7 @@ def tries_of(run: EvalRun, target: RunTarget) -> Tries:
         run__targets__identity=baseline.identity,
     ).order_by("run_id")
     found = list(rows.values_list("run_id", "identity"))
-    runs = EvalRun.objects.only("spec").in_bulk({pk for pk, _ in found})
+    runs = ways_of(EvalRun.objects.filter(pk__in={pk for pk, _ in found}))
     ways = {pk: _way(each) for pk, each in runs.items()}
     firsts: dict[tuple[str, str], int] = {}
     for pk, identity in found:

@@ -1,7 +1,8 @@
 """The numbers of a run in the words and rows of a page or a command. Reads what was stored; no statistics."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Any
 
@@ -24,11 +25,13 @@ STANDING_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One metric of one target: its number, and its paired difference from the baseline."""
+    """One metric of one target: its number, its paired difference from the baseline, and how many answers have a value,
+    by the state of their marks; runs of before did not count that."""
 
     metric: Metric
     own: Score | None
     delta: Score | None
+    states: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def estimate(self) -> Estimate | None:
@@ -40,9 +43,13 @@ class Reading:
         return self.delta.estimate if self.delta else None
 
     @property
-    def missing(self) -> int:
-        """Cases without a value of this metric."""
-        return self.own.unscorable + self.own.errors if self.own else 0
+    def counts(self) -> tuple[int, int, int]:
+        """Answers in error, unscorable ones, and how many there are; of a run of before its cases."""
+        if self.states or self.own is None:
+            error, unscorable = (self.states.get(name, 0) for name in ("error", "unscorable"))
+            return error, unscorable, sum(self.states.values())
+        own = self.own
+        return own.errors, own.unscorable, own.n + own.errors + own.unscorable
 
     @property
     def gain(self) -> Estimate | None:
@@ -154,12 +161,14 @@ def target_lines(run: EvalRun) -> list[TargetLine]:
                     metric,
                     found.get((target.pk, metric.name, False)),
                     found.get((target.pk, metric.name, True)),
+                    of.get("states", {}).get(metric.name, {}),
                 )
                 for metric in metrics
             ],
-            facts.get(str(target.index), {}),
+            of,
         )
         for target in run.targets.select_related("checkpoint", "endpoint")
+        for of in [facts.get(str(target.index), {})]
     ]
 
 
@@ -217,11 +226,7 @@ def verdict(lines: list[TargetLine]) -> Verdict:
         )
         return Verdict(kind, f"{start} in {reading.metric.name}: {found}, {difference}.", line)
     more = cases_more(reading)
-    wanted = (
-        f"about {more:,} more cases would settle a difference of this size"
-        if more
-        else "more cases are needed"
-    )
+    wanted = settles(more) if more else "more cases are needed"
     return Verdict(kind, f"Inconclusive: {line.name} against {versus}; {wanted}.", line, more)
 
 
@@ -242,6 +247,10 @@ def cases_more(reading: Reading) -> int | None:
     quantiles = NormalDist().inv_cdf(1 - ALPHA / 2) + NormalDist().inv_cdf(POWER)
     needed = math.ceil(quantiles**2 * delta.spread / abs(gain.value) ** 2)
     return rounded(needed - delta.n) if needed > delta.n else None
+
+
+def settles(more: int) -> str:
+    return f"about {more:,} more cases would settle a difference of this size"
 
 
 def rounded(count: int) -> int:

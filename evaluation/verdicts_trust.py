@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from evaluation.cards import trusted
+from evaluation.cards import trusted_in
 from evaluation.findings import cases_in as cases_of
 from evaluation.models import EvalRun
 from evaluation.reading import FEW_CLUSTERS, TargetLine
@@ -63,7 +63,7 @@ def _wear(run: EvalRun, line: TargetLine | None) -> list[Fact]:
 
 def _judges(run: EvalRun) -> list[Fact]:
     numbers = {spec["judge"]: spec["name"] for spec in run.metrics if spec.get("judge")}
-    found = ((name, *trusted(number)) for number, name in sorted(numbers.items()))
+    found = ((name, *trusted_in(run, number)) for number, name in sorted(numbers.items()))
     return [Fact(f"Judge of {name}", words, not holds) for name, holds, words in found]
 
 
@@ -84,17 +84,18 @@ def _training(run: EvalRun, lines: list[TargetLine]) -> list[Fact]:
 def _unscored(lines: list[TargetLine]) -> Fact:
     said, doubt = [], False
     for place, reading in enumerate(lines[0].readings if lines else []):
-        rows = [line.readings[place].own for line in lines]
-        errors, unscorable = (
-            sum(getattr(own, name) for own in rows if own) for name in ("errors", "unscorable")
-        )
+        itself = reading.metric.versus_half  # the baseline is not compared with itself: nothing is missing
+        counts = [line.readings[place].counts for line in lines if not (itself and line.is_baseline)]
+        errors, unscorable, total = (sum(each[at] for each in counts) for at in range(3))
         if errors or unscorable:
             parts = [
                 f"{errors:,} error{'s' if errors != 1 else ''}" if errors else "",
                 f"{unscorable:,} unscorable" if unscorable else "",
             ]
-            said.append(f"{reading.metric.name}: {', '.join(part for part in parts if part)}")
-            total = sum((own.n + own.errors + own.unscorable) for own in rows if own)
+            words = ", ".join(part for part in parts if part)
+            said.append(
+                f"{reading.metric.name}: {words} of {total:,} {'answers' if reading.states else 'cases'}"
+            )
             doubt = doubt or (errors + unscorable) > MISSING * max(total, 1)
     return Fact("Without a value", "; ".join(said) or "none", doubt)
 

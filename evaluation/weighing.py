@@ -53,7 +53,8 @@ class Tries:
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """What the primary metric says. `better` is the test of superiority, None where there is too little to tell."""
+    """What the primary metric says. `better` is the test of superiority, None where there is too little to tell. `more`
+    is how many more cases would settle a difference of the size that was seen, whichever way."""
 
     verdict: str
     better: Bound | None
@@ -83,7 +84,14 @@ def weigh(values: Values, *, alpha: float, margin: float, tries: Tries | None = 
     close = statistics.non_inferiority(
         values.a, values.b, values.clusters, margin=margin, weights=values.weights, alpha=alpha
     )
-    needed = statistics.cases_needed(values.a, values.b, values.clusters, alpha=share)
+    needed = statistics.cases_needed(
+        values.a,
+        values.b,
+        values.clusters,
+        weights=values.weights,
+        effect=abs(better.difference),
+        alpha=share,
+    )
     more = needed - better.n if needed and needed > better.n else None
     holds = close is not None and close.verdict == "passed"
     return Weighed(NOT_WORSE if holds else INCONCLUSIVE, better, share, more)

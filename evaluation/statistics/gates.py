@@ -1,4 +1,4 @@
-"""Gates on paired scores: is the candidate better, not worse by more than a margin, or the same within one?
+"""Gates on paired scores: is the candidate better, or not worse by more than a margin?
 
 Bounds are one-sided, so at alpha = 0.05 the two together are a 90 % interval. 0/1 scores use Tango's (1998,
 Statistics in Medicine 17) score bound for paired shares, which keeps near its level at any margin and has width
@@ -81,31 +81,6 @@ def non_inferiority(
     """
     _margin(margin)
     return _from_below(_evidence(a, b, clusters, weights), margin, alpha)
-
-
-def equivalence(
-    a: Sequence[float],
-    b: Sequence[float],
-    clusters: Clusters = None,
-    *,
-    margin: float,
-    weights: Sequence[float] | None = None,
-    alpha: float = 0.05,
-) -> Gate | None:
-    """Two one-sided tests (Schuirmann 1987): passed where both bounds lie within the margin, failed where one
-    bound shows that the difference lies beyond it. p is the larger of the two."""
-    _margin(margin)
-    found = _evidence(a, b, clusters, weights)
-    gate = _from_below(found, margin, alpha)
-    if found is None or gate is None:
-        return None
-    p = max(gate.p_value, 1 - found.tail(margin))
-    verdict: Verdict = "inconclusive"
-    if -margin < gate.low and gate.high < margin:
-        verdict = "passed"
-    elif gate.high < -margin or gate.low > margin:
-        verdict = "failed"
-    return Gate(gate.difference, gate.low, gate.high, p, margin, alpha, gate.n, verdict)
 
 
 def cases_needed(
@@ -254,12 +229,10 @@ def _evidence(
     kept = share > 0
     residuals = share * (change - mean)
     error, freedom = weighted_error(residuals[kept], share[kept], codes[kept])
-    skewness = float(stats.skew(cluster_sums(residuals, clusters))) if error > 0 else 0.0
-    return (
-        _Mean(mean, error, freedom, skewness, groups, n)
-        if error > 1e-12 * float(np.abs(change).max())
-        else None
-    )
+    if error <= 1e-12 * float(np.abs(change).max()):
+        return None
+    skewness = float(stats.skew(cluster_sums(residuals, clusters)))
+    return _Mean(mean, error, freedom, skewness, groups, n)
 
 
 def _flips(change: Floats, clusters: Clusters, groups: int) -> _Flips:

@@ -6,6 +6,7 @@ from typing import Any
 from evaluation.models import EvalRun, RunTarget, Suite
 from labeling.models import Project
 from tests.evaluation.finished import Values, checkpoint, finished, suite_of
+from training.models import Checkpoint
 
 Marks = Sequence[float | None]
 NOBODY = lambda case, metric: 1.0  # noqa: E731
@@ -23,7 +24,7 @@ def listed(marks: Marks, others: dict[str, Marks] | None = None) -> Values:
 
 
 def pair(project: Project, first: Marks, second: Marks, **options: Any) -> tuple[EvalRun, RunTarget]:
-    """A run of "champion" and "candidate" with these marks; the candidate's target."""
+    """A run of "champion" and "candidate", which grew from it, with these marks; the candidate's target."""
     names = options.pop("names", ("champion", "candidate"))
     others = options.pop("others", {})
     values = {
@@ -33,6 +34,9 @@ def pair(project: Project, first: Marks, second: Marks, **options: Any) -> tuple
         version=suite_of(project, len(first), name=str(names))
     )
     run = finished(project, values, **options)
+    Checkpoint.objects.filter(project=project, name=names[1]).update(
+        parent=run.targets.get(index=0).checkpoint
+    )
     Suite.objects.filter(pk=run.suite_id).update(
         scoring=[{"name": name, "scorer": name} for name in options.get("metrics", ["exact"])]
     )

@@ -2,11 +2,11 @@
 
 import pytest
 
-from evaluation import judging
+from evaluation import conditions
 from evaluation.comparison import Side
 from evaluation.conditions import (
     contamination,
-    forgetting,
+    deciding,
     guardrails,
     judges,
     missing,
@@ -14,11 +14,11 @@ from evaluation.conditions import (
     sealed,
     values_of,
 )
-from evaluation.models import EvalRun, Gate, RunTarget
-from evaluation.sheets import metrics_of
+from evaluation.models import CaseScore, EvalRun, Gate, RunTarget
+from evaluation.sheets import KEPT, metrics_of
 from labeling.models import Project
-from tests.evaluation.finished import checkpoint, finished, suite_of
-from tests.evaluation.gating import listed, marks, pair, promoted
+from tests.evaluation.finished import checkpoint
+from tests.evaluation.gating import marks, pair, promoted
 
 pytestmark = pytest.mark.django_db
 EVEN = [float(n % 2) for n in range(200)]
@@ -74,27 +74,21 @@ def test_five_guardrails_are_corrected_together(project: Project) -> None:
     assert alone.numbers["p"] < 0.05
 
 
-def test_forgetting_waits_for_a_run_of_both_and_then_reads_it(project: Project) -> None:
-    run, target = pair(project, EVEN, EVEN)
-    other = suite_of(project, 200, name="General skills")
-    gate = Gate(suite=run.suite, forgetting=other.suite, forgetting_margin=0.03)
-    waits = forgetting(gate, both(run, target))
-    assert waits is not None
-    assert not waits.passed
-    assert "have not been scored on General skills" in waits.words
-    forgot = finished(
-        project, {"champion": listed(marks(180, 200)), "candidate": listed(marks(120, 200))}, version=other
-    )
-    found = forgetting(gate, both(run, target))
-    assert found is not None
-    assert not found.passed
-    assert found.numbers["run"] == forgot.pk
-    finished(
-        project, {"champion": listed(marks(180, 200)), "candidate": listed(marks(190, 200))}, version=other
-    )
-    again = forgetting(gate, both(run, target))
-    assert again is not None
-    assert again.passed
+def test_without_a_champion_a_candidate_is_measured_by_what_it_grew_from(project: Project) -> None:
+    """Anything looks good beside something bad."""
+    run, target = pair(project, [0.0] * 20, [1.0] * 20, names=("junk", "candidate"))
+    junk, base = run.targets.get(index=0), checkpoint(project, "base")
+    assert production(junk, target).passed
+    target.checkpoint.parent = base
+    beside_junk = production(junk, target)
+    assert beside_junk.passed is None
+    assert "candidate did not grow from it; evaluate it against its base model" in beside_junk.words
+    junk.checkpoint = base
+    assert production(junk, target).passed
+    target.checkpoint.parent = None
+    assert production(junk, target).passed
+    junk.checkpoint = checkpoint(project, "base", on="another")
+    assert production(junk, target).passed is None
 
 
 def test_what_is_in_production_must_be_what_it_was_measured_by(project: Project) -> None:
@@ -136,22 +130,61 @@ def test_only_judges_that_decide_are_asked_for_their_agreement(
         spec["judge"] = judge
     asked = []
 
-    def trusted(number: int, threshold: float) -> tuple[bool, str]:
+    def trusted_in(judged: EvalRun, number: int, threshold: float) -> tuple[bool, str]:
         asked.append((number, threshold))
         return number != 5, f"agrees {number}"
 
-    monkeypatch.setattr(judging, "trusted", trusted, raising=False)
+    monkeypatch.setattr(conditions, "trusted_in", trusted_in)
     gate = Gate(suite=run.suite, guardrails=[{"metric": "contains", "margin": 0.1}], agreement=0.7)
-    assert [each.passed for each in judges(gate, run)] == [True, False]
+    assert [each.passed for each in judges(gate, run, deciding(gate, metrics_of(run)))] == [True, False]
     assert asked == [(4, 0.7), (5, 0.7)]
 
 
 def test_a_champion_that_failed_to_answer_makes_no_candidate_good(project: Project) -> None:
     holes = [None if n < 20 else value for n, value in enumerate(EVEN)]
     run, target = pair(project, holes, EVEN)
-    found = missing(Gate(suite=run.suite), run, [run.targets.get(index=0), target], metrics_of(run)[0])
+    found = missing(Gate(suite=run.suite), both(run, target), metrics_of(run))
     assert not found.passed
-    assert "champion has no value of its own on 20 of 200" in found.words
+    assert (
+        "champion has no value of its own in exact on 20 of 200 cases (20 errors, 0 unscorable)"
+        in found.words
+    )
+
+
+def lacking(run: EvalRun, target: RunTarget):
+    """What is missing where contains is a guardrail."""
+    gate = Gate(suite=run.suite, guardrails=[{"metric": "contains", "margin": 0.2}])
+    return missing(gate, both(run, target), deciding(gate, metrics_of(run)))
+
+
+def test_a_guardrail_is_not_held_by_the_few_cases_that_were_scored(project: Project) -> None:
+    few = {"candidate": {"contains": [1.0] * 20 + [None] * 180}}
+    run, target = pair(project, EVEN, EVEN, metrics=("exact", "contains"), others=few)
+    assert missing(Gate(suite=run.suite), both(run, target), metrics_of(run)[:1]).passed
+    found = lacking(run, target)
+    assert not found.passed
+    assert found.numbers == {"share": 0.9}
+    assert "candidate has no value of its own in contains on 180 of 200 cases" in found.words
+
+
+def test_a_guardrail_need_not_be_about_every_case(project: Project) -> None:
+    """Where contains has nothing to read, neither can have a value."""
+    values = {name: {"contains": [1.0] * 20 + [None] * 180} for name in ("champion", "candidate")}
+    run, target = pair(project, EVEN, EVEN, metrics=("exact", "contains"), others=values)
+    CaseScore.objects.filter(metric="contains", state="error").update(state="unscorable")
+    found = lacking(run, target)
+    assert found.passed
+    assert found.words.endswith("on all cases: 200 of exact, 20 of contains.")
+    KEPT.clear()
+    CaseScore.objects.filter(metric="contains", result__target=target).update(state="unscorable")
+    assert "candidate has no value of its own in contains on 20 of 20" in lacking(run, target).words
+
+
+def test_the_baseline_lacks_no_value_of_a_metric_against_itself(project: Project) -> None:
+    values = {name: {"pairwise": [0.75] * 20} for name in ("champion", "candidate")}
+    run, target = pair(project, EVEN[:20], EVEN[:20], metrics=("pairwise", "exact"), others=values)
+    CaseScore.objects.filter(metric="pairwise", result__target__index=0).update(state="unscorable")
+    assert missing(Gate(suite=run.suite), both(run, target), metrics_of(run)).passed
 
 
 def test_a_gate_may_ask_for_sealed_cases(project: Project) -> None:

@@ -6,6 +6,7 @@ from scipy.stats import binom
 
 from evaluation.gates import examine, tries_of
 from evaluation.models import EvalRun, Gate, RunTarget
+from evaluation.reading import target_lines, verdict
 from evaluation.weighing import BETTER, INCONCLUSIVE, NOT_WORSE, WORSE, Tries, Values, weigh, weigh_rails
 from labeling.models import Project
 from tests.evaluation.finished import finished, suite_of
@@ -97,6 +98,23 @@ def test_an_open_question_says_how_many_cases_would_answer_it() -> None:
     assert found.more > 100
 
 
+def test_a_loss_that_is_not_sure_says_how_many_cases_would_settle_it() -> None:
+    up, down = [1.0, 0.0, 1.0] * 40, [0.0, 1.0, 1.0] * 39 + [0.0, 0.0, 1.0]
+    lost = weigh(Values(up, down), alpha=ALPHA, margin=0.02)
+    won = weigh(Values(down, up), alpha=ALPHA, margin=0.02)
+    assert lost.better is not None
+    assert lost.better.difference < 0
+    assert lost.verdict == INCONCLUSIVE
+    assert lost.more == won.more is not None
+
+
+def test_cases_that_would_settle_it_are_counted_with_the_weights_of_cases() -> None:
+    """Unweighted the two are even, and no number of cases would tell them apart."""
+    a, b, weights = [0.0, 1.0] * 30, [1.0, 0.0] * 30, [2.0, 1.5] * 30
+    assert weigh(Values(a, b), alpha=ALPHA, margin=0.02).more is None
+    assert weigh(Values(a, b, weights=weights), alpha=ALPHA, margin=0.02).more is not None
+
+
 @pytest.mark.parametrize("n", [0, 1, 4])
 def test_too_few_cases_tell_nothing(n: int) -> None:
     found = weigh(Values([0.0] * n, [1.0] * n), alpha=ALPHA, margin=0.02)
@@ -126,6 +144,27 @@ def test_planted_forgetting_blocks_a_better_candidate(project: Project) -> None:
     found = examine(run, target)
     assert found.verdict == BETTER
     assert [each.key for each in found.open] == ["forgetting"]
+
+
+@pytest.mark.django_db
+def test_a_judge_of_both_suites_is_asked_about_once(project: Project) -> None:
+    run, target = pair(project, EVEN, UP)
+    other = suite_of(project, 200, name="General skills")
+    Gate.objects.create(suite=run.suite, forgetting=other.suite)
+    past = finished(project, {"champion": listed(EVEN), "candidate": listed(EVEN)}, version=other)
+    for each in (run, past):
+        each.spec["metrics"][0]["judge"] = 99
+        each.save()
+    assert [each.key for each in examine(run, target).conditions].count("judge") == 1
+
+
+@pytest.mark.django_db
+def test_the_gate_and_the_verdict_say_what_would_settle_it_in_the_same_words(project: Project) -> None:
+    slight = [float(n % 2) if n >= 20 else float(n % 4 == 0) for n in range(200)]
+    run, target = pair(project, EVEN, slight)
+    words = " more cases would settle a difference of this size."
+    assert examine(run, target).sentence.endswith(words)
+    assert str(verdict(target_lines(run))).endswith(words)
 
 
 @pytest.mark.django_db

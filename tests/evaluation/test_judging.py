@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from evaluation.cards import differences, read_card, trusted
+from evaluation.cards import differences, read_card, trusted, trusted_in
 from evaluation.engines.fake import Died
 from evaluation.engines.protocol import Request
-from evaluation.judges import VersionDraft, save_version
+from evaluation.judges import VersionDraft, identity_of, save_version
 from evaluation.judging import carry_card, start_check
-from evaluation.models import AgreementCard, Endpoint, Judge, JudgeVersion, Output
+from evaluation.models import AgreementCard, Endpoint, EvalRun, Judge, JudgeVersion, Output
 from labeling.errors import Refused
 from labeling.lifecycle import Status
 from labeling.models import DatasetVersion, Project
@@ -177,16 +177,16 @@ def test_held_out_rows_come_first_and_every_judge_gets_the_same(
     assert len(rows[0]) == 20
 
 
-def test_a_changed_rubric_or_endpoint_takes_the_trust_away(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    judge_by(monkeypatch, by_quality)
+@pytest.fixture
+def gateway(project: Project, monkeypatch: pytest.MonkeyPatch) -> Endpoint:
+    """A service that the engine of the test answers for."""
     monkeypatch.setattr("evaluation.targets.SERVICES", "fake")
     monkeypatch.setattr("evaluation.judges.SERVICES", "fake")
-    endpoint = Endpoint.objects.create(
-        project=project, name="Gateway", url="https://x.example/v1", model="m1"
-    )
-    version = a_judge(project, checkpoint=None, endpoint=endpoint)
+    return Endpoint.objects.create(project=project, name="Gateway", url="https://x.example/v1", model="m1")
+
+
+def test_a_changed_rubric_or_endpoint_takes_the_trust_away(project: Project, gateway: Endpoint) -> None:
+    version = a_judge(project, checkpoint=None, endpoint=gateway)
     check(version, decided(project))
     assert trusted(version.pk)[0]
     Endpoint.objects.update(model="m2")
@@ -194,12 +194,36 @@ def test_a_changed_rubric_or_endpoint_takes_the_trust_away(
         False,
         f"What stands behind Gateway was changed after {version} was checked; check it again.",
     )
-    draft = VersionDraft(rubric="Another", labels={}, endpoint=endpoint)
+    draft = VersionDraft(rubric="Another", labels={}, endpoint=gateway)
     newer = save_version(judge=version.judge, draft=draft, person=None)
     is_trusted, words = trusted(newer.pk)
     assert not is_trusted
     assert words.endswith("check it on its page. Cards of other versions do not count for it.")
     assert not trusted(0)[0]
+
+
+def test_who_judged_a_run_is_trusted_by_its_own_check_not_by_that_of_who_came_after(
+    project: Project, gateway: Endpoint
+) -> None:
+    version, data = a_judge(project, checkpoint=None, endpoint=gateway), decided(project)
+
+    def judged() -> EvalRun:
+        today = identity_of(JudgeVersion.objects.get(pk=version.pk))
+        return EvalRun(spec={"judges": {f"judge:{version.pk}": {"identity": today}}})
+
+    weak = judged()
+    assert "was not held against people yet" in trusted_in(weak, version.pk)[1]
+    Endpoint.objects.update(model="m2")
+    changed = f"What stands behind Gateway was changed after {version} judged this, and nobody held"
+    assert trusted_in(weak, version.pk)[1].startswith(changed)
+    strong = judged()
+    check(JudgeVersion.objects.get(pk=version.pk), data)
+    assert trusted(version.pk)[0]
+    assert trusted_in(strong, version.pk)[0]
+    assert trusted_in(weak, version.pk)[1].startswith(changed)
+    Endpoint.objects.update(model="m3")
+    assert not trusted(version.pk)[0]
+    assert trusted_in(strong, version.pk)[0]
 
 
 def test_too_few_pairs_and_a_higher_bar_are_said(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

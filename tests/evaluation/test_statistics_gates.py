@@ -8,14 +8,12 @@ from scipy import optimize, stats
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import NormalIndPower
-from statsmodels.stats.weightstats import ttost_paired
 
 from evaluation.statistics import (
     Gate,
     benjamini_hochberg,
     best_by_chance,
     cases_needed,
-    equivalence,
     mcnemar_cases,
     mcnemar_chi2,
     mcnemar_detectable_effect,
@@ -89,10 +87,9 @@ def test_a_better_candidate_passes_and_its_mirror_image_fails() -> None:
 
 def test_not_significant_is_inconclusive_not_no_change() -> None:
     a, b = runs(15, 15, 300)
-    for gate in (superiority(a, b), non_inferiority(a, b, margin=0.02), equivalence(a, b, margin=0.02)):
+    for gate in (superiority(a, b), non_inferiority(a, b, margin=0.02)):
         assert known(gate).verdict == "inconclusive"
     assert known(non_inferiority(a, b, margin=0.05)).verdict == "passed"
-    assert known(equivalence(a, b, margin=0.05)).verdict == "passed"
 
 
 def test_two_equal_runs_are_the_same_within_what_their_number_can_show() -> None:
@@ -100,7 +97,7 @@ def test_two_equal_runs_are_the_same_within_what_their_number_can_show() -> None
     assert known(superiority(*many)).p_value == 0.5
     assert known(non_inferiority(*few, margin=0.02)).verdict == "inconclusive"
     assert known(non_inferiority(*many, margin=0.02)).verdict == "passed"
-    gate = known(equivalence(*few, margin=0.02))
+    gate = known(non_inferiority(*few, margin=0.02))
     assert (gate.low, gate.high) == pytest.approx((-(high := gate.high), high))
     assert high > 0.02
     clustered = known(non_inferiority(*many, [case // 10 for case in range(400)], margin=0.02))
@@ -112,7 +109,6 @@ def test_candidates_that_flip_everything_stay_within_one() -> None:
     gate = known(superiority([0.0] * 20, [1.0] * 20))
     assert (gate.difference, gate.high, gate.verdict) == (1.0, 1.0, "passed")
     assert 0.7 < gate.low < 1
-    assert known(equivalence([0.0] * 20, [1.0] * 20, margin=0.1)).verdict == "failed"
 
 
 def test_scores_are_gated_by_the_t_test_of_scipy() -> None:
@@ -121,12 +117,6 @@ def test_scores_are_gated_by_the_t_test_of_scipy() -> None:
     expected = stats.ttest_rel(b, a, alternative="greater")
     assert gate.p_value == pytest.approx(expected.pvalue)
     assert gate.low == pytest.approx(expected.confidence_interval(0.95).low)
-
-
-def test_equivalence_is_the_two_tests_of_statsmodels() -> None:
-    a, b = scores(by=0.0)
-    p, *_ = ttost_paired(np.array(b), np.array(a), -0.1, 0.1)
-    assert known(equivalence(a, b, margin=0.1)).p_value == pytest.approx(p)
 
 
 def test_clustered_scores_are_gated_by_the_clustered_error() -> None:
@@ -165,7 +155,7 @@ def test_too_little_is_not_gated() -> None:
     assert superiority([0.0] * 9, [1.0] * 9, ["one"] * 9) is None
     assert superiority([0.3] * 9, [0.5] * 9) is None
     assert non_inferiority([0.3] * 9, [0.3] * 9, margin=0.1) is None
-    assert equivalence([], [], margin=0.1) is None
+    assert superiority([], []) is None
     assert cases_needed([], []) is None
 
 
@@ -179,7 +169,7 @@ def test_gates_refuse_what_cannot_be() -> None:
     with pytest.raises(ValueError, match="NaN"):
         superiority([math.nan, *a[1:]], b)
     with pytest.raises(ValueError, match="pair them"):
-        equivalence(a, b[1:], margin=0.1)
+        superiority(a, b[1:])
 
 
 def test_a_page_can_say_how_many_more_cases_would_tell() -> None:
