@@ -14,12 +14,12 @@ from evaluation.candidates import start_generation
 from evaluation.endpoints import EndpointDraft, add_endpoint, archive_endpoint, change_endpoint, find_endpoint
 from evaluation.models import Endpoint, Generation, Suite
 from evaluation.outlook import Wanted
-from evaluation.prompts import ALL, MOST, UNJUDGED, from_items, from_suite
+from evaluation.prompts import ALL, MOST, UNJUDGED, from_items, from_rows, from_suite
 from labeling.api import ProjectView
 from labeling.models import Project
 from training.registry import find_checkpoint
 
-FROM_SUITE = "suite"
+FROM_SUITE, ROWS = "suite", "rows"
 
 
 class GenerationSerializer(serializers.ModelSerializer[Generation]):
@@ -63,15 +63,21 @@ def wanted_of(project: Project, values: dict[str, Any], **more: Any) -> Wanted:
 
 
 class NewGenerationSerializer(AskingSerializer):
-    prompts = serializers.ChoiceField(choices=[UNJUDGED, ALL, FROM_SUITE], default=UNJUDGED)
+    prompts = serializers.ChoiceField(choices=[UNJUDGED, ALL, FROM_SUITE, ROWS], default=UNJUDGED)
     suite = serializers.CharField(
         required=False, default="", help_text="A suite's name, where prompts come from one."
+    )
+    rows = serializers.ListField(
+        child=serializers.JSONField(),
+        required=False,
+        default=list,
+        help_text="The prompts themselves, where they are rows: each as a row of a file, such as {prompt}.",
     )
     count = serializers.IntegerField(required=False, default=200, min_value=1, max_value=MOST)
     samples = serializers.IntegerField(required=False, default=2)
     temperatures = serializers.ListField(child=serializers.FloatField(), required=False, default=[0.7])
     limits = serializers.DictField(required=False, default=dict, help_text="max_length, budget and others.")
-    grouping = serializers.CharField(required=False, default="", help_text="once, every or together.")
+    grouping = serializers.CharField(required=False, default="", help_text="once, every, together or alone.")
 
 
 class Generations(ProjectView, generics.ListAPIView[Generation]):
@@ -92,6 +98,9 @@ class Generations(ProjectView, generics.ListAPIView[Generation]):
         if values["prompts"] == FROM_SUITE:
             suite = get_object_or_404(Suite, project=project, name=values["suite"])
             prompts = from_suite(suite=suite, count=values["count"])
+        elif values["prompts"] == ROWS:
+            rows = enumerate(values["rows"], start=1)
+            prompts = from_rows(project=project, rows=rows, name="rows of the API", count=values["count"])
         else:
             prompts = from_items(project=project, which=values["prompts"], count=values["count"])
         generation = start_generation(

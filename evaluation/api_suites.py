@@ -75,6 +75,9 @@ class PutSerializer(serializers.Serializer[Any]):
     new = serializers.IntegerField()
     updated = serializers.IntegerField()
     unchanged = serializers.IntegerField()
+    sealed = serializers.IntegerField(
+        help_text="How many were put under seal by it: they share their prompt or cluster with a sealed case."
+    )
     refused = serializers.IntegerField()
     row_errors = serializers.ListField(child=serializers.DictField())
 
@@ -135,7 +138,7 @@ class SuiteCases(ProjectView, generics.ListAPIView[Case]):
         errors = [
             {"line": line, "reason": row.sentence} for line, row in found if isinstance(row, RowRefused)
         ]
-        counts = {"new": done.new, "updated": done.updated, "unchanged": done.unchanged}
+        counts = {name: getattr(done, name) for name in ("new", "updated", "unchanged", "sealed")}
         return Response({**counts, "refused": len(errors), "row_errors": errors})
 
 

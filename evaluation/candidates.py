@@ -114,6 +114,7 @@ class Answering:
     answers in another way."""
 
     kind: type[Prompt] = Prompt
+    place = "answers"  # what the folder of each group begins with
 
     def __init__(self, generation: Any) -> None:
         self.generation = generation
@@ -133,7 +134,7 @@ class Answering:
         for number, group in enumerate(self.groups):
             low, high = (ASKED * at / len(self.groups) for at in (number, number + 1))
             self.desk.watch = part_of(self.generation, low, high)
-            self._put(group, f"answers-{number}")
+            self._put(group, f"{self.place}-{number}")
         self.store()
 
     def _put(self, group: Group, place: str) -> None:
@@ -147,7 +148,7 @@ class Answering:
     def _requests(self, prompt: Prompt, target: str) -> Iterator[tuple[Request, str]]:
         """The requests for a target's answers to a prompt, each with the origin that its answer has."""
         frozen, base = self.spec.targets[int(target)], self.spec.sampling
-        ask = Ask(id="", of="target", kind="complete", messages=prompt.messages)
+        ask = Ask(id="", of="target", kind="complete", messages=prompt.asked)
         for temperature in self.spec.temperatures:
             sampling = base.model_copy(update={"temperature": temperature})
             for sample in range(samples_at(self.spec, temperature)):

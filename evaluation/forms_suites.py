@@ -1,13 +1,15 @@
 """Forms of the pages of suites and cases. They check shape; the verbs check meaning."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from django import forms
 from django.http import QueryDict
 
+from evaluation.forms_playground import with_plain_lines
 from evaluation.models import Case
-from evaluation.suites.content import Content, content_of
+from evaluation.suites.content import FIELDS, Content, content_of, refused, tags_from
 from evaluation.suites.reading import read_case
 from labeling.errors import RowRefused
 from labeling.forms import ACCEPTED, PercentField, PlainForm, UploadField
@@ -15,8 +17,14 @@ from labeling.models import DatasetVersion, Project
 from labeling.models.datasets import SPLITS
 
 ROLES = [("user", "User"), ("system", "System"), ("assistant", "Assistant"), ("tool", "Tool")]
-MOST_TURNS = 60
 DESCRIPTION = {"rows": 2}
+
+
+class LinesField(forms.CharField):
+    """A text of several lines."""
+
+    def to_python(self, value: Any) -> Any:
+        return with_plain_lines(super().to_python(value) or "")
 
 
 class CasesFileForm(forms.Form):
@@ -30,7 +38,7 @@ class CasesFileForm(forms.Form):
 
 class NewSuiteForm(forms.Form):
     name = forms.CharField(max_length=120, help_text="What it measures, such as Refund questions.")
-    description = forms.CharField(required=False, widget=forms.Textarea(attrs=DESCRIPTION))
+    description = LinesField(required=False, widget=forms.Textarea(attrs=DESCRIPTION))
 
 
 class NewFromFileForm(NewSuiteForm, CasesFileForm):
@@ -57,7 +65,7 @@ class NewFromSplitForm(forms.Form):
 
 
 class SuiteForm(NewSuiteForm):
-    system = forms.CharField(
+    system = LinesField(
         required=False,
         label="System message",
         widget=forms.Textarea(attrs={"rows": 4}),
@@ -79,11 +87,14 @@ class SealShareForm(PlainForm):
 
 
 class CaseForm(forms.Form):
-    """One case as fields, its prompt, contexts and gold contexts in parts of any number."""
+    """One case as fields, its prompt, contexts and gold contexts in parts of any number.
+
+    `case` is the state that the writer began from: a field that was left alone keeps what is stored, to the letter.
+    """
 
     base = forms.IntegerField(widget=forms.HiddenInput, required=False)
-    reference = forms.CharField(required=False, strip=False, widget=forms.Textarea(attrs={"rows": 4}))
-    rejected = forms.CharField(
+    reference = LinesField(required=False, strip=False, widget=forms.Textarea(attrs={"rows": 4}))
+    rejected = LinesField(
         required=False, strip=False, label="Rejected answer", widget=forms.Textarea(attrs={"rows": 3})
     )
     tags = forms.CharField(required=False, help_text="With commas between them; each is a slice.")
@@ -102,10 +113,10 @@ class CaseForm(forms.Form):
 
     def __init__(self, data: QueryDict | None = None, *, case: Case | None = None) -> None:
         super().__init__(data, initial=_initial(case))
+        self.case = case
         if data is not None:
             self.turns = _turns(data)
-            self.contexts = data.getlist("context")[:MOST_TURNS]
-            self.gold = data.getlist("gold")[:MOST_TURNS]
+            self.contexts, self.gold = _texts(data, "context"), _texts(data, "gold")
         else:
             self.turns = list(case.prompt) if case else [{"role": "user", "content": ""}]
             self.contexts = list(case.contexts) if case else []
@@ -134,10 +145,11 @@ class CaseForm(forms.Form):
             "checks": self.cleaned_data["checks"].strip() or [],
         }
         try:
-            return read_case(row).content
+            given = read_case(row).content
         except RowRefused as refusal:
-            self.add_error(None, f"{refusal.sentence[:1].upper()}{refusal.sentence[1:]}.")
+            self.add_error(None, refused(refusal).sentence)
             return None
+        return _untouched(given, content_of(self.case)) if self.case else given
 
 
 def _initial(case: Case | None) -> dict[str, Any]:
@@ -149,7 +161,7 @@ def _initial(case: Case | None) -> dict[str, Any]:
         "reference": content.reference or "",
         "rejected": content.rejected or "",
         "tags": ", ".join(content.tags),
-        "weight": f"{content.weight:g}",
+        "weight": str(content.weight).removesuffix(".0"),
         "cluster": content.cluster,
         "checks": json.dumps(content.checks, ensure_ascii=False, indent=1) if content.checks else "",
     }
@@ -159,6 +171,36 @@ def _turns(data: QueryDict) -> list[dict[str, str]]:
     roles, texts = data.getlist("role"), data.getlist("content")
     known = dict(ROLES)
     return [
-        {"role": role if role in known else "user", "content": text.replace("\r\n", "\n")}
-        for role, text in list(zip(roles, texts, strict=False))[:MOST_TURNS]
+        {"role": role if role in known else "user", "content": with_plain_lines(text)}
+        for role, text in zip(roles, texts, strict=False)
     ]
+
+
+def _texts(data: QueryDict, name: str) -> list[str]:
+    return [with_plain_lines(text) for text in data.getlist(name)]
+
+
+def _untouched(given: Content, stored: Content) -> Content:
+    """What was given, with the stored value of every field that came back as it was shown."""
+    shown = _shown(stored)
+    alike = {name: getattr(stored, name) for name in FIELDS if getattr(given, name) == getattr(shown, name)}
+    return replace(given, **alike)
+
+
+def _shown(stored: Content) -> Content:
+    """A stored content as a browser sends it back unchanged: it ends lines in one way, and blank parts are gone."""
+
+    def plain(text: str) -> str:
+        return with_plain_lines(text).replace("\r", "\n")
+
+    return replace(
+        stored,
+        prompt=[
+            {**turn, "content": plain(turn["content"])} for turn in stored.prompt if turn["content"].strip()
+        ],
+        reference=plain(stored.reference or "") or None,
+        rejected=plain(stored.rejected or "") or None,
+        contexts=[plain(text) for text in stored.contexts if text.strip()],
+        gold=[plain(text) for text in stored.gold if text.strip()],
+        tags=tags_from(",".join(stored.tags).split(",")),
+    )

@@ -8,14 +8,15 @@ from itertools import combinations
 from evaluation.prompts import Prompt
 from labeling.errors import Refused, RowRefused
 from labeling.importing.checks import MAX_RESPONSES, MIN_RESPONSES, finished
-from labeling.intake import ItemDraft, ResponseDraft
+from labeling.intake import ContextDraft, ItemDraft, ResponseDraft
 from labeling.models import Task
 
-ONCE, EVERY, TOGETHER = "once", "every", "together"
+ONCE, EVERY, TOGETHER, ALONE = "once", "every", "together", "alone"
 GROUPINGS = {
     ONCE: "Pairs, each answer in one of them",
     EVERY: "Every pair of answers to a prompt",
     TOGETHER: "All answers to a prompt together",
+    ALONE: "Each answer by itself",
 }
 ORIGIN_LENGTH, SOURCE_KIND = 120, "generated"
 
@@ -44,6 +45,8 @@ class Tally:
 
 def groupings_of(task: str) -> list[str]:
     """How answers may be grouped for a kind of task, the usual way first."""
+    if task == Task.RAG:
+        return [ALONE]
     if task == Task.PAIRWISE:
         return [ONCE, EVERY]
     return [TOGETHER, ONCE, EVERY] if MIN_RESPONSES[task] == 2 else [TOGETHER]
@@ -70,12 +73,12 @@ def check_grouping(*, task: str, grouping: str, answers: int) -> None:
 
 def least_of(task: str, grouping: str) -> int:
     """How many different answers a prompt needs."""
-    return max(1, MIN_RESPONSES[task]) if grouping == TOGETHER else 2
+    return max(1, MIN_RESPONSES[task]) if grouping in (TOGETHER, ALONE) else 2
 
 
 def items_of(answers: int, grouping: str) -> int:
     """How many items so many different answers to one prompt give."""
-    return {ONCE: answers // 2, EVERY: answers * (answers - 1) // 2, TOGETHER: 1}[grouping]
+    return {ONCE: answers // 2, EVERY: answers * (answers - 1) // 2, TOGETHER: 1, ALONE: answers}[grouping]
 
 
 def drafts_of(
@@ -96,6 +99,7 @@ def drafts_of(
             licence=prompt.licence,
             synthetic=True,
             extra={"prompt_from": prompt.source},
+            contexts=[ContextDraft(**each) for each in prompt.contexts],
         )
         try:
             found.append(finished(draft, task=task))
@@ -128,6 +132,8 @@ def _groups(answers: list[Made], grouping: str) -> Iterator[Sequence[Made]]:
     first half meets its second one. Which of several samples meet is drawn by their texts."""
     if grouping == TOGETHER:
         yield answers
+    elif grouping == ALONE:
+        yield from ([made] for made in answers)
     elif grouping == EVERY:
         yield from combinations(answers, 2)
     else:

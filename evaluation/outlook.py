@@ -9,7 +9,7 @@ from evaluation.grouping import check_grouping, groupings_of, items_of
 from evaluation.models import Endpoint
 from evaluation.prompts import Prompts
 from evaluation.specs import GenerationSpec, LimitsSpec, SamplingSpec
-from evaluation.targets import SERVICES, frozen_target
+from evaluation.targets import SERVICES, check_prices, frozen_target
 from labeling.errors import Refused
 from labeling.models import Project
 from training.models import Checkpoint
@@ -102,7 +102,7 @@ def spec_of(project: Project, wanted: Wanted) -> GenerationSpec:
             "samples": wanted.samples,
             "temperature": max(temperatures, default=0.0),
         }
-        return parse(
+        spec = parse(
             GenerationSpec,
             {
                 "targets": tuple(_frozen(target, str(index)) for index, target in enumerate(targets)),
@@ -115,6 +115,8 @@ def spec_of(project: Project, wanted: Wanted) -> GenerationSpec:
         )
     except SpecRefused as refusal:
         raise Refused(f"{str(refusal).rstrip('.')}.") from refusal
+    check_prices(spec.limits.budget, [(target["name"], target["facts"]) for target in spec.targets])
+    return spec
 
 
 def answers_each(spec: GenerationSpec) -> int:
@@ -145,7 +147,7 @@ def _frozen(target: Checkpoint | Endpoint, id: str) -> dict[str, Any]:
 
 def _cost(prompts: Prompts, spec: GenerationSpec, endpoints: Sequence[Endpoint]) -> float:
     """At most: as if every answer had all the tokens that it may have."""
-    letters = sum(len(part["content"]) for prompt in prompts.found for part in prompt.messages)
+    letters = sum(len(part["content"]) for prompt in prompts.found for part in prompt.asked)
     letters += len(spec.system) * len(prompts.found)
     times = sum(samples_at(spec, t) for t in spec.temperatures)
     read, written = letters / LETTERS_A_TOKEN, len(prompts.found) * spec.sampling.max_tokens

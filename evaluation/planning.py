@@ -11,7 +11,7 @@ from evaluation.models import Case, Endpoint, EvalRun, RunTarget, Split, Suite, 
 from evaluation.planning_specs import run_spec
 from evaluation.specs import RunSpec
 from evaluation.suites import check_seal, frozen, suite_from_split
-from evaluation.targets import SERVICES, frozen_target
+from evaluation.targets import SERVICES, check_prices, frozen_target
 from labeling.curation import exporting, rowfile
 from labeling.errors import Refused
 from labeling.models import DatasetVersion, Project, User
@@ -54,7 +54,7 @@ def plan_evaluation(
         own = [target for target in chosen if isinstance(target, Checkpoint)]
         _refuse_empty(version, split)
         if split == Split.SEALED:
-            check_seal(version, list(checkpoints))
+            check_seal(version, chosen)
         _refuse_leak(version, own)
         return queue_run(
             version=version,
@@ -78,7 +78,14 @@ def queue_run(
     person: User | None,
 ) -> EvalRun:
     """Keep a frozen plan, with the unsaved rows of its targets, and queue it. Raises Refused where the contexts that it
-    asks for are in no case."""
+    asks for are in no case, for an endpoint that was put away, and for one without prices where there is a budget."""
+    for row in targets:
+        if row.endpoint is not None and row.endpoint.archived_at is not None:
+            raise Refused(
+                f"The endpoint {row.endpoint} was put away; bring it back on its page, or leave it out."
+            )
+    judges = [(judge["words"], judge["facts"]) for judge in spec.judges.values()]
+    check_prices(spec.limits.budget, [*((row.name, row.facts) for row in targets), *judges])
     run = EvalRun(
         project=version.suite.project,
         suite=version.suite,
@@ -211,7 +218,7 @@ def _refuse_empty(version: SuiteVersion, split: str) -> None:
 
 
 def _refuse_leak(version: SuiteVersion, checkpoints: Sequence[Checkpoint]) -> None:
-    """No checkpoint may have seen a case in training, neither itself nor by its ancestors."""
+    """No checkpoint may have learned from a case, neither itself nor by its ancestors and reward models."""
     cases = set(Case.objects.of(version).order_by().values_list("prompt_hash", flat=True))
     for checkpoint in checkpoints:
         for trained in trained_on(checkpoint):
@@ -225,11 +232,16 @@ def _refuse_leak(version: SuiteVersion, checkpoints: Sequence[Checkpoint]) -> No
 
 
 def trained_on(checkpoint: Checkpoint) -> list[DatasetVersion]:
-    """The dataset versions behind a checkpoint and all its ancestors, the latest first."""
-    versions = []
-    step: Checkpoint | None = checkpoint
-    while step is not None:
-        if step.run is not None:
-            versions.append(step.run.dataset_version)
-        step = step.parent
-    return versions
+    """The dataset versions behind a checkpoint, each once: its own, then those of all that it came from and of the
+    reward models that it learned from."""
+    versions: dict[int, DatasetVersion] = {}
+    ahead, seen = [checkpoint], {checkpoint.pk}
+    for step in ahead:
+        run = step.run
+        if run is not None:
+            versions.setdefault(run.dataset_version_id, run.dataset_version)
+        for before in (step.parent, run.reward if run else None):
+            if before is not None and before.pk not in seen:
+                seen.add(before.pk)
+                ahead.append(before)
+    return list(versions.values())

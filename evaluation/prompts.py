@@ -1,17 +1,21 @@
 """Prompts to be answered: those of the project's own items, of a suite's open cases, or of a file."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from evaluation.models import Case, Split, Suite
 from evaluation.suites import current_version
 from labeling.errors import ImportRefused, Refused, RowRefused
 from labeling.importing.mapping import to_drafts
 from labeling.importing.readers import read_rows
-from labeling.intake import Message, prompt_hash
-from labeling.models import Item, Judgment, Project, Withdrawal
+from labeling.importing.reviews import contexts_of, refuse_contexts
+from labeling.intake import ContextDraft, Message, prompt_hash
+from labeling.models import Chunk, Item, Judgment, Project, Task, Withdrawal
 from labeling.protection import protected_hashes
+from labeling.rag.prompting import with_contexts
 
 MOST = 10_000
 KEPT_ERRORS = 100
@@ -22,11 +26,18 @@ CHUNK = 500
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A prompt, where it comes from, and its licence where that is known."""
+    """A prompt, where it comes from, its licence where that is known, and, in a project that reviews RAG answers, what
+    was retrieved for it, with the fields of a ContextDraft."""
 
     messages: list[Message]
     source: str
     licence: str = ""
+    contexts: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def asked(self) -> list[Message]:
+        """What a model is asked: the prompt with what was retrieved, as datasets and evaluations write it."""
+        return with_contexts(self.messages, [each["text"] for each in self.contexts])
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +76,24 @@ def from_items(*, project: Project, which: str = UNJUDGED, count: int = MOST) ->
         if len(chosen) == count:
             break
     words = f"{'all' if which == ALL else 'unjudged'} items"
-    return _some(Prompts(words, list(_of_items(list(chosen.values())))), project)
+    return _some(Prompts(words, list(_of_items(list(chosen.values()), project))), project)
 
 
-def _of_items(keys: list[int]) -> Iterator[Prompt]:
+def _of_items(keys: list[int], project: Project) -> Iterator[Prompt]:
     for at in range(0, len(keys), CHUNK):
-        items = Item.objects.only("messages", "licence").in_bulk(keys[at : at + CHUNK])
-        for key in keys[at : at + CHUNK]:
-            yield Prompt(items[key].messages, f"item {key}", items[key].licence)
+        some = keys[at : at + CHUNK]
+        items = Item.objects.only("messages", "licence").in_bulk(some)
+        contexts = _retrieved(some) if project.task == Task.RAG else {}
+        for key in some:
+            yield Prompt(items[key].messages, f"item {key}", items[key].licence, contexts.get(key, []))
+
+
+def _retrieved(items: list[int]) -> dict[int, list[dict[str, Any]]]:
+    found: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    rows = Chunk.objects.filter(item__in=items).order_by("item", "position")
+    for item, text, title, ref, score in rows.values_list("item_id", "text", "title", "ref", "score"):
+        found[item].append(asdict(ContextDraft(text, title, ref, score)))
+    return found
 
 
 def from_suite(*, suite: Suite, count: int = MOST) -> Prompts:
@@ -84,10 +105,12 @@ def from_suite(*, suite: Suite, count: int = MOST) -> Prompts:
     cases = Case.objects.of(version)
     sealed = set(cases.filter(sealed=True).order_by().values_list("prompt_hash", flat=True))
     found: dict[str, Prompt] = {}
-    rows = Case.objects.in_split(version, Split.DEV).values_list("prompt_hash", "prompt", "uid")
-    for hashed, prompt, uid in rows.iterator(CHUNK):
+    rows = Case.objects.in_split(version, Split.DEV).values_list("prompt_hash", "prompt", "uid", "contexts")
+    with_them = suite.project.task == Task.RAG
+    for hashed, prompt, uid, texts in rows.iterator(CHUNK):
         if hashed not in sealed:
-            found.setdefault(hashed, Prompt(prompt, f"case {uid}"))
+            contexts = [asdict(ContextDraft(text)) for text in texts if text.strip()] if with_them else []
+            found.setdefault(hashed, Prompt(prompt, f"case {uid}", contexts=contexts))
         if len(found) == count:
             break
     prompts = Prompts(f"suite {suite.name}", list(found.values()), sealed=len(sealed), suite=True)
@@ -95,39 +118,48 @@ def from_suite(*, suite: Suite, count: int = MOST) -> Prompts:
 
 
 def from_file(*, project: Project, path: Path, name: str, count: int = MOST) -> Prompts:
-    """Up to `count` prompts of a file in any format that items are imported from; answers in it are not used.
+    """Up to `count` prompts of a file in any format that items are imported from; answers in it are not used. Raises
+    Refused where the file cannot be read."""
+    try:
+        return from_rows(project=project, rows=read_rows(path, name=name), name=name, count=count)
+    except ImportRefused as refusal:
+        raise Refused(refusal.sentence) from refusal
 
-    Raises Refused where the file cannot be read or has more prompts than fit.
-    """
+
+def from_rows(
+    *, project: Project, rows: Iterable[tuple[int, object]], name: str, count: int = MOST
+) -> Prompts:
+    """The same of numbered rows that were read."""
     refuse_count(count)
     found: dict[str, Prompt] = {}
     refused = 0
     errors: list[tuple[int, str]] = []
-    try:
-        for line, row in read_rows(path, name=name):
-            try:
-                for prompt in _of_row(row, line):
-                    found.setdefault(prompt_hash(prompt.messages), prompt)
-            except RowRefused as refusal:
-                refused += 1
-                if len(errors) < KEPT_ERRORS:
-                    errors.append((line, refusal.sentence))
-            if len(found) >= count:
-                break
-    except ImportRefused as refusal:
-        raise Refused(refusal.sentence) from refusal
+    for line, row in rows:
+        try:
+            for prompt in _of_row(row, line, project.task):
+                found.setdefault(prompt_hash(prompt.messages), prompt)
+        except RowRefused as refusal:
+            refused += 1
+            if len(errors) < KEPT_ERRORS:
+                errors.append((line, refusal.sentence))
+        if len(found) >= count:
+            break
     if not found and errors:
         raise Refused(f"No row of {name} has a prompt. Line {errors[0][0]}: {errors[0][1]}.")
     return _some(Prompts(name, list(found.values())[:count], refused, errors), project)
 
 
-def _of_row(row: object, line: int) -> Iterator[Prompt]:
+def _of_row(row: object, line: int, task: str) -> Iterator[Prompt]:
     if isinstance(row, RowRefused):
         raise row
     for draft in to_drafts(row, task="demonstration"):
         if draft.messages[-1]["role"] == "assistant":
             raise RowRefused("the prompt ends with the assistant; end it with what is asked")
-        yield Prompt(draft.messages, f"row {line}", draft.licence)
+        contexts: list[ContextDraft] = []
+        if task == Task.RAG:
+            contexts = draft.contexts or (contexts_of(row) if isinstance(row, dict) else [])
+            refuse_contexts(contexts)
+        yield Prompt(draft.messages, f"row {line}", draft.licence, [asdict(each) for each in contexts])
 
 
 def with_system(prompts: Prompts, system: str) -> Prompts:

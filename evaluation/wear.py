@@ -14,7 +14,7 @@ from django.db.models.fields.json import KeyTextTransform
 
 from evaluation.models import RunTarget, Score, Split, Suite
 from evaluation.suites.listing import Shape
-from evaluation.suites.sealing import CANDIDATES
+from evaluation.suites.sealing import SEEN
 from labeling.lifecycle import Status
 
 ALPHA, POWER = 0.05, 0.8
@@ -80,10 +80,10 @@ class Wear:
 def wear_of(
     suites: Sequence[Suite], error: dict[int, float | None], split: str = Split.DEV
 ) -> dict[int, Wear]:
-    """The wear of each of these suites, by its key, over all its versions: one query. `error` is the standard error of
-    a paired difference on each."""
+    """The wear of each of these suites, by its key, over all its versions: one query. A baseline that is not what is in
+    production was looked at as well. `error` is the standard error of a paired difference on each."""
     rows = RunTarget.objects.filter(
-        CANDIDATES, run__suite__in=suites, run__split=split, run__status=Status.SUCCEEDED
+        SEEN, run__suite__in=suites, run__split=split, run__status=Status.SUCCEEDED
     ).order_by()
     seen: dict[int, set[object]] = {suite.pk: set() for suite in suites}
     for suite, checkpoint, identity in rows.values_list("run__suite", "checkpoint", "identity").distinct():

@@ -15,6 +15,7 @@ from evaluation.suites.writing import (
     living_of,
     next_position,
     rewrite,
+    seal_alike,
 )
 from labeling.errors import Refused, RowRefused
 from labeling.models import User
@@ -30,7 +31,8 @@ class Overtaken(Refused):
 
 @transaction.atomic
 def add_case(*, suite: Suite, content: Content, person: User | None, source: str = "") -> Case:
-    """Put one case at the end of the suite. Raises Refused for one that is there or cannot be stored."""
+    """Put one case at the end of the suite; under seal where it shares its prompt or cluster with a sealed one. Raises
+    Refused for one that is there or cannot be stored."""
     suite, content = locked(suite), _accepted(content)
     there = living(suite).filter(uid=content.identity).first()
     if there is not None:
@@ -45,15 +47,16 @@ def add_case(*, suite: Suite, content: Content, person: User | None, source: str
         source=source,
     )
     case.save()
-    return case
+    return _kept(case)
 
 
 @transaction.atomic
 def edit_case(*, case: Case, content: Content, person: User | None, note: str = "") -> Case:
     """Give a case another content, in the open version. `case` is the row that the writer began from.
 
-    The same content again changes nothing. Whether it is sealed stays. Raises Overtaken where the row has ended since,
-    and Refused for what cannot be stored.
+    The same content again changes nothing. A sealed one stays sealed, and an open one comes under seal where it now
+    shares its prompt or cluster with a sealed one. Raises Overtaken where the row has ended since, and Refused for what
+    cannot be stored.
     """
     suite = locked(case.suite)
     content = _accepted(content_of(case, **{**as_dict(content), "sealed": case.sealed}))
@@ -65,7 +68,7 @@ def edit_case(*, case: Case, content: Content, person: User | None, note: str = 
     end_rows([case.pk], number)
     made = following(case, content, number, person, note)
     made.save()
-    return made
+    return _kept(made)
 
 
 @transaction.atomic
@@ -99,6 +102,7 @@ def restore_cases(*, suite: Suite, uids: Sequence[str], person: User | None) -> 
             for case in last.values()
             if case.removed != number
         )
+        seal_alike(suite=suite, rows=list(last.values()), person=person)
     return list(last)
 
 
@@ -121,6 +125,12 @@ def retag(
         return _accepted(content_of(case, tags=list(dict.fromkeys([*kept, *more]))))
 
     return rewrite(suite=suite, uids=uids, make=tagged, person=person)
+
+
+def _kept(case: Case) -> Case:
+    """The case that was just stored, as it is after what the seal asks for."""
+    sealed = seal_alike(suite=case.suite, rows=[case], person=case.created_by)
+    return living_of(case.suite, [case.uid])[0] if case.uid in sealed else case
 
 
 def _accepted(content: Content) -> Content:

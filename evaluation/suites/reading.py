@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from evaluation.scorers import read_checks
 from evaluation.suites.content import Content, checked, merged, tags_from, uid_of
-from labeling.errors import RowRefused
+from labeling.errors import Refused, RowRefused
 from labeling.importing.fields import answered, completion, messages
 from labeling.intake import Message
 
@@ -151,7 +152,11 @@ def _checks(value: Any) -> list[dict[str, Any]]:
     if not isinstance(found, list) or not all(isinstance(part, dict) for part in found):
         raise RowRefused("checks must be JSON: an object, or a list of objects")
     try:
+        read_checks(found)
         return list(json.loads(json.dumps(found, allow_nan=False)))
+    except Refused as refusal:
+        words = refusal.sentence.rstrip(".")
+        raise RowRefused(f"{words[:1].lower()}{words[1:]}") from refusal
     except (ValueError, TypeError, RecursionError) as error:
         raise RowRefused(f"checks cannot be stored as JSON ({error})") from error
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from evaluation.models import Case, Decision, EvalRun, RunTarget, Score, Split, Suite, SuiteVersion
-from evaluation.suites.content import Content, content_of
+from evaluation.models import Case, Decision, Endpoint, EvalRun, RunTarget, Score, Split, Suite, SuiteVersion
+from evaluation.suites.content import content_of
 from evaluation.suites.versions import living, locked
-from evaluation.suites.writing import rewrite
+from evaluation.suites.writing import rewrite, under_seal
 from labeling.errors import Refused
 from labeling.lifecycle import Status
 from labeling.models import User
@@ -18,16 +18,15 @@ from training.models import Checkpoint
 MOST_SHARE = 0.9
 CANDIDATES = Q(index__gt=0) & ~Q(checkpoint__kind=Checkpoint.Kind.BASE)
 """The targets of a run that somebody may choose: neither its baseline nor a base model."""
+SEEN = ~Q(checkpoint__kind=Checkpoint.Kind.BASE) & ~Q(index=0, checkpoint__stage=Checkpoint.Stage.PRODUCTION)
+"""The targets whose numbers tell of something new: all but base models, and the baseline that is in production."""
 
 
 @transaction.atomic
 def seal(*, suite: Suite, uids: Sequence[str], person: User | None) -> list[str]:
     """Put cases under seal, and with them all that share their prompt or cluster: one that stayed open would tell of
     the others. Returns the uids of those that were open."""
-    locked(suite)
-    wanted, units = set(uids), _open_units(suite)
-    chosen = [members for members in units.values() if wanted.intersection(members)]
-    return rewrite(suite=suite, uids=_flat(chosen), make=_sealed, person=person)
+    return rewrite(suite=suite, uids=_with_units(locked(suite), uids), make=under_seal, person=person)
 
 
 @transaction.atomic
@@ -39,26 +38,26 @@ def seal_share(*, suite: Suite, share: float, seed: int = 0, person: User | None
     """
     if not 0 < share <= MOST_SHARE:
         raise Refused(f"The share given is {share:.0%}; give more than 0 % and up to {MOST_SHARE:.0%}.")
-    locked(suite)
-    units = _open_units(suite)
+    units = _units(living(locked(suite)).filter(sealed=False))
     if len(units) < 2:
         raise Refused(
             f"{suite} has {len(units)} open prompt{'' if len(units) == 1 else 's'}; to seal a share it takes two."
         )
     keys = sorted(units)
     random.Random(seed).shuffle(keys)  # noqa: S311
-    goal, count = share * sum(map(len, units.values())), 0
-    chosen: list[list[str]] = []
+    goal = share * sum(map(len, units.values()))
+    chosen: list[str] = []
     for key in keys[:-1]:
-        if count >= goal:
+        if len(chosen) >= goal:
             break
-        chosen.append(units[key])
-        count += len(units[key])
-    return rewrite(suite=suite, uids=_flat(chosen), make=_sealed, person=person)
+        chosen += units[key]
+    return rewrite(suite=suite, uids=chosen, make=under_seal, person=person)
 
 
+@transaction.atomic
 def unseal(*, suite: Suite, uids: Sequence[str], reason: str, person: User | None) -> list[str]:
-    """Open sealed cases for good: everybody may read them and choose by them. The reason stays in their history.
+    """Open sealed cases for good, and with them all that share their prompt or cluster: everybody may read them and
+    choose by them. The reason stays in their history.
 
     Returns the uids of those that were sealed. Raises Refused without a reason.
     """
@@ -67,7 +66,7 @@ def unseal(*, suite: Suite, uids: Sequence[str], reason: str, person: User | Non
         raise Refused("Opening a seal cannot be taken back; write the reason for it.")
     return rewrite(
         suite=suite,
-        uids=uids,
+        uids=_with_units(locked(suite), uids),
         make=lambda case: content_of(case, sealed=False),
         person=person,
         note=f"Unsealed: {words}",
@@ -75,25 +74,48 @@ def unseal(*, suite: Suite, uids: Sequence[str], reason: str, person: User | Non
 
 
 @transaction.atomic
-def check_seal(version: SuiteVersion, candidates: Sequence[Checkpoint]) -> None:
+def check_seal(version: SuiteVersion, asked: Sequence[Checkpoint | Endpoint]) -> None:
     """Refuse a run on the sealed cases that would choose by them: they are for one candidate, and after each of them
-    somebody decides. Whoever plans holds the suite until the plan is stored."""
+    somebody decides. `asked` is everybody that the run asks, the baseline first. Whoever plans holds the suite until
+    the plan is stored."""
     suite = locked(version.suite)
     if not Case.objects.in_split(version, Split.SEALED).exists():
         raise Refused(f"{version} has no sealed case; seal a share of its cases first.")
-    chosen = {candidate.pk: candidate for candidate in candidates}
-    if len(chosen) != 1:
+    candidates = _candidates(asked)
+    if len(candidates) > 1:
+        names = ", ".join(candidate.name for candidate in candidates)
         raise Refused(
-            f"{len(chosen)} candidates were chosen; the sealed cases are opened for exactly one. "
-            "Choose it by the open cases."
+            f"{len(candidates)} candidates were chosen ({names}); the sealed cases are opened for exactly one, beside "
+            "base models and what is in production. Choose it by the open cases."
+        )
+    if asked[0] in candidates:
+        raise Refused(
+            f"The baseline would be {asked[0].name}; on the sealed cases it is a base model or what is in production. "
+            "Leave the baseline out, and the right one is taken."
         )
     for run in undecided(suite).prefetch_related("targets__checkpoint"):
         for target in run.targets.all():
-            if is_candidate(target) and target.checkpoint_id not in chosen:
+            if is_candidate(target) and target.checkpoint not in (None, *asked):
                 raise Refused(
                     f"The sealed cases were opened for {target.name} and nothing was decided about it yet; "
                     f"promote it or keep the champion on the page of {run.name}, then score the next candidate."
                 )
+
+
+def _candidates(asked: Sequence[Checkpoint | Endpoint]) -> list[Checkpoint]:
+    """Those that somebody could choose by what the run shows, each once. Raises Refused for an endpoint: nothing is
+    ever decided about one."""
+    found: list[Checkpoint] = []
+    for target in asked:
+        if isinstance(target, Endpoint):
+            raise Refused(
+                f"{target.name} is an endpoint, and the sealed cases are for checkpoints, about which is decided "
+                "afterwards; leave it out, or score it on the open cases."
+            )
+        known = target.kind == Checkpoint.Kind.BASE or target.stage == Checkpoint.Stage.PRODUCTION
+        if not known and target not in found:
+            found.append(target)
+    return found
 
 
 def undecided(suite: Suite) -> QuerySet[EvalRun]:
@@ -116,18 +138,30 @@ def is_candidate(target: RunTarget) -> bool:
     return target.index > 0 and not base
 
 
-def _sealed(case: Case) -> Content:
-    return content_of(case, sealed=True)
+def _with_units(suite: Suite, uids: Sequence[str]) -> list[str]:
+    """These cases and all that depend on one of them."""
+    wanted = set(uids)
+    return [
+        uid for members in _units(living(suite)).values() if wanted.intersection(members) for uid in members
+    ]
 
 
-def _open_units(suite: Suite) -> dict[str, list[str]]:
-    """The uids of the open cases by what makes them depend on each other."""
+def _units(cases: QuerySet[Case]) -> dict[str, list[str]]:
+    """The uids of cases by what makes them depend on each other, by way of others too: cluster or prompt."""
+    rows = list(cases.order_by("position", "id").values_list("uid", "cluster", "prompt_hash"))
+    joined: dict[str, str] = {}
+
+    def root(key: str) -> str:
+        while (up := joined.setdefault(key, key)) != key:
+            joined[key] = key = joined[up]
+        return key
+
+    for _, cluster, prompt in rows:
+        if cluster:
+            joined[root(prompt)] = root(f"cluster {cluster}")
     found: dict[str, list[str]] = {}
-    rows = living(suite).filter(sealed=False).order_by("position", "id")
-    for uid, cluster, prompt in rows.values_list("uid", "cluster", "prompt_hash"):
-        found.setdefault(cluster or prompt, []).append(uid)
+    names: dict[str, str] = {}
+    for uid, cluster, prompt in rows:
+        name = names.setdefault(root(prompt), cluster or prompt)
+        found.setdefault(name, []).append(uid)
     return found
-
-
-def _flat(groups: list[list[str]]) -> list[str]:
-    return [uid for group in groups for uid in group]

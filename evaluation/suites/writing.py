@@ -15,6 +15,7 @@ from labeling.compiled import insert_many
 from labeling.models import User
 
 CHUNK = 500
+ALIKE = "Put under seal: it shares its prompt or cluster with a sealed case."
 STORED = [
     *("uid", "added", "position", "sealed", "preview", "prompt", "prompt_hash", "reference", "rejected"),
     *("contexts", "gold", "tags", "checks", "weight", "cluster", "source", "note", "content_hash"),
@@ -24,11 +25,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """How many cases were added, changed, or there already."""
+    """How many cases were added, changed, or there already; and how many were put under seal by it, because they share
+    their prompt or cluster with a sealed one."""
 
     new: int = 0
     updated: int = 0
     unchanged: int = 0
+    sealed: int = 0
 
 
 @transaction.atomic
@@ -47,6 +50,7 @@ def put_cases(*, suite: Suite, drafts: Sequence[Draft], person: User | None) -> 
             if content != before:
                 changed.append((case, draft, content))
     fresh = [draft for draft in drafts if draft.uid not in there]
+    sealed: list[str] = []
     if changed or fresh:
         number, position = open_version(suite, person).number, next_position(suite)
         end_rows([case.pk for case, _, _ in changed], number)
@@ -60,7 +64,8 @@ def put_cases(*, suite: Suite, drafts: Sequence[Draft], person: User | None) -> 
             for index, draft in enumerate(fresh)
         ]  # fmt: skip
         insert_rows(rows)
-    return Put(len(fresh), len(changed), len(drafts) - len(fresh) - len(changed))
+        sealed = seal_alike(suite=suite, rows=rows, person=person)
+    return Put(len(fresh), len(changed), len(drafts) - len(fresh) - len(changed), len(sealed))
 
 
 @transaction.atomic
@@ -86,6 +91,35 @@ def rewrite(
             )
             changed += [case.uid for case, _ in pairs]
     return changed
+
+
+def seal_alike(*, suite: Suite, rows: Sequence[Case], person: User | None) -> list[str]:
+    """Put the open cases under seal that share their prompt or cluster with a sealed one, as far as these rows, which
+    were just written, have to do with it: an open one would tell of the other. Returns their uids."""
+    found: list[str] = []
+    now = living(suite).order_by()
+    while rows and now.filter(sealed=True).exists():
+        bonds = {
+            "prompt_hash": {row.prompt_hash for row in rows},
+            "cluster": {row.cluster for row in rows if row.cluster},
+        }
+        alike = [
+            uid
+            for name, keys in bonds.items()
+            for some in chunks(sorted(keys))
+            for uid in now.filter(
+                sealed=False,
+                **{f"{name}__in": now.filter(sealed=True, **{f"{name}__in": some}).values(name)},
+            ).values_list("uid", flat=True)
+        ]
+        under = rewrite(suite=suite, uids=alike, make=under_seal, person=person, note=ALIKE)
+        rows = living_of(suite, under)
+        found += under
+    return found
+
+
+def under_seal(case: Case) -> Content:
+    return content_of(case, sealed=True)
 
 
 def following(case: Case, content: Content, number: int, person: User | None, note: str = "") -> Case:

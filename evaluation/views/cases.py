@@ -28,6 +28,7 @@ from evaluation.suites.diffing import changes, ended
 from evaluation.suites.listing import SPLITS, Wanted, cases_of, matching, slices_of
 from evaluation.suites.sealing import undecided
 from evaluation.suites.summary import lines_of
+from evaluation.suites.writing import ALIKE
 from evaluation.views.suites import find_suite
 from evaluation.wear import ASSUMED, cases_needed, wear_of
 from labeling.access import Access, guarded
@@ -197,10 +198,12 @@ def case(request: HttpRequest, access: Access, suite_id: int, uid: str) -> HttpR
     context: dict[str, Any] = {"suite": found, "case": row, "removed": current is None, "hidden": hidden}
     if request.method == "POST":
         access.require("manage" if hidden else "curate")
-        form = CaseForm(request.POST)
+        base = Case.objects.filter(suite=found, uid=uid, pk=number(request.POST.get("base")) or 0)
+        begun = base.select_related("suite").first() or row
+        form = CaseForm(request.POST, case=begun)
         content = form.content()
         if content is not None:
-            more = _saved(request, access, row, form, content)
+            more = _saved(request, access, begun, form, content)
             if isinstance(more, HttpResponse):
                 return more
             context |= more
@@ -210,11 +213,9 @@ def case(request: HttpRequest, access: Access, suite_id: int, uid: str) -> HttpR
 
 
 def _saved(
-    request: HttpRequest, access: Access, row: Case, form: CaseForm, content: Content
+    request: HttpRequest, access: Access, begun: Case, form: CaseForm, content: Content
 ) -> HttpResponse | dict[str, Any]:
     """Save it and go on; else what the page says of the refusal."""
-    base = Case.objects.filter(suite=row.suite, uid=row.uid, pk=form.cleaned_data["base"])
-    begun = base.select_related("suite").first() or row
     try:
         made = edit_case(
             case=begun, content=content, person=access.person, note=form.cleaned_data["note"].strip()
@@ -223,15 +224,17 @@ def _saved(
         if late.current is None:
             form.add_error(None, late.sentence)
             return {}
-        mine = row_of(suite=row.suite, uid=row.uid, content=content, position=0, number=0, person=None)
+        mine = row_of(suite=begun.suite, uid=begun.uid, content=content, position=0, number=0, person=None)
         form.go_on_from(late.current)
         return {"conflict": late.sentence, "theirs": late.current, "differences": changes(late.current, mine)}
     except Refused as refusal:
         form.add_error(None, refusal.sentence)
         return {}
     words = "Nothing changed." if made == begun else "Saved; the states before stay in the history."
+    if made.sealed and not begun.sealed:
+        words = f"Saved. {ALIKE}"
     messages.success(request, words)
-    return redirect("evaluation:case", access.project.slug, row.suite_id, row.uid)
+    return redirect("evaluation:case", access.project.slug, begun.suite_id, begun.uid)
 
 
 @guarded("curate")
@@ -241,7 +244,8 @@ def case_new(request: HttpRequest, access: Access, suite_id: int) -> HttpRespons
     if request.method == "POST" and (content := form.content()) is not None:
         try:
             made = add_case(suite=found, content=content, person=access.person, source="written here")
-            messages.success(request, f"Added as case {made.position + 1}.")
+            alike = f" {ALIKE}" if made.sealed else ""
+            messages.success(request, f"Added as case {made.position + 1}.{alike}")
             again = "evaluation:case_new" if request.POST.get("do") == "again" else "evaluation:suite"
             return redirect(again, access.project.slug, found.pk)
         except Refused as refusal:

@@ -7,7 +7,7 @@ import pytest
 from evaluation.prompts import from_file, from_items, from_suite, with_system
 from evaluation.suites import create_suite, seal_share
 from labeling.errors import Refused
-from labeling.models import Project
+from labeling.models import Project, Task
 from tests import world
 from tests.evaluation.planned import a_suite
 
@@ -64,6 +64,29 @@ def test_a_file_of_prompts_is_read_in_any_format_and_bad_rows_are_reported(
     assert found.refused == 2
     assert [line for line, _ in found.errors] == [5, 6]
     assert found.words == "prompts.jsonl"
+
+
+def test_where_rag_answers_are_reviewed_prompts_come_with_what_was_retrieved(
+    project: Project, tmp_path: Path
+) -> None:
+    rows = [
+        {"prompt": "Why?", "contexts": ["One.", {"text": "Two.", "title": "T"}]},
+        {"prompt": "?", "contexts": [" "]},
+    ]
+    path = tmp_path / "prompts.jsonl"
+    path.write_bytes(world.json_lines(*rows))
+    suite = a_suite(project, cases=2, contexts=["Some passage", " "])
+    assert from_file(project=project, path=path, name="x.jsonl").found[0].contexts == []
+    assert from_suite(suite=suite).found[0].contexts == []
+    project.task = suite.project.task = Task.RAG
+    found = from_file(project=project, path=path, name="x.jsonl")
+    assert [(each["text"], each["title"]) for each in found.found[0].contexts] == [
+        ("One.", ""),
+        ("Two.", "T"),
+    ]
+    assert found.found[0].asked[0]["content"].endswith("[1] One.\n\n[2] Two.\n\nQuestion: Why?")
+    assert found.errors == [(2, "context 1 is empty; leave it out, or give its text")]
+    assert [each["text"] for each in from_suite(suite=suite).found[0].contexts] == ["Some passage"]
 
 
 def test_a_file_without_any_prompt_is_refused_with_its_first_fault(project: Project, tmp_path: Path) -> None:

@@ -14,8 +14,10 @@ from evaluation.models import Endpoint, Generation, Output
 from evaluation.outlook import Wanted, outlook
 from evaluation.prompts import Prompts, from_items, from_suite
 from labeling.errors import Refused
+from labeling.intake import ContextDraft, ItemDraft, ResponseDraft
 from labeling.lifecycle import Status
 from labeling.models import Assignment, Item, Project, ProtectedFingerprint, Response, Task
+from labeling.rag.prompting import with_contexts
 from tests import world
 from tests.evaluation.planned import Bill, a_suite, counting, tuned
 from tests.training.runs import root_checkpoint
@@ -123,6 +125,39 @@ def test_answers_are_grouped_as_the_task_takes_them(
     assert found <= sizes
     if grouping == "every":
         assert generation.made > 4 * 2
+
+
+def test_answers_to_be_reviewed_are_items_of_their_own_with_the_passages_that_models_read(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    class Reader(FakeEngine):
+        def answer(self, request: Request) -> Answer:
+            seen.append(request.messages[-1]["content"])
+            return super().answer(request)
+
+    monkeypatch.setitem(ENGINES, "fake", Reader)
+    Project.objects.update(task=Task.RAG)
+    project.refresh_from_db()
+    passages = [ContextDraft("A fact.", title="Manual", ref="doc-1", score=0.5), ContextDraft("Another.")]
+    question: Any = [{"role": "user", "content": "Question?"}]
+    world.put(project, ItemDraft(question, [ResponseDraft("Old answer")], contexts=passages))
+    prompts = from_items(project=project, which="all")
+    assert outlook(project=project, prompts=prompts, wanted=wanted(project)).items == 4
+    generation = made(project, prompts)
+    items = list(items_made(generation))
+    assert generation.status == Status.SUCCEEDED, generation.error
+    assert generation.made == len(items) == 4 - generation.facts["same"]
+    assert {item.n_responses for item in items} == {1}
+    assert all(item.messages == question for item in items)
+    assert [(chunk.text, chunk.title, chunk.ref, chunk.score) for chunk in items[0].chunks.all()] == [
+        ("A fact.", "Manual", "doc-1", 0.5),
+        ("Another.", "", "", None),
+    ]
+    assert set(seen) == {with_contexts(question, ["A fact.", "Another."])[0]["content"]}
+    with pytest.raises(Refused, match="grouped as alone, not as 'together'"):
+        made(project, prompts, grouping="together")
 
 
 def test_a_generation_that_was_killed_goes_on_and_asks_nothing_twice(project: Project, bill: Bill) -> None:
@@ -257,10 +292,12 @@ def test_reward_models_and_what_belongs_to_others_do_not_answer(project: Project
     theirs, reward = tuned(other, "theirs"), tuned(project, "rm")
     reward.line = "reward"
     away = Endpoint.objects.create(project=other, name="Away", url="https://x/v1", model="m")
+    unpriced = Endpoint.objects.create(project=project, name="Unpriced", url="https://x/v1", model="m")
     for changes, words in (
         ({"checkpoints": [theirs]}, "theirs belongs to another project"),
         ({"checkpoints": [reward]}, "rm is a reward model"),
         ({"endpoints": [away]}, "Away is not an endpoint in use here"),
+        ({"endpoints": [unpriced], "limits": {"budget": 1.0}}, "nobody knows what Unpriced costs"),
     ):
         with pytest.raises(Refused, match=words):
             made(project, from_items(project=project), **changes)

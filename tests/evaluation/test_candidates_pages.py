@@ -200,6 +200,11 @@ def test_the_api_generates_too(project: Project, root: Checkpoint) -> None:
     refused = emma.post(place, {**body, "samples": 1}, content_type="application/json")
     assert refused.status_code == 422
     assert "an item needs 2" in refused.json()["detail"]
+    rows = {**body, "prompts": "rows", "rows": [{"prompt": "Why?"}, {"nothing": 1}, {"prompt": "How?"}]}
+    sent = emma.post(place, rows, content_type="application/json").json()
+    assert (sent["prompts"], sent["facts"]["refused"], sent["facts"]["row_errors"][0][0]) == (2, 1, 2)
+    none = emma.post(place, {**rows, "rows": []}, content_type="application/json")
+    assert none.json()["detail"] == "There is no prompt among rows of the API of Helpfulness; choose others."
     for who, code in (("mallory", 404), ("ben", 403)):
         assert client(who).get(place).status_code == code
         assert client(who).post(place, body, content_type="application/json").status_code == code

@@ -7,6 +7,7 @@ from evaluation.suites import (
     Overtaken,
     add_case,
     check_seal,
+    create_suite,
     edit_case,
     freeze_version,
     frozen,
@@ -139,6 +140,45 @@ def test_sealing_a_case_seals_all_that_share_its_prompt(project: Project) -> Non
     assert shapes_of([suite])[suite.pk].sealed == 2
 
 
+def test_an_open_copy_of_a_sealed_prompt_comes_under_seal_however_it_is_written(project: Project) -> None:
+    suite = create_suite(project=project, name="Secrets", person=None)
+    rows = [
+        {"id": "a", "prompt": "Secret?", "sealed": "yes"},
+        {"id": "b", "prompt": "secret? ", "reference": "no"},
+        {"id": "c", "prompt": "Other?", "cluster": "doc"},
+        {"id": "d", "prompt": "More?", "cluster": "doc", "sealed": "yes"},
+        {"id": "e", "prompt": "Other?"},
+        {"id": "f", "prompt": "Free?"},
+    ]
+    done = put_cases(suite=suite, drafts=[read_case(row) for row in rows], person=None)
+    assert (done.new, done.sealed) == (6, 3)
+    assert [case.uid for case in living(suite).filter(sealed=False)] == ["f"]
+    assert (
+        history(suite, "b")[0].case.note
+        == "Put under seal: it shares its prompt or cluster with a sealed case."
+    )
+    assert add_case(suite=suite, content=asked("Secret?", reference="third"), person=None).sealed
+    assert edit_case(case=living(suite).get(uid="f"), content=asked("More?"), person=None).sealed
+    put(suite, {"id": "g", "prompt": "Late?"}, {"id": "h", "prompt": "Open?"})
+    remove_cases(suite=suite, uids=["g"], person=None)
+    put(suite, {"id": "i", "prompt": "Late?", "sealed": "yes"})
+    restore_cases(suite=suite, uids=["g"], person=None)
+    assert [case.uid for case in living(suite).filter(sealed=False)] == ["h"]
+
+
+def test_sealing_and_opening_take_all_that_hang_together(project: Project, ada: User) -> None:
+    suite = filled(project, 2)
+    put(
+        suite,
+        {"id": "a", "prompt": "Question 0?", "cluster": "doc"},
+        {"id": "b", "prompt": "?", "cluster": "doc"},
+    )
+    assert seal(suite=suite, uids=["q0"], person=ada) == ["q0", "a", "b"]
+    assert unseal(suite=suite, uids=["b"], reason="told in public", person=ada) == ["q0", "a", "b"]
+    put(suite, {"id": "c", "prompt": "Question 0?"})
+    assert not living(suite).filter(sealed=True).exists()
+
+
 def test_a_random_share_is_sealed_by_seed_and_whole_clusters(project: Project) -> None:
     suites = [filled(project, 20, name=name) for name in ("A", "B", "C")]
     for suite in suites:
@@ -186,20 +226,20 @@ def test_the_sealed_cases_are_opened_for_one_candidate_until_something_is_decide
     base = root_checkpoint()
     x, y = (candidate(project, base, name) for name in ("x", "y"))
     with pytest.raises(Refused, match="has no sealed case; seal a share of its cases first"):
-        check_seal(frozen(suite), [x])
+        check_seal(frozen(suite), [base, x])
     seal_share(suite=suite, share=0.5, person=None)
     version = frozen(suite)
     with pytest.raises(
-        Refused, match="2 candidates were chosen; the sealed cases are opened for exactly one"
+        Refused, match=r"2 candidates were chosen \(x, y\); the sealed cases are opened for exactly one"
     ):
-        check_seal(version, [x, y])
-    check_seal(version, [x, x])
+        check_seal(version, [base, x, y])
+    check_seal(version, [base, x, x])
     run = finished_run(version, base, x, split=Split.SEALED)
-    check_seal(version, [x])
+    check_seal(version, [base, x])
     with pytest.raises(Refused, match="opened for x and nothing was decided about it yet"):
-        check_seal(version, [y])
+        check_seal(version, [base, y])
     decided(run, x, by=ada)
-    check_seal(version, [y])
+    check_seal(version, [base, y])
 
 
 def test_a_sealed_run_that_failed_before_it_gave_a_number_does_not_count(project: Project) -> None:
@@ -208,7 +248,7 @@ def test_a_sealed_run_that_failed_before_it_gave_a_number_does_not_count(project
     version, base = frozen(suite), root_checkpoint()
     x, y = (candidate(project, base, name) for name in ("x", "y"))
     finished_run(version, base, x, split=Split.SEALED, status=Status.FAILED)
-    check_seal(version, [y])
+    check_seal(version, [base, y])
 
 
 def test_the_list_pages_both_ways_and_finds_words_and_tags(project: Project) -> None:

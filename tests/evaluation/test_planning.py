@@ -1,20 +1,25 @@
 """Invariant 5: an evaluation case is never in a training set; and what a run owes is frozen before it runs."""
 
+from typing import Any
+
 import pytest
 
-from evaluation.models import Case, EvalRun, Suite
-from evaluation.planning import plan_evaluation, plan_on_held_out, trained_on
-from evaluation.suites import add_case, seal_share, suite_from_split
+from evaluation.endpoints import EndpointDraft, add_endpoint, archive_endpoint
+from evaluation.models import Case, Endpoint, EvalRun, Suite
+from evaluation.planning import plan_again, plan_evaluation, plan_on_held_out, trained_on
+from evaluation.policies.rules import set_policy
+from evaluation.suites import add_case, change_suite, seal_share, suite_from_split
 from evaluation.suites.content import Content
 from labeling.curation import rowfile
 from labeling.errors import Refused
 from labeling.models import DatasetVersion, Project, ProtectedFingerprint
 from labeling.protection import protected_hashes
 from tests import world
-from tests.evaluation.planned import a_suite, tuned
+from tests.evaluation.judged import a_judge
+from tests.evaluation.planned import EXACT, a_suite, tuned
 from tests.training.folders import write_adapter
 from tests.training.runs import RESULT, judged_version, launched, root_checkpoint
-from training.models import Checkpoint
+from training.models import Checkpoint, TrainingRun
 from training.registry import register_checkpoint
 
 
@@ -88,6 +93,18 @@ def test_a_checkpoint_whose_ancestor_was_trained_on_a_case_is_refused_too(projec
         plan_evaluation(project=project, suite=suite, checkpoints=[child], person=None)
 
 
+def test_a_policy_whose_reward_model_learned_from_a_case_is_refused_too(project: Project) -> None:
+    first = judged_version(project)
+    reward = trained(project, first)
+    suite = held_out(world.frozen(project, seed=7))
+    policy = trained(project, world.frozen(project, seed=3, min_judgments=1))
+    TrainingRun.objects.filter(checkpoint=policy).update(reward=reward, method="ppo")
+    policy = Checkpoint.objects.get(pk=policy.pk)
+    assert [version.number for version in trained_on(policy)] == [3, 1]
+    with pytest.raises(Refused, match="was trained on helpfulness v1"):
+        plan_evaluation(project=project, suite=suite, checkpoints=[policy], person=None)
+
+
 def test_a_plan_that_is_refused_leaves_no_suite_and_protects_nothing(project: Project) -> None:
     first = judged_version(project)
     tuned, second = trained(project, first), world.frozen(project, seed=7)
@@ -127,17 +144,50 @@ def test_a_suite_without_scorers_is_refused(project: Project) -> None:
         ({"name": "x", "scorer": "rubric"}, "x is read by a judge, and none was chosen"),
         ({"name": "x", "scorer": "reward"}, "x needs a reward model, and none was chosen"),
         ({"name": "x", "scorer": "exact", "floor": 1.0}, "give two different numbers, or none"),
+        ({"name": "x", "scorer": "length", "weight": 1.0}, "x has a weight beside other metrics"),
+        ({"name": "x", "scorer": "nll_byte", "weight": 0.1}, "x has a weight beside other metrics"),
+        (
+            {"name": "x", "scorer": "perplexity", "weight": 9.0},
+            "which as 1 \\(ceiling\\), or give it the weight 0",
+        ),
     ],
 )
 def test_scorers_that_cannot_work_are_refused_before_anything_runs(
     project: Project, scoring: dict[str, object], words: str
 ) -> None:
-    suite = a_suite(project)
+    suite, tiny = a_suite(project), root_checkpoint()
     with pytest.raises(Refused, match=words):
         plan_evaluation(
-            project=project, suite=suite, checkpoints=[root_checkpoint()], person=None, scoring=[scoring]
+            project=project, suite=suite, checkpoints=[tiny], person=None, scoring=[EXACT[0], scoring]
         )
     assert not EvalRun.objects.exists()
+
+
+def test_a_budget_needs_the_prices_of_every_endpoint_that_is_asked(project: Project) -> None:
+    suite, tiny = a_suite(project), root_checkpoint()
+
+    def endpoint(name: str, **prices: float) -> Endpoint:
+        draft = EndpointDraft(name, "https://x.example/v1", "m", **prices)
+        return add_endpoint(project=project, draft=draft, person=None)
+
+    def plan(**more: Any) -> EvalRun:
+        told = {"suite": suite, "checkpoints": [tiny], "limits": {"budget": 5.0}, **more}
+        return plan_evaluation(project=project, person=None, engine="transformers", **told)
+
+    half, free = endpoint("Half", price_in=1.0), endpoint("Free", price_in=0.0, price_out=0.0)
+    with pytest.raises(Refused, match="A budget was given, and nobody knows what Half costs; give both"):
+        plan(endpoints=[free, half])
+    judge = a_judge(project, "rubric", checkpoint=None, endpoint=half, engine="openai")
+    judged = {"name": "right", "scorer": "rubric", "judge": judge.pk}
+    with pytest.raises(Refused, match=f"nobody knows what {judge} costs"):
+        plan(scoring=[judged])
+    assert plan(endpoints=[free]).spec["limits"]["budget"] == 5.0
+    assert plan(endpoints=[half], limits={}, scoring=[judged]).spec["limits"]["budget"] is None
+    change_suite(suite=suite, scoring=[judged])
+    rules = {"suite": suite, "cost_a_week": 5.0}
+    with pytest.raises(Refused, match=f"nobody knows what {judge} costs"):
+        set_policy(project=project, changes=rules, person=None)
+    assert set_policy(project=project, changes={**rules, "cost_a_week": None}, person=None).pk
 
 
 def test_more_samples_than_one_need_a_temperature(project: Project) -> None:
@@ -162,11 +212,66 @@ def test_planning_freezes_the_suite_and_an_edit_afterwards_is_the_next_version(p
     assert run.version.content_hash != again.version.content_hash
 
 
-def test_sealed_cases_judge_one_candidate_at_a_time(project: Project) -> None:
+def sealed_suite(project: Project) -> Suite:
     suite = a_suite(project, cases=40)
     seal_share(suite=suite, share=0.5, person=None)
+    return suite
+
+
+def planned_on(suite: Suite, *checkpoints: Checkpoint, **options: Any) -> EvalRun:
+    return plan_evaluation(
+        project=suite.project,
+        suite=suite,
+        checkpoints=checkpoints,
+        person=None,
+        **{"split": "sealed", **options},
+    )
+
+
+def test_sealed_cases_judge_one_candidate_at_a_time(project: Project) -> None:
+    suite = sealed_suite(project)
     both = [tuned(project, "one"), tuned(project, "two")]
-    with pytest.raises(Refused, match="one"):
-        plan_evaluation(project=project, suite=suite, checkpoints=both, person=None, split="sealed")
-    run = plan_evaluation(project=project, suite=suite, checkpoints=both[:1], person=None, split="sealed")
-    assert run.split == "sealed"
+    with pytest.raises(
+        Refused, match=r"2 candidates were chosen \(one, two\); the sealed cases are opened for exa"
+    ):
+        planned_on(suite, *both)
+    with pytest.raises(Refused, match=r"2 candidates were chosen \(two, one\)"):
+        planned_on(suite, both[0], baseline=both[1])
+    with pytest.raises(
+        Refused, match="The baseline would be one; on the sealed cases it is a base model or what is"
+    ):
+        planned_on(suite, both[0], baseline=both[0])
+    assert planned_on(suite, both[0], root_checkpoint("tiny")).split == "sealed"
+    with pytest.raises(Refused, match="opened for one and nothing was decided about it yet"):
+        planned_on(suite, both[1])
+
+
+def test_no_endpoint_is_scored_on_sealed_cases(project: Project) -> None:
+    suite, end = sealed_suite(project), an_endpoint(project)
+    for options in ({"endpoints": [end]}, {"baseline": end}):
+        with pytest.raises(Refused, match="E is an endpoint, and the sealed cases are for checkpoints"):
+            planned_on(suite, tuned(project, str(options.keys())), **options)
+    assert not EvalRun.objects.exists()
+
+
+def test_a_sealed_run_is_scored_again_beside_the_champion(project: Project) -> None:
+    suite, champion = sealed_suite(project), tuned(project, "champion")
+    Checkpoint.objects.filter(pk=champion.pk).update(stage=Checkpoint.Stage.PRODUCTION)
+    run = planned_on(suite, tuned(project))
+    again = plan_again(run=run, person=None)
+    assert planned(again) == planned(run)
+    assert [target.name for target in again.targets.all()] == ["champion", "tiny", "tuned"]
+
+
+def test_an_endpoint_that_was_put_away_is_not_asked_again(project: Project) -> None:
+    end = an_endpoint(project)
+    run = planned_on(a_suite(project), endpoints=[end], split="dev")
+    archive_endpoint(endpoint=end)
+    with pytest.raises(
+        Refused, match="The endpoint E was put away; bring it back on its page, or leave it out"
+    ):
+        plan_again(run=EvalRun.objects.get(pk=run.pk), person=None)
+
+
+def an_endpoint(project: Project) -> Endpoint:
+    return Endpoint.objects.create(project=project, name="E", url="https://example.com/v1", model="m")

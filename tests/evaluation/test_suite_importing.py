@@ -2,21 +2,26 @@
 
 import io
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from evaluation.models import CaseImport, Suite
 from evaluation.suites import (
+    Put,
     create_suite,
     freeze_version,
+    importing,
     living,
+    put_cases,
     remove_cases,
     retag,
     run_import,
     start_import,
 )
-from evaluation.suites.reading import read_case
+from evaluation.suites.reading import read_case, read_cases
 from labeling.errors import Refused, RowRefused
 from labeling.lifecycle import Status
 from labeling.models import Project, User
@@ -69,7 +74,7 @@ FULL = {
     "contexts": [{"text": "first"}, "second"],
     "tags": ["refund", " de "],
     "weight": 2,
-    "checks": {"kind": "contains", "value": "So"},
+    "checks": {"type": "contains", "text": "So"},
     "cluster": 7,
     "sealed": True,
 }
@@ -82,20 +87,20 @@ def test_every_column_of_json_is_read(suite: Suite) -> None:
     assert case.rejected == "Because of many reasons."
     assert (case.contexts, case.tags) == (["first", "second"], ["refund", "de"])
     assert (case.weight, case.cluster, case.sealed) == (2.0, "7", True)
-    assert case.checks == [{"kind": "contains", "value": "So"}]
+    assert case.checks == [{"type": "contains", "text": "So"}]
 
 
 def test_every_column_of_csv_is_read(suite: Suite) -> None:
     content = (
         "ID,Prompt,Reference,Rejected,Contexts,Tags,Weight,Checks,Cluster,Sealed\n"
-        '1,Why?,So.,Nay,"[""a"", ""b""]","refund, de",0.5,"[{""kind"": ""contains""}]",doc,no\n'
+        '1,Why?,So.,Nay,"[""a"", ""b""]","refund, de",0.5,"[{""type"": ""json""}]",doc,no\n'
         "2,How?,True,,one text,,,,,yes\n"
     )
     batch = sent(suite, content.encode(), "cases.csv")
     assert (counts(batch), batch.row_errors) == ((2, 0, 0, 0), [])
     one, two = living(suite).order_by("position")
     assert (one.uid, one.contexts, one.tags, one.weight) == ("1", ["a", "b"], ["refund", "de"], 0.5)
-    assert (one.checks, one.cluster, one.sealed) == ([{"kind": "contains"}], "doc", False)
+    assert (one.checks, one.cluster, one.sealed) == ([{"type": "json"}], "doc", False)
     assert (two.reference, two.rejected, two.contexts, two.sealed) == ("True", None, ["one text"], True)
 
 
@@ -123,7 +128,19 @@ BAD = {
     "tags as objects": ({"prompt": "p", "tags": [{}]}, "tags must be words"),
     "too many tags": ({"prompt": "p", "tags": [str(n) for n in range(21)]}, "there are 21 tags"),
     "checks as words": ({"prompt": "p", "checks": "must be short"}, "checks must be JSON"),
-    "checks with NaN": ({"prompt": "p", "checks": [{"at": float("nan")}]}, "checks cannot be stored as JSON"),
+    "checks with NaN": (
+        {"prompt": "p", "checks": [{"type": "numeric", "value": float("nan")}]},
+        "check 1, numeric, cannot be used",
+    ),
+    "a misspelt check": (
+        {"prompt": "p", "checks": [{"type": "json"}, {"type": "contians", "text": "x"}]},
+        "check 2 has the type 'contians'; choose one of exact, ",
+    ),
+    "a check without a type": ({"prompt": "p", "checks": '{"foo": 1}'}, "check 1 has the type None"),
+    "a pattern that is none": (
+        {"prompt": "p", "checks": [{"type": "regex", "pattern": "("}]},
+        "check 1, regex, cannot be used: ",
+    ),
     "a weight of nothing": ({"prompt": "p", "weight": 0}, "the weight is 0; give a number above 0"),
     "an infinite weight": ({"prompt": "p", "weight": "inf"}, "the weight is 'inf'"),
     "a seal of its own kind": ({"prompt": "p", "sealed": "maybe"}, "sealed is 'maybe'; write yes or no"),
@@ -227,3 +244,47 @@ def test_only_the_first_refused_rows_are_kept_but_all_are_counted(
     monkeypatch.setattr("evaluation.suites.importing.KEPT_ERRORS", 2)
     batch = sent(suite, b"\n".join(json.dumps({"no": n}).encode() for n in range(5)) + b"\n")
     assert (batch.refused, len(batch.row_errors)) == (5, 2)
+
+
+@pytest.mark.heavy
+def test_a_hundred_thousand_cases_with_bad_rows_are_stored_a_chunk_at_a_time(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, statements, ahead = 100_000, [0], [0]
+    marks: list[int] = []
+
+    def counted(execute: Any, *given: Any) -> Any:
+        statements[0] += 1
+        return execute(*given)
+
+    def read(found: Any, **more: Any) -> Any:
+        for row in read_cases(found, **more):
+            ahead[0] += 1
+            yield row
+
+    def put(**given: Any) -> Put:
+        marks.append(statements[0])
+        assert ahead[0] <= importing.CHUNK
+        ahead[0] = 0
+        return put_cases(**given)
+
+    monkeypatch.setattr(importing, "read_cases", read)
+    monkeypatch.setattr(importing, "put_cases", put)
+    content = b"".join(
+        b'{"reference": "none"}\n'
+        if n % 50 == 49
+        else b'{"prompt": "Question %d?", "reference": "yes"}\n' % n
+        for n in range(rows)
+    )
+    with connection.execute_wrapper(counted):
+        batch = sent(suite, content)
+    assert (batch.status, counts(batch)) == (Status.SUCCEEDED, (98_000, 0, 0, 2_000))
+    assert living(suite).count() == 98_000
+    assert [error["line"] for error in batch.row_errors] == [
+        50 * n for n in range(1, importing.KEPT_ERRORS + 1)
+    ]
+    words = "there is no prompt among the fields (reference); name it prompt or messages"
+    assert {error["reason"] for error in batch.row_errors} == {words}
+    costs = {after - before for before, after in pairwise(marks)}
+    assert len(marks) == rows / importing.CHUNK
+    assert max(costs) <= min(costs) + 1

@@ -14,6 +14,7 @@ from evaluation.models import CaseImport, Suite
 from evaluation.suites import freeze_version, history, living, remove_cases, run_import, seal
 from labeling.models import Project, User
 from tests import world
+from tests.evaluation.browsed import Form
 from tests.evaluation.suites import candidate, filled, finished_run, first, put
 from tests.training.runs import judged_version, root_checkpoint
 
@@ -171,6 +172,17 @@ def test_sealed_texts_are_shown_to_owners_only(as_emma: Client, ada: User, suite
     assert "Question 0?" in read(world.sign_in(ada), places[2])
 
 
+def test_emma_is_told_that_a_copy_of_a_sealed_prompt_came_under_seal(as_emma: Client, suite: Suite) -> None:
+    seal(suite=suite, uids=["q0"], person=None)
+    words = "Put under seal: it shares its prompt or cluster with a sealed case."
+    copy = {"role": "user", "content": "question 0?", "weight": "1"}
+    added = as_emma.post(at("case_new", suite.project, suite.pk), copy, follow=True)
+    assert f"Added as case 4. {words}" in added.content.decode()
+    edited = as_emma.post(at("case", suite.project, suite.pk, "q1"), copy, follow=True)
+    assert f"Saved. {words}" in edited.content.decode()
+    assert living(suite).filter(sealed=True).count() == 3
+
+
 def test_the_download_leaves_sealed_cases_out(as_emma: Client, ada: User, suite: Suite) -> None:
     seal(suite=suite, uids=["q0"], person=ada)
     address = at("suite_file", suite.project, suite.pk)
@@ -206,6 +218,39 @@ def test_emma_edits_a_case_and_its_history_grows(as_emma: Client, suite: Suite) 
     wrong = as_emma.post(address, fields(suite, checks="no JSON"))
     assert wrong.status_code == 422
     assert "Checks must be JSON" in wrong.content.decode()
+
+
+def test_saving_a_large_case_as_it_is_shown_changes_nothing(as_emma: Client, suite: Suite) -> None:
+    texts = [f"Text {n}\nsecond line " for n in range(150)]
+    turns = [{"role": "user" if n % 2 else "assistant", "content": f" Turn {n}\n\n"} for n in range(70)]
+    tabs = {"reference": "one\r\ntwo", "rejected": "one\n", "tags": ["a, b", "c"], "weight": 0.123456789}
+    put(suite, {"id": "large", "messages": turns, "contexts": [*texts, " ", "tail"], "gold": texts, **tabs})
+    version, case = freeze_version(suite=suite, person=None), living(suite).get(uid="large")
+    address = at("case", suite.project, suite.pk, "large")
+    form = Form(read(as_emma, address))
+    assert len(form.values["context"]) == 153
+    as_emma.post(address, form.sent())
+    assert freeze_version(suite=suite, person=None) == version
+    as_emma.post(address, form.sent(cluster="manual"))
+    changed = living(suite).get(uid="large")
+    assert changed.content() == {**case.content(), "cluster": "manual"}
+    form.values["context"] += texts
+    told = as_emma.post(address, form.sent())
+    assert "There are 301 contexts; a case has up to 200." in told.content.decode()
+
+
+def test_texts_are_stored_with_the_ends_of_lines_that_models_write(as_emma: Client, suite: Suite) -> None:
+    sent = fields(
+        suite, content="a\r\nb", reference="c\r\nd", rejected="e\r\nf", context="g\r\nh", gold="i\r\nj"
+    )
+    as_emma.post(at("case", suite.project, suite.pk, "q0"), sent)
+    case = first(suite)
+    assert case.prompt == [{"role": "user", "content": "a\nb"}]
+    assert (case.reference, case.rejected, case.contexts, case.gold) == ("c\nd", "e\nf", ["g\nh"], ["i\nj"])
+    values = {"do": "save", "rows": "", "name": "S", "description": "k\r\nl", "system": "m\r\nn"}
+    as_emma.post(at("suite_settings", suite.project, suite.pk), values)
+    suite.refresh_from_db()
+    assert (suite.description, suite.system) == ("k\nl", "m\nn")
 
 
 def test_emma_is_told_what_ada_saved_meanwhile_and_loses_nothing(
@@ -255,6 +300,9 @@ def test_metrics_are_chosen_in_plain_fields(as_emma: Client, suite: Suite) -> No
          "params": {"texts": ["sorry", "excuse"], "every": True}},
         {"name": "words", "scorer": "length"},
     ]  # fmt: skip
+    endless = as_emma.post(address, {**values, "m1-weight": "1"}).content.decode()
+    assert "Words has a weight beside other metrics" in endless
+    assert "Both are needed where several metrics have a weight." in endless
     dropped = as_emma.post(address, {**values, "do": "drop:0"}, **HTMX).content.decode()
     assert "says sorry" not in dropped
     twice = as_emma.post(address, {**values, "m1-name": "says sorry"})

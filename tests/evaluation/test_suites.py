@@ -215,6 +215,11 @@ def test_settings_are_changed_and_scorers_checked(project: Project) -> None:
         change_suite(suite=suite, scoring=[{"name": "x", "scorer": "guess"}])
     with pytest.raises(Refused, match="Two metrics are named x"):
         change_suite(suite=suite, scoring=[{"name": "x", "scorer": "exact"}] * 2)
+    many = [{"name": name, "scorer": name, "weight": 1} for name in ("exact", "length")]
+    with pytest.raises(Refused, match=r"Length has a weight beside other metrics.*\(floor\).*\(ceiling\)"):
+        change_suite(suite=suite, scoring=many)
+    change_suite(suite=suite, scoring=[many[0], {**many[1], "floor": 100, "ceiling": 0}])
+    change_suite(suite=suite, scoring=many[1:])
     with pytest.raises(Refused, match="There is a suite named Two"):
         change_suite(suite=suite, name="Two")
     archive_suite(suite=suite)

@@ -27,6 +27,7 @@ from evaluation.wear import (
 from labeling.models import Project
 from tests.evaluation.suites import candidate, filled, finished_run, put
 from tests.training.runs import root_checkpoint
+from training.models import Checkpoint
 
 
 @pytest.mark.parametrize(
@@ -98,12 +99,14 @@ def test_what_a_suites_own_runs_showed_takes_the_place_of_the_assumption(project
     assert found.points == pytest.approx(100 * 2.8016 * math.sqrt(0.2 / 100), abs=0.01)
 
 
-def test_every_candidate_is_one_look_and_neither_baselines_nor_bases_are(project: Project) -> None:
+def test_every_candidate_is_one_look_and_neither_the_champion_nor_bases_are(project: Project) -> None:
     suite = filled(project, 100)
     version, base = freeze_version(suite=suite, person=None), root_checkpoint()
     some = [candidate(project, base, f"c{n}") for n in range(4)]
     finished_run(version, base, some[0], some[1])
     finished_run(version, some[3], base, some[1], some[2])
+    assert wear_of([suite], {})[suite.pk].looks == 4
+    Checkpoint.objects.filter(pk=some[3].pk).update(stage=Checkpoint.Stage.PRODUCTION)
     finished_run(version, base, some[3], status="failed")
     finished_run(version, base, some[3], split=Split.SEALED)
     wear = wear_of([suite], {suite.pk: 0.03})[suite.pk]

@@ -131,6 +131,7 @@ def _reading(reading: Reading) -> dict[str, Any]:
         ),
         "unscorable": own.unscorable if own else 0,
         "errors": own.errors if own else 0,
+        "answers": reading.states,
         "against_baseline": reading.difference.as_dict() if reading.difference else None,
         "p": delta.p_value if delta else None,
         "fixed": delta.fixed if delta else None,

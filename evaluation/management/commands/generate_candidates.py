@@ -36,7 +36,7 @@ class Command(VerbCommand):
         parser.add_argument("--max-tokens", type=int, default=256)
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--system", default="", help="system message before prompts that have none")
-        parser.add_argument("--grouping", default="", help="once, every or together")
+        parser.add_argument("--grouping", default="", help="once, every, together or alone")
         parser.add_argument("--engine", default="")
         parser.add_argument("--budget", type=float, help="money that endpoints may cost")
         parser.add_argument("--wait", action="store_true", help="do the work here unless a worker takes it")
