@@ -27,6 +27,7 @@ from evaluation.models import EvalRun, Score, Split, Suite
 from evaluation.planning import plan_again, plan_evaluation, plan_on_held_out
 from evaluation.reading import target_lines, verdict
 from evaluation.specs import CONTEXT_WORDS
+from evaluation.winrates import rates_of
 from labeling.api import ProjectView
 from labeling.errors import Refused
 from labeling.models import DatasetVersion
@@ -79,12 +80,27 @@ class EvaluationWithVerdict(EvaluationSerializer):
     """One evaluation, and the sentence that it lets one say."""
 
     verdict = serializers.SerializerMethodField()
+    win_rates = serializers.SerializerMethodField(
+        help_text="Of each candidate and pairwise metric, the win rate as judged and at equal length."
+    )
+    answers = serializers.SerializerMethodField(
+        help_text="Of each target and metric, how many answers were scored, unscorable or in error."
+    )
 
     class Meta(EvaluationSerializer.Meta):
-        fields = [*EvaluationSerializer.Meta.fields, "verdict"]
+        fields = [*EvaluationSerializer.Meta.fields, "verdict", "win_rates", "answers"]
 
     def get_verdict(self, run: EvalRun) -> str:
         return str(verdict(target_lines(run)))
+
+    def get_answers(self, run: EvalRun) -> dict[str, dict[str, dict[str, int]]]:
+        return {
+            line.name: {reading.metric.name: dict(reading.states) for reading in line.readings}
+            for line in target_lines(run)
+        }
+
+    def get_win_rates(self, run: EvalRun) -> list[dict[str, Any]]:
+        return [rate.as_dict() for line in target_lines(run) for rate in rates_of(line)]
 
 
 class PlanSerializer(serializers.Serializer[Any]):

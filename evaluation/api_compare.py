@@ -16,6 +16,9 @@ from evaluation.caselist import is_sealed, listed, page_of, read_asked
 from evaluation.comparison import compare_all, find_sides, shared_metrics, why_not
 from evaluation.deciding import decide, roll_back
 from evaluation.feedback import send_to_labeling
+from evaluation.leaderboard import board
+from evaluation.leaderboard_choice import choose
+from evaluation.leaderboard_ratings import rated
 from evaluation.models import Decision, EvalRun, RunTarget
 from labeling.api import ProjectView
 from labeling.errors import Refused
@@ -45,6 +48,37 @@ class Compare(ProjectView):
                     raise Refused(reason)
         found = compare_all(sides, names, slices_of=wanted)
         return Response({name: [each.as_dict() for each in rows] for name, rows in found.items()})
+
+
+class Leaderboard(ProjectView):
+    """Everybody who was scored on a suite's version, with the ranks that the data leave open. Where a judge compared
+    answers with ratings over all evaluations that were measured alike."""
+
+    capability = {"GET": "view_results"}
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("suite", int, description="Number of a suite."),
+            OpenApiParameter(
+                "version", int, description="Number of its version; without it the newest scored one."
+            ),
+            OpenApiParameter(
+                "metric", str, description="One metric; without it the primary of the newest run."
+            ),
+            OpenApiParameter("ties", str, enum=["half", "davidson"], description="What a tie is in ratings."),
+        ],
+        responses=OpenApiTypes.OBJECT,
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        asked = request.query_params
+        version = choose(self.access().project, asked).version
+        found = board(version, asked.get("metric", "")) if version else None
+        if found is None:
+            raise Refused(
+                "Nobody has been scored on the open cases of a suite yet; evaluate checkpoints first."
+            )
+        ratings = rated(found, ties=asked.get("ties", ""))
+        return Response({**found.as_dict(), "ratings": ratings.as_dict() if ratings else None})
 
 
 class RunCases(ProjectView):
@@ -224,6 +258,7 @@ def _run(view: ProjectView, evaluation_id: int) -> EvalRun:
 PROJECT = "projects/<slug:slug>/"
 urlpatterns = [
     path(f"{PROJECT}compare/", Compare.as_view(), name="api-compare"),
+    path(f"{PROJECT}leaderboard/", Leaderboard.as_view(), name="api-leaderboard"),
     path(f"{PROJECT}evaluations/<int:evaluation_id>/cases/", RunCases.as_view(), name="api-run-cases"),
     path(f"{PROJECT}cases-to-labeling/", Send.as_view(), name="api-send-cases"),
     path(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Max, Q, QuerySet
 from django.shortcuts import get_object_or_404
 from django.urls import path
 from drf_spectacular.types import OpenApiTypes
@@ -81,10 +81,11 @@ class AnalysisTable(ProjectView):
 class ErrorReadSerializer(serializers.ModelSerializer[ErrorRead]):
     case = serializers.CharField(source="case.uid")
     reader = serializers.CharField(source="reader.username")
+    change = serializers.IntegerField(allow_null=True, help_text="What was said last; null for nothing yet.")
 
     class Meta:
         model = ErrorRead
-        fields = ["place", "case", "reader", "categories", "note", "claimed_at", "read_at"]
+        fields = ["place", "case", "reader", "categories", "note", "claimed_at", "read_at", "change"]
 
 
 class SaidSerializer(serializers.Serializer[Any]):
@@ -96,6 +97,12 @@ class SaidSerializer(serializers.Serializer[Any]):
     )
     categories = serializers.ListField(child=serializers.CharField(), default=list)
     note = serializers.CharField(required=False, default="", allow_blank=True)
+    base = serializers.IntegerField(
+        required=False,
+        default=None,
+        allow_null=True,
+        help_text="The change that you read, 0 for none: a newer one is not overwritten. Without it, any is.",
+    )
 
 
 class ErrorReads(ProjectView, generics.ListAPIView[ErrorRead]):
@@ -109,21 +116,27 @@ class ErrorReads(ProjectView, generics.ListAPIView[ErrorRead]):
     def get_queryset(self) -> QuerySet[ErrorRead]:
         rows = ErrorRead.objects.filter(analysis=_analysis(self, self.kwargs["analysis_id"]))
         shown = ("place", "categories", "note", "claimed_at", "read_at", "case__uid", "reader__username")
-        return rows.select_related("case", "reader").only(*shown)
+        return (
+            rows.select_related("case", "reader")
+            .only(*shown)
+            .annotate(change=Max("changes"))
+            .order_by("place")
+        )
 
     @extend_schema(request=SaidSerializer, responses=ErrorReadSerializer)
     def post(self, request: Request, slug: str, analysis_id: int) -> Response:
         values, person = self.given(SaidSerializer), self.access().person
         analysis = _analysis(self, analysis_id)
         assert isinstance(person, User)
-        if values["place"] is None:
+        place = values.pop("place")
+        if place is None:
             read = next_failure(analysis=analysis, person=person)
             if read is None:
                 raise Refused("Every failing case is read, or open with somebody else.")
-            return Response(ErrorReadSerializer(read).data)
-        read = get_object_or_404(ErrorRead, analysis=analysis, place=values["place"])
-        read = record(read=read, categories=values["categories"], note=values["note"], person=person)
-        return Response(ErrorReadSerializer(read).data)
+        else:
+            read = get_object_or_404(ErrorRead, analysis=analysis, place=place)
+            record(read=read, person=person, **values)
+        return Response(ErrorReadSerializer(self.get_queryset().get(pk=read.pk)).data)
 
 
 class InterventionSerializer(serializers.Serializer[Any]):

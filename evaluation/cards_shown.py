@@ -19,7 +19,7 @@ SAID = ("first", "second", "tie")
 
 def agreement_chart(card: Card, threshold: float) -> Chart | None:
     """The judge's agreement with people beside that of people among themselves, which is the most it can reach."""
-    marks = [Mark("Judge and people", card.alpha, SPOKEN)] if card.alpha else []
+    marks = [Mark("Judge and people", card.alpha, SPOKEN, "#differ-title")] if card.alpha else []
     if card.people and marks:
         marks.append(Mark("Among people", card.people, OTHER))
     lines = [Line(threshold, f"{threshold:g} asked for")]

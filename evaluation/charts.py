@@ -108,7 +108,9 @@ def dots_chart(
     )
 
 
-def forest_chart(marks: Sequence[Mark], metric: Metric, *, title: str, most: int = 12) -> Chart | None:
+def forest_chart(
+    marks: Sequence[Mark], metric: Metric, *, title: str, most: int = 12, name: str = "slices"
+) -> Chart | None:
     """Differences on slices around the line of no difference. A filled triangle is one that survives the correction
     for many slices; an open circle is not settled. The drawing has `most` slices, the table all."""
     if not marks:
@@ -129,7 +131,7 @@ def forest_chart(marks: Sequence[Mark], metric: Metric, *, title: str, most: int
     ]
     cells = [(m.name, *_moved(metric, m.estimate), f"{m.estimate.n:,}", m.note) for m in marks]
     return Chart(
-        name="slices",
+        name=name,
         title=title,
         n_words=n_words(marks),
         spec=layered(title, values, layers, height=max(ROW - 4, 20) * len(shown)),
@@ -177,20 +179,21 @@ def causes_chart(marks: Sequence[Mark], *, title: str, of: str, most: int = 6) -
     )
 
 
-def curve_chart(marks: Sequence[Mark], metric: Metric, *, title: str, unit: str) -> Chart | None:
-    """The metric by how much data was behind each checkpoint: a band of intervals and a line through the newest one
-    at each amount, all others as points. None with fewer than two amounts."""
+def curve_chart(marks: Sequence[Mark], metric: Metric, *, title: str) -> Chart | None:
+    """The metric by how many judgments were behind each checkpoint: a band of intervals and a line through the newest
+    one at each number, all others as points. None with fewer than two numbers."""
     if len({mark.at for mark in marks}) < 2:
         return None
     newest = {mark.at: mark for mark in marks}
     values = [
-        _value(mark, "checkpoint") | {"rows": mark.at, "line": newest[mark.at] is mark, "label": mark.name}
+        _value(mark, "checkpoint")
+        | {"judgments": mark.at, "line": newest[mark.at] is mark, "label": mark.name}
         for mark in marks
     ]
     x = {
-        "field": "rows",
+        "field": "judgments",
         "type": "quantitative",
-        "title": unit,
+        "title": "judgments that it was trained on",
         "axis": {"format": ",d", "tickCount": 5, "tickMinStep": 1},
     }
     y = {
@@ -215,7 +218,7 @@ def curve_chart(marks: Sequence[Mark], metric: Metric, *, title: str, unit: str)
         title=title,
         n_words=f"{len(marks)} checkpoints, {n_words(marks)}",
         spec=layered(title, values, layers, height=130),
-        columns=("Checkpoint", "Rows", "Value", "Low", "High", "n"),
+        columns=("Checkpoint", "Judgments", "Value", "Low", "High", "n"),
         rows=_rows(cells, ordered),
     )
 

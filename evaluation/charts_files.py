@@ -36,7 +36,8 @@ def as_csv(chart: Chart) -> bytes:
     """The numbers that are drawn, one row a mark."""
     out = io.StringIO()
     values = chart.values
-    writer = csv.DictWriter(out, fieldnames=list(values[0]) if values else [], lineterminator="\r\n")
+    names = list(dict.fromkeys(name for row in values for name in row))
+    writer = csv.DictWriter(out, fieldnames=names, lineterminator="\r\n")
     writer.writeheader()
     writer.writerows({name: safe(value) for name, value in row.items()} for row in values)
     return out.getvalue().encode()

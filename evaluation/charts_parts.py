@@ -30,7 +30,7 @@ class Line:
 
 
 def number_format(metric: Metric) -> str:
-    return ".0%" if metric.is_bounded else "~g"
+    return ".0%" if metric.is_bounded else ",~f"
 
 
 def axis_title(metric: Metric) -> str:

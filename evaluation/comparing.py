@@ -4,6 +4,7 @@ follows. Statistics are computed on demand and kept; see evaluation.comparison."
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from evaluation.charts import Chart, Mark, forest_chart
 from evaluation.charts_parts import BETTER, OPEN, WORSE
@@ -135,7 +136,7 @@ def screen(sides: Sequence[Side], wanted: str) -> Screen | None:
         names=names,
         lines=lines,
         closer=[
-            Closer(each.told, each.comparison, remarks(each.comparison), _forest(each.comparison))
+            Closer(each.told, each.comparison, remarks(each.comparison), _forest(each))
             for each in here.others
             if each.comparison
         ],
@@ -193,17 +194,30 @@ def _alike(found: Comparison) -> list[str]:
     return []
 
 
-def _forest(found: Comparison) -> Chart | None:
-    marks = []
+def _forest(against: Against) -> Chart | None:
+    found, marks = against.comparison, []
+    assert found is not None
     for each in found.slices:
         gain = gain_of(found.metric, each.estimate)
         if each.estimate is None or gain is None:
             continue
         role = OPEN if not each.marked else BETTER if gain.value > 0 else WORSE
         p = "" if each.p_value is None else f"{each.p_value:.3f}"
-        marks.append(Mark(each.tag, each.estimate, role, note=p))
+        marks.append(Mark(each.tag, each.estimate, role, _cases(found, each.tag), note=p))
     title = f"{found.second.name} less {found.first.name} by slice, in {found.metric.name}"
-    return forest_chart(marks, found.metric, title=title, most=20)
+    name = f"slices-{against.told.letter}"
+    return forest_chart(marks, found.metric, title=title, most=20, name=name)
+
+
+def _cases(found: Comparison, tag: str) -> str:
+    """Where the cases of a slice on which the two differ stand on this page."""
+    query = {
+        "s": [found.first.key, found.second.key],
+        "metric": found.metric.name,
+        "slice": tag,
+        "show": "different",
+    }
+    return f"?{urlencode(query, doseq=True)}#cases-title"
 
 
 def _facts(side: Side) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from evaluation.models import EvalRun
 from evaluation.reading import INCONCLUSIVE, TargetLine, target_lines
 from evaluation.verdicts import headline
-from evaluation.verdicts_charts import overview_chart
+from evaluation.verdicts_charts import Links, overview_chart
 from labeling import quality
 from labeling.access import EVERYTHING, Can
 from labeling.charts import judgments_chart
@@ -41,7 +41,7 @@ def overview(project: Project, can: Can = EVERYTHING) -> dict[str, Any]:
         "agreement": quality.agreement(project).alpha if counts["judgments"] else None,
         "charts": {
             "judgments": judgments_chart(judgments_by_day(project)),
-            "scores": overview_chart(lines) if lines else None,
+            "scores": overview_chart(lines, Links(project.slug, latest.pk)) if latest and lines else None,
         },
         "latest": latest,
         "headline": said,

@@ -13,6 +13,7 @@ from evaluation.scorers.base import Scale
 from evaluation.sheets import Metric, metrics_of
 from evaluation.verdicts import Screen
 from evaluation.verdicts_cases import Example, last_words
+from evaluation.winrates import JudgedRate
 
 CHUNK = 500
 COLUMNS = ("case__uid", "case__tags", "target__name", "sample", "error")
@@ -99,6 +100,7 @@ def markdown_of(screen: Screen) -> str:
         ]
         head = ["", screen.baseline.name, line.name, "Difference", "Which means", "n"]
         parts += ["## Everything else", _table(head, rows)]
+    parts += [_win_rate(rate) for rate in screen.win_rates]
     parts += [charts.get(name, "") for name in ("slices", "causes", "curve")]
     for title, examples in (("Got worse", screen.worse), ("Got better", screen.better)):
         if examples and line is not None:
@@ -125,6 +127,16 @@ def pdf_of(screen: Screen) -> bytes:
 def _chart(chart: Chart) -> str:
     table = _table(list(chart.columns), [list(row.cells) for row in chart.rows])
     return f"## {chart.title} ({chart.n_words})\n\n{table}"
+
+
+def _win_rate(rate: JudgedRate) -> str:
+    rows = [
+        ["As judged", f"{rate.raw}" if rate.raw else "not enough answers"],
+        ["At equal length", f"{rate.controlled}" if rate.controlled else rate.reason],
+        ["The longer one wins", f"{rate.longer:,} of {rate.decided:,} that were decided"],
+        ["Turned with the order", f"{rate.flipped:,} of {rate.n:,}"],
+    ]
+    return f"## {rate.metric} at equal length\n\n{_table(['', rate.target], rows)}"
 
 
 def _example(example: Example) -> list[str]:

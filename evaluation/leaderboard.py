@@ -12,7 +12,7 @@ from typing import Any
 
 from django.core.cache import cache
 
-from evaluation.comparison import Side, why_not
+from evaluation.measured import Side, way_of, ways_of, why_not
 from evaluation.models import Case, CaseScore, EvalRun, RunTarget, Score, Split, SuiteVersion
 from evaluation.scorers.base import Scale
 from evaluation.sheets import Cell, Line, Metric, lines_of, metrics_of
@@ -62,6 +62,20 @@ class Board:
     entries: list[Entry]
     left_out: list[tuple[Side, str]]
 
+    def as_dict(self) -> dict[str, Any]:
+        rows = [
+            {"target": each.name, "run": each.side.run.pk, "index": each.side.target.index, "best": each.best,
+             "worst": each.worst, "value": each.estimate.as_dict() if each.estimate else None}
+            for each in self.entries
+        ]  # fmt: skip
+        left_out = [{"what": side.name, "why": why} for side, why in self.left_out]
+        return {
+            "version": str(self.version),
+            "metric": self.metric.name,
+            "entries": rows,
+            "left_out": left_out,
+        }
+
     @property
     def champion(self) -> Entry | None:
         return next((entry for entry in self.entries if entry.is_champion), None)
@@ -99,44 +113,34 @@ def numbers_of(sides: Sequence[Side], metric: str) -> dict[int, Estimate]:
     return {row.target_id: row.estimate for row in rows if row.estimate is not None}
 
 
-def learned_from(run: EvalRun, metric: str) -> list[tuple[RunTarget, Estimate, Any]]:
+def learned_from(run: EvalRun, metric: str) -> list[tuple[RunTarget, Estimate, int]]:
     """Every number of a metric on the cases of a run, measured as it was there, the oldest first and each identity
-    once: the target, the number, and the splits of the dataset version that it was trained on (None for a base)."""
-    runs = EvalRun.objects.filter(
+    once: the target, the number, and how many judgments the target was trained on."""
+    rows = EvalRun.objects.filter(
         suite=run.suite_id,
         version__content_hash=run.version.content_hash,
         split=run.split,
         status=Status.SUCCEEDED,
+        arm=None,
     )
-    alike = [
-        pk
-        for pk, spec in runs.filter(arm=None).values_list("pk", "spec")[:MOST_RUNS]
-        if _measured(spec, metric) == _measured(run.spec, metric) and is_usual(spec)
-    ]
-    rows = Score.objects.filter(run__in=alike, metric=metric, slice="", versus=None, value__isnull=False)
-    found: dict[str, tuple[RunTarget, Estimate, Any]] = {}
-    columns = (
-        "run_id",
-        "target__pk",
-        "target__name",
-        "target__index",
-        "target__identity",
-        "target__checkpoint__kind",
-    )
-    for run_id, pk, name, index, identity, kind, splits, *numbers in rows.order_by(
-        "run_id", "target__index"
-    ).values_list(*columns, "target__checkpoint__run__dataset_version__splits", "value", "low", "high", "n"):
-        target = RunTarget(pk=pk, run_id=run_id, name=name, index=index, identity=identity)
-        found.pop(identity, None)
-        if splits is not None or kind == Checkpoint.Kind.BASE:
-            found[identity] = target, Estimate(*numbers), splits
+    wanted = way_of(run, metric)
+    alike = {
+        pk: each.facts["judgments"]
+        for pk, each in ways_of(rows[:MOST_RUNS]).items()
+        if is_usual(each.spec) and way_of(each, metric) == wanted
+    }
+    scores = Score.objects.filter(run__in=alike, metric=metric, slice="", versus=None, value__isnull=False)
+    columns = ("run_id", "target__pk", "target__name", "target__index", "target__identity")
+    found: dict[str, tuple[RunTarget, Estimate, int]] = {}
+    for run_id, pk, name, index, identity, *numbers in scores.order_by("run_id", "target__index").values_list(
+        *columns, "value", "low", "high", "n"
+    ):
+        judgments = alike[run_id].get(str(index))
+        if judgments is not None:
+            target = RunTarget(pk=pk, run_id=run_id, name=name, index=index, identity=identity)
+            found.pop(identity, None)
+            found[identity] = target, Estimate(*numbers), judgments
     return list(found.values())
-
-
-def _measured(spec: dict[str, Any], metric: str) -> Any:
-    """What two runs must have alike for their numbers to stand on one curve."""
-    own = [{**each, "weight": 0} for each in spec["metrics"] if each["name"] == metric]
-    return own or spec["metrics"], spec.get("sampling"), spec.get("system")
 
 
 def board(version: SuiteVersion, metric_name: str = "") -> Board | None:

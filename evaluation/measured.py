@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import QuerySet
+
 from evaluation.models import EvalRun, RunTarget
 from evaluation.plans import COMPOSITE
 from evaluation.sheets import metrics_of
@@ -96,13 +98,22 @@ def why_not(first: Side, second: Side, metric: str) -> str:
             f"{b.version} ({b.get_split_display().lower()}); only the same cases can be paired. "
             "Evaluate both on one version."
         )
-    if how[0] != how[1]:
-        return (
-            f"{metric} was measured in two ways: by {ways_words(how[0])} and by {ways_words(how[1])}. "
-            "Score one of them again: what was generated is kept."
-        )
+    return measured_otherwise(a, b, metric) or prompted_otherwise(first, second)
+
+
+def measured_otherwise(a: EvalRun, b: EvalRun, metric: str) -> str:
+    """Why numbers of two runs that both have a metric do not mean the same; empty where they do."""
+    one, two = measured(a)[metric], measured(b)[metric]
+    if one != two:
+        return _two_ways(metric, one, two)
     if sampled(a) != sampled(b):
         return f"{a.name} and {b.name} sampled their answers in different ways; evaluate both with the same settings."
+    return ""
+
+
+def prompted_otherwise(first: Side, second: Side) -> str:
+    """Why two sides did not answer the same prompt tokens, where nothing else was put into their prompts."""
+    a, b = first.run, second.run
     alike = given(a) == given(b)
     if alike and template(a, first.target.index) != template(b, second.target.index):
         return (
@@ -123,25 +134,47 @@ def shared_metrics(sides: Sequence[Side]) -> list[str]:
 
 
 def measured(run: EvalRun) -> dict[str, Way]:
-    """How each metric of a run was measured, by its name."""
-    found: dict[str, Way] = {
-        spec["name"]: {
+    """How each metric of a run was measured, by its name: the scorer, its settings and what of its surroundings can
+    change a value, and who answered for it."""
+    around, helpers = run.facts.get("scorers") or {}, run.spec.get("judges") or {}
+    found: dict[str, Way] = {}
+    for spec in run.metrics:
+        judge, reward = spec.get("judge"), spec.get("reward")
+        asked = helpers.get(f"judge:{judge}" if judge is not None else f"reward:{reward}", {})
+        found[spec["name"]] = {
             "scorer": spec["scorer"],
             "version": spec["version"],
             "params": spec["params"],
-            "judge": spec.get("judge"),
-            "reward": spec.get("reward"),
+            "facts": around.get(spec["name"], {}),
+            "judge": judge,
+            "reward": reward,
+            "identity": asked.get("identity", ""),
         }
-        for spec in run.metrics
-    }
     if run.primary == COMPOSITE:
-        weighted = [
-            [spec["name"], spec["weight"], spec.get("floor"), spec.get("ceiling"), found[spec["name"]]]
-            for spec in run.metrics
-            if spec["weight"]
-        ]
-        found[COMPOSITE] = {"scorer": "all weighted metrics", "version": 1, "params": {"of": weighted}}
+        weighted = [spec for spec in run.metrics if spec["weight"]]
+        found[COMPOSITE] = {
+            "scorer": "all weighted metrics",
+            "version": run.spec.get("together", 1),
+            "params": {spec["name"]: spec["weight"] for spec in weighted},
+            "ends": [[spec.get("floor"), spec.get("ceiling")] for spec in weighted],
+            "of": {spec["name"]: found[spec["name"]] for spec in weighted},
+        }
     return found
+
+
+def way_of(run: EvalRun, metric: str) -> tuple[Any, ...]:
+    """How a metric came about in a run: what two runs must have alike to be set side by side."""
+    return measured(run).get(metric), sampled(run), given(run)
+
+
+def ways_of(runs: QuerySet[EvalRun]) -> dict[int, EvalRun]:
+    """Runs by number, with as much of their facts as says how they were measured and on how many judgments their
+    targets rest: the others can be large."""
+    rows = runs.values_list("pk", "spec", "facts__scorers", "facts__judgments")
+    return {
+        pk: EvalRun(pk=pk, spec=spec, facts={"scorers": scorers, "judgments": judgments or {}})
+        for pk, spec, scorers, judgments in rows
+    }
 
 
 def sampled(run: EvalRun) -> Any:
@@ -160,12 +193,27 @@ def template(run: EvalRun, index: int) -> str:
     return str(run.facts.get("targets", {}).get(str(index), {}).get("template", ""))
 
 
-def ways_words(way: Way | None) -> str:
+def _two_ways(metric: str, one: Way, two: Way) -> str:
+    """In which two ways a metric was measured: of several together, those of the first part that differs."""
+    others = two.get("of", {})
+    for name, way in one.get("of", {}).items():
+        if way != others.get(name, way):
+            return _two_ways(name, way, others[name])
+    return (
+        f"{metric} was measured in two ways: by {ways_words(one)} and by {ways_words(two)}. "
+        "Score one of them again: what was generated is kept."
+    )
+
+
+def ways_words(way: Way) -> str:
     """A way of measuring in words: "contains v1 (text yes)"."""
-    assert way is not None
-    judge = f" by judge {way['judge']}" if way.get("judge") else ""
-    reward = f" by reward model {way['reward']}" if way.get("reward") else ""
+    who = f" ({way['identity'][:8]})" if way.get("identity") else ""
+    judge = f" by judge {way['judge']}{who}" if way.get("judge") else ""
+    reward = f" by reward model {way['reward']}{who}" if way.get("reward") else ""
     params = ", ".join(
         f"{name} {value}" for name, value in way["params"].items() if value not in (None, "", [], {})
     )
-    return f"{way['scorer']} v{way['version']}{judge}{reward}{f' ({params[:120]})' if params else ''}"
+    around = "".join(
+        f", {name} {value[:8] if name == 'sha256' else value}" for name, value in way.get("facts", {}).items()
+    )
+    return f"{way['scorer']} v{way['version']}{judge}{reward}{f' ({params[:120]})' if params else ''}{around}"

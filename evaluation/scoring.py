@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from django.db.models import Count
+
 from evaluation import statistics
 from evaluation.contamination import BATCH, dirty_cases
 from evaluation.models import Case, CaseResult, CaseScore, RunTarget, Score
@@ -10,7 +12,9 @@ from evaluation.numbers import delta, own_score
 from evaluation.plans import Plan
 from evaluation.sheets import Cell, Line, Metric, Sheet, metrics_of, read_sheet
 from evaluation.targets import digest
+from evaluation.winrates import judged_rates
 from labeling.estimates import Estimate
+from training.lineage import judgments_behind
 
 MOST_SLICES = 40
 Beat = Callable[[], object]
@@ -118,6 +122,7 @@ def run_facts(plan: Plan, beat: Beat = lambda: None) -> dict[str, Any]:
     return {
         **plan.run.facts,
         "targets": facts,
+        "judgments": {str(i): judgments_behind(each, beat) for i, each in checkpoints.items()},
         "scorers": {name: found for name, found in scorers.items() if found},
     }
 
@@ -143,8 +148,19 @@ def _facts(plan: Plan, target: RunTarget) -> dict[str, Any]:
         "ms_p95": _quantile(ms, 0.95),
         "cost_per_1000": _mean([1000 * each for each in cost]),
         "template": digest([row[4] for row in rows]),
-        "flips": _order_flips(plan, target),
+        "states": _states(plan, target),
+        "win_rates": judged_rates(plan.run, target),
     }
+
+
+def _states(plan: Plan, target: RunTarget) -> dict[str, dict[str, int]]:
+    """Of each metric, how many marks are in which state: of several samples some can lack a value where their case has
+    one, which is then a mean of the others."""
+    marks = CaseScore.objects.filter(result__run=plan.run, result__target=target).order_by()
+    found: dict[str, dict[str, int]] = {}
+    for metric, state, count in marks.values_list("metric", "state").annotate(Count("pk")):
+        found.setdefault(metric, {})[state] = count
+    return found
 
 
 def _mean(values: Sequence[float]) -> dict[str, Any] | None:
@@ -166,20 +182,3 @@ def _quantile(values: Sequence[float], share: float) -> dict[str, Any] | None:
     return Estimate(
         middle, min(middle, ordered[max(0, low - 1)]), max(middle, ordered[high - 1]), n
     ).as_dict()
-
-
-def _order_flips(plan: Plan, target: RunTarget) -> dict[str, dict[str, int]]:
-    """For each pairwise metric, how many verdicts turned with the order of the answers, of how many."""
-    found: dict[str, dict[str, int]] = {}
-    for metric in plan.metrics:
-        if metric.scorer.key == "pairwise":
-            rows = CaseScore.objects.filter(
-                result__run=plan.run, result__target=target, metric=metric.spec.name, state="scored"
-            ).values_list("detail", flat=True)
-            details = [detail for detail in rows if detail]
-            found[metric.spec.name] = {
-                "n": len(details),
-                "flipped": sum(bool(detail.get("flipped")) for detail in details),
-                "longer_wins": sum(bool(detail.get("longer_wins")) for detail in details),
-            }
-    return found

@@ -18,7 +18,6 @@ from evaluation.scorers import Need, Scale, find_scorer
 from labeling.lifecycle import Status
 
 ROOM = 300_000  # lines and cells that a process keeps, of some 200 bytes each
-BOUNDED = (Scale.BINARY, Scale.SHARE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ class Metric:
 
     @property
     def is_bounded(self) -> bool:
-        return self.scale in BOUNDED
+        return self.scale.is_bounded
 
     @property
     def is_ratio(self) -> bool:

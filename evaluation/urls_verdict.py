@@ -9,7 +9,6 @@ urlpatterns = [
     path("p/<slug:slug>/", dashboard.dashboard, name="dashboard"),
     path("p/<slug:slug>/leaderboard/", leaderboard.leaderboard, name="leaderboard"),
     path(ONE, verdict.evaluation, name="evaluation"),
-    path(f"{ONE}charts/<slug:name>.<str:format>", verdict.chart, name="chart"),
     path(f"{ONE}result.csv", exports.result, name="result_csv"),
     path(f"{ONE}verdict.<str:format>", exports.verdict, name="verdict_file"),
     path(f"{ONE}share/", sharing.links, name="share"),

@@ -15,6 +15,7 @@ from evaluation.verdicts_cases import Behind, Example, behind, examples
 from evaluation.verdicts_charts import Asked, Links, baseline_word, charts_of, reading_of
 from evaluation.verdicts_rails import SIGNS, Rail, rails
 from evaluation.verdicts_trust import Fact, counted, remarks, trust, why_none
+from evaluation.winrates import JudgedRate, rates_of
 
 WORDS = {"better": "Better", "not_worse": "Not worse", "worse": "Worse", "inconclusive": "Inconclusive",
          "same": "No difference", "": "No verdict"}  # fmt: skip
@@ -56,6 +57,7 @@ class Screen:
     trust: list[Fact]
     remarks: list[str]
     choices: dict[str, list[Any]]
+    win_rates: list[JudgedRate]
 
     @property
     def line(self) -> TargetLine | None:
@@ -102,6 +104,7 @@ def screen(run: EvalRun, wanted: Mapping[str, str], *, links: Links = NO_LINKS, 
             "slices": tags,
             "targets": lines[1:],
         },
+        win_rates=rates_of(asked.line) if asked.line else [],
     )
 
 

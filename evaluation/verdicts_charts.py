@@ -74,12 +74,7 @@ def _primary(run: EvalRun, lines: list[TargetLine], asked: Asked, links: Links) 
             line.name,
             known[line.target.pk],
             BASELINE if line.is_baseline else SPOKEN if line is asked.line else OTHER,
-            links.cases(
-                "failing" if line.is_baseline else "different",
-                line.target.index,
-                metric=asked.metric.name,
-                slice=asked.slice,
-            ),
+            _cases(line, asked.metric, links, asked.slice),
             note=baseline_word(line) if line.is_baseline else "",
         )
         for line in lines
@@ -94,17 +89,31 @@ def _primary(run: EvalRun, lines: list[TargetLine], asked: Asked, links: Links) 
     )
 
 
-def overview_chart(lines: list[TargetLine]) -> Chart | None:
+def _cases(line: TargetLine, metric: Metric, links: Links, slice: str = "") -> str:
+    show = "failing" if line.is_baseline else "different"
+    return links.cases(show, line.target.index, metric=metric.name, slice=slice)
+
+
+def overview_chart(lines: list[TargetLine], links: Links) -> Chart | None:
     """The primary metric of a run's targets, for pages that show nothing else of it."""
     metric = lines[0].primary.metric
     marks = [
-        Mark(line.name, line.primary.estimate, BASELINE if line.is_baseline else OTHER)
+        Mark(
+            line.name,
+            line.primary.estimate,
+            BASELINE if line.is_baseline else OTHER,
+            _cases(line, metric, links),
+        )
         for line in lines
         if line.primary.estimate
     ]
     own = lines[0].primary.estimate
     return dots_chart(
-        marks, metric, title=metric.name, lines=[Line(own.value, baseline_word(lines[0]))] if own else []
+        marks,
+        metric,
+        title=metric.name,
+        lines=[Line(own.value, baseline_word(lines[0]))] if own else [],
+        name="scores",
     )
 
 
@@ -194,9 +203,8 @@ def _curve(run: EvalRun, asked: Asked, links: Links) -> Chart | None:
             estimate,
             SPOKEN if target.identity == spoken else BASELINE if target.is_baseline else OTHER,
             links.evaluation(target.run_id),
-            at=sum(split["rows"] for split in splits.values()) if splits else 0,
+            at=judgments,
         )
-        for target, estimate, splits in learned_from(run, metric.name)
+        for target, estimate, judgments in learned_from(run, metric.name)
     ]
-    unit = "rows of the dataset version it was trained on"
-    return curve_chart(marks, metric, title=f"{metric.name} by amount of training data", unit=unit)
+    return curve_chart(marks, metric, title=f"{metric.name} by the judgments it was trained on")

@@ -1,11 +1,13 @@
 """From a judgment, an item or a withdrawal to every version and checkpoint that used it."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from django.db.models import Q
 
+from labeling.curation import rowfile
+from labeling.curation.splits import TRAIN
 from labeling.curation.withdrawing import affected_versions, stale_versions
 from labeling.models import DatasetEntry, DatasetVersion, Item, Judgment, Withdrawal
 from training.models import Checkpoint
@@ -74,6 +76,29 @@ def checkpoints_of(versions: Iterable[int]) -> dict[int, list[Checkpoint]]:
                 ahead += children.get(checkpoint.pk, [])
         found[version] = [reached[key] for key in sorted(reached)]
     return found
+
+
+def judgments_behind(checkpoint: Checkpoint, beat: Callable[[], object] = lambda: None) -> int:
+    """How many judgments a checkpoint was trained on, each once: those behind the training rows of its dataset version
+    and of all that it came from, reward models too. Reads the files of rows; `beat` is called for each."""
+    versions: dict[int, DatasetVersion] = {}
+    ahead: list[Checkpoint | None] = [checkpoint]
+    while ahead:
+        step = ahead.pop()
+        if step is not None:
+            ahead.append(step.parent)
+            if step.run is not None:
+                versions[step.run.dataset_version_id] = step.run.dataset_version
+                ahead.append(step.run.reward)
+    found: set[int] = set()
+    for version in versions.values():
+        beat()
+        entries = DatasetEntry.objects.filter(version=version, judgment__isnull=False).order_by()
+        splits = rowfile.splits(version.path)
+        found |= {
+            key for row, key in entries.values_list("row", "judgment_id").iterator() if splits[row] == TRAIN
+        }
+    return len(found)
 
 
 def _once(trained: dict[int, list[Checkpoint]], versions: Iterable[int]) -> list[Checkpoint]:

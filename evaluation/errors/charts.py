@@ -1,31 +1,33 @@
 """The charts of an error analysis: kinds by how much they cost, and how the known kinds grew."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from evaluation.charts import ROW, Chart, Row, Vega, layered
-from evaluation.charts_parts import interval, name_axis, said
+from evaluation.charts_parts import hrefs, interval, name_axis, said
 from evaluation.errors.saturation import STOP, Saturation
 from evaluation.errors.table import CategoryRow, Read, Table, dearest
 
 DRAWN = 14
+NOWHERE: Mapping[str, str] = {}
 NUMBERS = ("value", "low", "high", "sole")
 
 
-def pareto_chart(table: Table) -> Chart | None:
-    """Kinds of errors, the most expensive first: how much the metric can rise if each vanished, a tick at what it is
-    sure to rise (failures with no other kind), and in the table what the first kinds explain together."""
-    rows = dearest(table.rows)
+def pareto_chart(table: Table, urls: Mapping[str, str] = NOWHERE) -> Chart | None:
+    """Kinds of errors of the model, the most expensive first: how much the metric can rise if each vanished, a tick at
+    what it is sure to rise (failures with no other kind), and in the table what the first kinds explain together.
+    `urls` has the address of each kind's failures, by its key."""
+    rows = dearest(table.errors)
     if not rows:
         return None
     metric = table.found.metric.name
-    values = [_value(row) for row in rows]
+    values = [_value(row) | ({"url": urls[row.key]} if row.key in urls else {}) for row in rows]
     y = name_axis("category")
     x = {"type": "quantitative", "axis": {"format": "~g"}, "scale": {"domainMin": 0, "nice": True}}
     bar = {"type": "bar", "height": {"band": 0.55}, "color": "var(--accent)", "opacity": 0.3, "tooltip": True}
     tick = {"type": "tick", "thickness": 2, "size": 15, "color": "var(--ink)"}
     title = f"points of {metric} at most; tick: sole cause"
     layers = [
-        {"mark": bar, "encoding": {"y": y, "x": {"field": "value", "title": title, **x}}},
+        {"mark": bar, "encoding": {"y": y, "x": {"field": "value", "title": title, **x}, **hrefs(values)}},
         interval(y, {"field": "low", **x}, width=1.5),
         {"mark": tick, "encoding": {"y": y, "x": {"field": "sole", **x}}},
         said(y, {"field": "high", **x}),
@@ -41,7 +43,10 @@ def pareto_chart(table: Table) -> Chart | None:
             *("Sole cause, points", "Together with those above"),
         ),
         rows=tuple(
-            Row((each["category"], f"{each['read']:,}", *(f"{each[name]:.1f}" for name in NUMBERS), together))
+            Row(
+                (each["category"], f"{each['read']:,}", *(f"{each[name]:.1f}" for name in NUMBERS), together),
+                each.get("url", ""),
+            )
             for each, together in zip(values, _together(rows, table.reads), strict=True)
         ),
     )

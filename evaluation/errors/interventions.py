@@ -11,6 +11,7 @@ from evaluation.plans import COMPOSITE, parse_spec
 from evaluation.sheets import metrics_of
 from evaluation.specs import CONTEXT_WORDS
 from labeling.errors import Refused
+from labeling.lifecycle import ACTIVE, Status
 from labeling.models import User
 
 ARMS = ("retrieved", "gold", "none", "shuffled")
@@ -27,8 +28,10 @@ def plan_intervention(
     seed: int = 0,
 ) -> Intervention:
     """Queue the four arms: on the first `count` failing cases in the order of the analysis, a random sample of them, or
-    on the whole split. Answers that are known are not asked for again. Raises Refused with a sentence.
+    on the whole split. Answers that are known are not asked for again. While one runs, the same once more is that one.
+    Raises Refused with a sentence.
     """
+    Analysis.objects.select_for_update(no_key=True).defer("order").get(pk=analysis.pk)
     run = analysis.run
     readable(run)
     _refuse_nonsense(analysis, scope, count, seed)
@@ -37,6 +40,9 @@ def plan_intervention(
         keys = dict(Case.objects.filter(pk__in=analysis.order[:count]).values_list("pk", "uid"))
         only = [keys[case] for case in analysis.order[:count]]
     cases = len(only) or Case.objects.of_run(run).count()
+    same = Intervention.objects.filter(analysis=analysis, scope=scope, cases=cases, seed=seed)
+    if (running := same.filter(arms__run__status__in=(Status.QUEUED, *ACTIVE)).first()) is not None:
+        return running
     made = Intervention.objects.create(
         analysis=analysis, scope=scope, cases=cases, seed=seed, created_by=person
     )

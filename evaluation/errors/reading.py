@@ -1,6 +1,6 @@
 """Reading failures: each in the hands of one person at a time, in the order of the analysis, with its whole history."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from django.db import IntegrityError, transaction
@@ -15,6 +15,14 @@ from labeling.rag.taxonomy import categories_of, current
 HELD = timedelta(minutes=30)
 MOST_CATEGORIES, LONGEST_NOTE = 12, 5000
 TRIES = 20
+
+
+class Overtaken(Refused):
+    """Somebody else said what this failure is meanwhile. `current` is theirs; nothing of what was sent was stored."""
+
+    def __init__(self, sentence: str, current: ErrorReadChange) -> None:
+        super().__init__(sentence)
+        self.current = current
 
 
 def next_failure(*, analysis: Analysis, person: User) -> ErrorRead | None:
@@ -54,11 +62,14 @@ def next_failure(*, analysis: Analysis, person: User) -> ErrorRead | None:
 
 
 @transaction.atomic
-def record(*, read: ErrorRead, categories: Sequence[str], note: str = "", person: User) -> ErrorRead:
+def record(
+    *, read: ErrorRead, categories: Sequence[str], note: str = "", person: User, base: int | None = None
+) -> ErrorRead:
     """Say what a failure is: the keys of its categories, or none where nothing fits, and a note.
 
-    Saying it again changes it; the newest counts, and the history keeps all. Raises Refused for categories that the
-    project does not offer, and while another person has the failure open.
+    Saying it again changes it; the newest counts, and the history keeps all. `base` is the change that the reader saw
+    (0 for none): where there is a newer one that says something else, Overtaken is raised. Raises Refused for
+    categories that the project does not offer, and while another person has the failure open.
     """
     read = (
         ErrorRead.objects.select_for_update(no_key=True, of=("self",))
@@ -67,8 +78,9 @@ def record(*, read: ErrorRead, categories: Sequence[str], note: str = "", person
     )
     if read.read_at is None and read.reader_id != person.pk and timezone.now() - read.claimed_at < HELD:
         raise Refused(f"{read.reader} has this failure open; take the next one.")
-    keys = list(dict.fromkeys(categories))
-    known = {category.key for category in categories_of(read.analysis.project)} | set(read.categories)
+    now = current(read.analysis.project)
+    keys, stands = called_now(categories, now), called_now(read.categories, now)
+    known = {category.key for category in categories_of(read.analysis.project)} | set(stands)
     if unknown := [key for key in keys if key not in known]:
         raise Refused(f"There is no category {unknown[0][:40]!r}; choose one that is offered, or add it.")
     if len(keys) > MOST_CATEGORIES:
@@ -76,8 +88,15 @@ def record(*, read: ErrorRead, categories: Sequence[str], note: str = "", person
     words = note.replace("\0", "").strip()
     if len(words) > LONGEST_NOTE:
         raise Refused(f"The note has {len(words):,} characters; up to {LONGEST_NOTE:,} are allowed.")
-    if read.read_at is not None and (read.categories, read.note) == (keys, words):
+    if read.read_at is not None and (set(stands), read.note) == (set(keys), words):
         return read
+    last = read.changes.select_related("person").first()
+    if base is not None and last is not None and last.pk != base:
+        raise Overtaken(
+            f"{last.person} said what this failure is while you read it. Your reading still stands in the form; change "
+            "theirs with it, or read on.",
+            last,
+        )
     if read.read_at is None:
         read.read_at, read.reader = timezone.now(), person
     read.categories, read.note = keys, words
@@ -86,10 +105,22 @@ def record(*, read: ErrorRead, categories: Sequence[str], note: str = "", person
     return read
 
 
+def called_now(keys: Iterable[str], now: Mapping[str, Sequence[str]]) -> list[str]:
+    """These keys as they are called now, each once. One that was merged is what it was merged into; one that was split
+    stays, as nobody has said which of its parts it is, and so does one that nobody knows."""
+    became = ((key, now.get(key, ())) for key in keys)
+    return list(dict.fromkeys(after[0] if len(after) == 1 else key for key, after in became))
+
+
 def keys_of(project: Project, key: str) -> set[str]:
     """The keys that count for a category: its own, and those that were merged into it. What was said of one that was
     split counts for none of its parts: nobody has said for which."""
-    return {each for each, now in current(project).items() if now == [key]} | {key}
+    return keys_among(current(project), key)
+
+
+def keys_among(now: Mapping[str, Sequence[str]], key: str) -> set[str]:
+    """The same, where it is known what each key is called now."""
+    return {each for each, became in now.items() if became == [key]} | {key}
 
 
 def read_as(analysis: Analysis, keys: set[str]) -> tuple[set[str], set[str]]:

@@ -1,30 +1,70 @@
 """From errors back to labeling: the failures of one kind become items of the queue, linked by their source."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from django.db.models import Count, Q
 
 from evaluation.casepage import first_answers
 from evaluation.errors.reading import keys_of, read_as
 from evaluation.feedback import MOST, ORIGIN_LENGTH
-from evaluation.models import Analysis, Case, EvalRun, RunTarget
+from evaluation.models import Analysis, Case, EvalRun, FixCase, FixItem, RunTarget
 from evaluation.questions import texts_given
 from evaluation.targets import digest
 from labeling.errors import Refused
 from labeling.importing.checks import MIN_RESPONSES
-from labeling.intake import ContextDraft, Intake, ItemDraft, ResponseDraft, add_items
+from labeling.intake import ContextDraft, ItemDraft, ResponseDraft, add_items
 from labeling.models import Item, Task
 from labeling.rag.contexts import checked_contexts
 
 SOURCE = "analysis"
 COMPARING = (Task.PAIRWISE, Task.RANKING)
+NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of the failures of a kind: new items, and those known before. The others stayed: `held` out by a fix,
+    with too `few` different answers, or `unfit`, each named with the reason why no item takes it."""
+
+    new: int
+    known: int
+    held: int
+    few: int
+    unfit: Sequence[str]
+
+    @property
+    def words(self) -> str:
+        return (
+            "; ".join([f"{self.new:,} new items to label, {self.known:,} known already", *self.stayed]) + "."
+        )
+
+    @property
+    def stayed(self) -> list[str]:
+        said = []
+        if self.held:
+            said.append(f"{self.held:,} {'is' if self.held == 1 else 'are'} held out by a fix and stayed")
+        if self.few:
+            said.append(f"{self.few:,} stayed: too few different answers to judge")
+        if self.unfit:
+            said.append(unfit_words(self.unfit))
+        return said
 
 
 def sent_of(analysis: Analysis) -> dict[str, int]:
-    """The numbers of the items that cases of this analysis became, by the uid of the case."""
+    """The numbers of the items that cases of this analysis became, sent by it or as lessons of a fix, by the uid of the
+    case."""
     start = _ref(analysis, "")
+    lessons = FixItem.objects.filter(case__suite=analysis.run.suite_id).order_by()
     rows = Item.objects.filter(project=analysis.project_id, source_kind=SOURCE, source_ref__startswith=start)
-    return {ref.removeprefix(start): key for ref, key in rows.order_by().values_list("source_ref", "pk")}
+    own = {ref.removeprefix(start): key for ref, key in rows.order_by().values_list("source_ref", "pk")}
+    return dict(lessons.values_list("case__uid", "item_id")) | own
+
+
+def siblings_among(cases: Iterable[int]) -> set[int]:
+    """Those of these cases that are siblings of a fix: it is measured by them, so that nobody is to label them."""
+    rows = FixCase.objects.filter(case__in=list(cases), role=FixCase.Role.SIBLING).order_by()
+    return set(rows.values_list("case_id", flat=True))
 
 
 def items_of(keys: Iterable[int]) -> list[Item]:
@@ -34,9 +74,9 @@ def items_of(keys: Iterable[int]) -> list[Item]:
     return list(rows.order_by("pk")[:MOST])
 
 
-def send_category(*, analysis: Analysis, key: str) -> Intake:
+def send_category(*, analysis: Analysis, key: str) -> Sent:
     """Put the failures that were read as of this kind into the queue, in the form that the project's task takes;
-    repeating it is harmless. Raises Refused.
+    repeating it is harmless. Siblings of a fix are left out, and so are its lessons, which are there. Raises Refused.
 
     Prompts are those of the cases, to the letter, so that they stay protected: what people say of them tells how good
     the model is, and trains nothing while the case is in a suite.
@@ -47,24 +87,31 @@ def send_category(*, analysis: Analysis, key: str) -> Intake:
         raise Refused("No failure that was read is of this kind; there is nothing to send.")
     if len(uids) > MOST:
         raise Refused(f"{len(uids):,} failures are of this kind; up to {MOST} are sent at a time.")
-    cases = list(Case.objects.of_run(run).filter(uid__in=uids))
+    found = list(Case.objects.of_run(run).filter(uid__in=uids))
+    held, there = siblings_among(case.pk for case in found), sent_of(analysis)
+    cases = [case for case in found if case.pk not in held and case.uid not in there]
+    known = sum(case.uid in there for case in found if case.pk not in held)
     told = [analysis.target, *(_beside(analysis) if project.task in COMPARING else [])]
     answers = [(target.name, first_answers(run, target, cases)) for target in told]
-    drafts = []
+    made = Drafts()
     for case in cases:
         said: dict[str, str] = {}
         for name, texts in answers:
             if (text := texts.get(case.pk)) is not None:
                 said[text] = f"{said[text]}, {name}" if text in said else name
-        if len(said) >= MIN_RESPONSES[project.task]:
-            shown = {} if project.task == Task.DEMONSTRATION else said
-            drafts.append(draft_of(run, case, shown, project.task, _ref(analysis, case.uid)))
-    if not drafts:
-        raise Refused(
-            f"None of the {len(cases)} cases has as many distinct answers as people of this project judge; "
-            "there is nothing to send."
+        made.add(
+            run,
+            case,
+            {} if project.task == Task.DEMONSTRATION else said,
+            project.task,
+            _ref(analysis, case.uid),
         )
-    return add_items(project=project, drafts=drafts, source_kind=SOURCE)
+    drafts = [draft for _, draft in made.drafts]
+    intake = add_items(project=project, drafts=drafts, source_kind=SOURCE)
+    sent = Sent(intake.new, known + intake.duplicate, len(held), made.few, made.unfit)
+    if cases and not drafts:
+        raise Refused(f"There is nothing to send: {'; '.join(sent.stayed)}.")
+    return sent
 
 
 def _ref(analysis: Analysis, uid: str) -> str:
@@ -75,6 +122,31 @@ def _beside(analysis: Analysis) -> list[RunTarget]:
     """What a failing answer is compared with: the baseline's, or where the baseline itself is analysed the last one."""
     others = [target for target in analysis.run.targets.all() if target.pk != analysis.target_id]
     return others[:1] if analysis.target.index else others[-1:]
+
+
+@dataclass(slots=True)
+class Drafts:
+    """The items that cases become. The others stay: those with too `few` different answers to judge, and the `unfit`
+    ones, each named with the reason why no item takes it."""
+
+    drafts: list[tuple[Case, ItemDraft]] = field(default_factory=list)
+    few: int = 0
+    unfit: list[str] = field(default_factory=list)
+
+    def add(self, run: EvalRun, case: Case, said: Mapping[str, str], task: str, source_ref: str = "") -> None:
+        if len(said) < MIN_RESPONSES[task]:
+            self.few += 1
+            return
+        try:
+            self.drafts.append((case, draft_of(run, case, said, task, source_ref)))
+        except Refused as refusal:
+            self.unfit.append(f"“{case.preview}” ({refusal.sentence.rstrip('.')})")
+
+
+def unfit_words(named: Sequence[str]) -> str:
+    more = f" and {len(named) - NAMED:,} more" if len(named) > NAMED else ""
+    them = "it" if len(named) == 1 else "them"
+    return f"{len(named):,} stayed, as no item takes {them}: {', '.join(named[:NAMED])}{more}"
 
 
 def draft_of(run: EvalRun, case: Case, said: Mapping[str, str], task: str, source_ref: str = "") -> ItemDraft:

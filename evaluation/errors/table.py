@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from evaluation.errors.failures import Evaluated, evaluated
+from evaluation.errors.reading import called_now
 from evaluation.errors.sending import sent_of
 from evaluation.models import Analysis, CategoryPlan, ErrorRead, EvalRun
 from evaluation.verdicts_cases import share
@@ -163,8 +164,7 @@ def read_table(analysis: Analysis) -> Table:
 
 
 def reads_of(analysis: Analysis, found: Evaluated, now: Mapping[str, list[str]]) -> list[Read]:
-    """What was read, in the order of the analysis. A key that was merged is what it was merged into; one that was split
-    stays, as nobody has said which of its parts it is."""
+    """What was read, in the order of the analysis, with its categories as they are called now."""
     rows = ErrorRead.objects.filter(analysis=analysis, read_at__isnull=False).order_by("place")
     lines = {line.id: line for line in found.lines}
     return [
@@ -173,7 +173,7 @@ def reads_of(analysis: Analysis, found: Evaluated, now: Mapping[str, list[str]])
             place=place,
             case=case,
             uid=lines[case].uid,
-            categories=frozenset(now[key][0] if len(now[key]) == 1 else key for key in categories),
+            categories=frozenset(called_now(categories, now)),
             gain=found.gains[case],
             tags=lines[case].tags,
         )

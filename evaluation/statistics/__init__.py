@@ -12,8 +12,8 @@ from evaluation.statistics.ceilings import Drawn, ceiling_estimate
 from evaluation.statistics.checking import MIN_CASES, Floats
 from evaluation.statistics.closing import closing_excess
 from evaluation.statistics.clustered import Clusters
-from evaluation.statistics.fewlabels import PredictionPowered, prediction_powered_mean, rogan_gladen
-from evaluation.statistics.gates import Gate, cases_needed, equivalence, non_inferiority, superiority
+from evaluation.statistics.fewlabels import PredictionPowered, prediction_powered_mean
+from evaluation.statistics.gates import Gate, cases_needed, non_inferiority, superiority
 from evaluation.statistics.intervals import (
     mean_estimate,
     proportion_estimate,
@@ -42,7 +42,6 @@ from evaluation.statistics.power import (
 from evaluation.statistics.ranks import RankInterval, rank_intervals
 from evaluation.statistics.rating import Disconnected, Ratings, Rows, bradley_terry, rows_of_counts
 from evaluation.statistics.repeated import RepeatedRate, repeated_share, repeated_win_rate
-from evaluation.statistics.repeats import VarianceParts, variance_parts
 from evaluation.statistics.sequential import (
     Course,
     Spending,
@@ -73,7 +72,6 @@ __all__ = [
     "Rows",
     "Spending",
     "StudySize",
-    "VarianceParts",
     "WinRate",
     "benjamini_hochberg",
     "best_by_chance",
@@ -88,7 +86,6 @@ __all__ = [
     "course",
     "detectable_win_rate",
     "drift_needed",
-    "equivalence",
     "flip_difference",
     "holm",
     "length_controlled_win_rate",
@@ -109,13 +106,11 @@ __all__ = [
     "rank_intervals",
     "repeated_share",
     "repeated_win_rate",
-    "rogan_gladen",
     "rows_of_counts",
     "score_estimate",
     "spent",
     "study_size",
     "superiority",
-    "variance_parts",
     "weighted_mean_estimate",
     "wilson",
     "win_rate",

@@ -1,15 +1,15 @@
 """A few human labels and many of a judge: the judge's errors measured on the few, taken out of the many."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from evaluation.statistics.checking import Floats, numbers, same_length
-from evaluation.statistics.clustered import Clusters, codes_of, standard_error, sums_of, t95
+from evaluation.statistics.clustered import Clusters, codes_of, standard_error, sums_of
 from evaluation.statistics.intervals import Ends, cut, score_estimate, weighted_mean_estimate
-from labeling.estimates import Z95, Estimate
+from labeling.estimates import Estimate
 
 MIN_LABELLED = 20
 
@@ -34,6 +34,7 @@ def prediction_powered_mean(
     clusters: Clusters = None,
     unlabelled_clusters: Clusters = None,
     ends: Ends | None = None,
+    tail: float = 0.05,
 ) -> PredictionPowered | None:
     """Mean label over all items by PPI++ (Angelopoulos, Duchi and Zrnic 2023, arXiv 2311.01453).
 
@@ -47,8 +48,9 @@ def prediction_powered_mean(
     influence function over all items (Robins, Rotnitzky and Zhao 1994, JASA 89). An item that could not have
     been chosen at all is not spoken for. Equal probabilities give PPI++ again.
 
-    Intervals are t on labelled clusters - 1 degrees of freedom, cut to `ends`. None with fewer than
-    MIN_LABELLED labelled clusters or without unlabelled items; no estimate where nothing varies.
+    Intervals are t on labelled clusters - 1 degrees of freedom, cut to `ends`; that of `estimate` at the two-sided
+    level `tail`. None with fewer than MIN_LABELLED labelled clusters or without unlabelled items; no estimate where
+    nothing varies.
     """
     y, f, rest = numbers(labels, "labels"), numbers(judged, "judged scores"), numbers(unlabelled, "scores")
     same_length(y, f)
@@ -65,45 +67,13 @@ def prediction_powered_mean(
         theta, trust, influence = _weighted(y, f, rest, w)
         alone = weighted_mean_estimate(labels, w.tolist(), clusters, ends=ends)
     error = standard_error(sums_of(influence, codes))
-    half, scale = t95(groups - 1) * error, float(max(np.abs(y).max(), np.abs(f).max()))
+    half, scale = (
+        float(stats.t.isf(tail / 2, groups - 1)) * error,
+        float(max(np.abs(y).max(), np.abs(f).max())),
+    )
     found = Estimate(theta, theta - half, theta + half, len(y) + len(rest)) if error > 1e-12 * scale else None
     judge = float(np.concatenate([f, rest]).mean())
     return PredictionPowered(cut(found, ends), alone, judge, trust)
-
-
-def rogan_gladen(
-    positives: int, judged: int, *, hits: int, true_positives: int, rejections: int, true_negatives: int
-) -> Estimate | None:
-    """True share from a judge's share: (p + specificity - 1) / (sensitivity + specificity - 1), cut to 0 to 1.
-
-    The judge called `positives` of `judged` items positive; humans checked `true_positives` truly positive ones,
-    of which it found `hits`, and `true_negatives`, of which it passed over `rejections`. Rogan and Gladen (1978,
-    American Journal of Epidemiology 107); the interval is by the delta method at the counts of Lang and
-    Reiczigel (2014, Preventive Veterinary Medicine 113), which add one to each error rate's both sides and
-    Wilson's z^2 to the share. None where a count is missing or the judge is no better than chance. n is
-    `judged`.
-    """
-    for part, whole in ((positives, judged), (hits, true_positives), (rejections, true_negatives)):
-        if not 0 <= part <= whole:
-            raise ValueError(f"{part} out of {whole} cannot be; give 0 <= part <= whole.")
-    if min(judged, true_positives, true_negatives) == 0:
-        return None
-    sensitivity, specificity = hits / true_positives, rejections / true_negatives
-    better = sensitivity + specificity - 1
-    if better <= 0:
-        return None
-    value = min(max((positives / judged + specificity - 1) / better, 0.0), 1.0)
-    n, n_hits, n_rejections = judged + Z95**2, true_positives + 2, true_negatives + 2
-    p, s, c = (positives + Z95**2 / 2) / n, (hits + 1) / n_hits, (rejections + 1) / n_rejections
-    if s + c <= 1:
-        return None
-    share = (p + c - 1) / (s + c - 1)
-    of_hits, of_rejections = s * (1 - s) / n_hits, c * (1 - c) / n_rejections
-    shift = 2 * Z95**2 * (share * of_hits - (1 - share) * of_rejections)
-    variance = p * (1 - p) / n + share**2 * of_hits + (1 - share) ** 2 * of_rejections
-    half = Z95 * math.sqrt(variance) / (s + c - 1)
-    low, high = (min(max(share + shift + side * half, 0.0), 1.0) for side in (-1, 1))
-    return Estimate(value, min(low, value), max(high, value), judged)
 
 
 def _uniform(y: Floats, f: Floats, rest: Floats) -> tuple[float, float, Floats]:

@@ -8,6 +8,7 @@ from django.views.decorators.http import require_safe
 from evaluation.comparison import Side, find_sides
 from evaluation.measured import MOST, choices
 from evaluation.views.cases_of_runs import list_context
+from evaluation.views.charts import asked_chart
 from labeling.access import Access, guarded
 from labeling.errors import Refused
 from labeling.lifecycle import Status
@@ -29,7 +30,10 @@ def compare(request: HttpRequest, access: Access) -> HttpResponse:
         except Refused as refusal:
             context["refusal"] = refusal.sentence
     if sides and all(side.run.status == Status.SUCCEEDED for side in sides):
-        context["screen"] = screen(sides, request.GET.get("metric", ""))
+        found = context["screen"] = screen(sides, request.GET.get("metric", ""))
+        about = f"compare-{'-'.join(side.key for side in sides)}"
+        if file := asked_chart(request, [each.forest for each in found.closer] if found else (), about):
+            return file
     elif sides:
         waits = next(side.run for side in sides if side.run.status != Status.SUCCEEDED)
         context["refusal"] = f"{waits.name} has no complete results; its page says why."

@@ -3,6 +3,7 @@
 from django.http import HttpRequest, HttpResponse
 
 from evaluation.dashboard import overview
+from evaluation.views.charts import asked_chart
 from labeling.access import Access, guarded
 from labeling.pages import page
 
@@ -10,4 +11,6 @@ from labeling.pages import page
 @guarded("view_results")
 def dashboard(request: HttpRequest, access: Access) -> HttpResponse:
     context = {**overview(access.project, access.can), "section": "overview"}
+    if file := asked_chart(request, [context["charts"]["scores"]], "overview"):
+        return file
     return page(request, "evaluation/dashboard.html", context, fragment="live")

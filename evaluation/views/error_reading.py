@@ -1,5 +1,6 @@
 """Reading failures one at a time: the next one, one with everything that is known of it, and new kinds on the spot."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -10,11 +11,11 @@ from django.views.decorators.http import require_POST, require_safe
 
 from evaluation.casepage import answers_to
 from evaluation.errors.failures import evaluated
-from evaluation.errors.reading import next_failure, record
+from evaluation.errors.reading import Overtaken, called_now, next_failure, record
 from evaluation.errors.saturation import saturation
 from evaluation.errors.table import reads_of
 from evaluation.forms_errors import CategoryForm
-from evaluation.models import Analysis, ErrorRead
+from evaluation.models import Analysis, ErrorRead, ErrorReadChange
 from evaluation.questions import context_text, texts_given
 from evaluation.specs import CONTEXT_WORDS
 from evaluation.views.errors import find_analysis
@@ -22,7 +23,7 @@ from labeling.access import Access, guarded
 from labeling.errors import Refused
 from labeling.models import Scope
 from labeling.pages import page
-from labeling.rag.taxonomy import add_category, categories_of, current
+from labeling.rag.taxonomy import add_category, all_categories, current
 from labeling.views.parts import number, person_of
 
 
@@ -40,31 +41,41 @@ def error_next(request: HttpRequest, access: Access, analysis_id: int) -> HttpRe
 
 @guarded("review")
 def error_read(request: HttpRequest, access: Access, analysis_id: int, place: int) -> HttpResponse:
-    """One failure. What is said of it for the first time is followed by the next one; what is changed stays."""
+    """One failure. What is said of it for the first time is followed by the next one; what is changed stays, and
+    what somebody else said meanwhile is shown beside it."""
     found = find_analysis(access, analysis_id)
+    said = ErrorReadChange.objects.filter(read__analysis=found, read__place=place)
+    base = said.values_list("pk", flat=True).first() or 0
     read = get_object_or_404(ErrorRead.objects.select_related("case"), analysis=found, place=place)
     refusal, status = "", 200
     keys, note = read.categories, read.note
     if request.method == "POST":
         keys, note = request.POST.getlist("category"), request.POST.get("note", "")
-        first = read.read_at is None
+        base = number(request.POST.get("base")) or 0
         try:
-            record(read=read, categories=keys, note=note, person=person_of(access))
-            if not first:
+            record(read=read, categories=keys, note=note, person=person_of(access), base=base)
+            if base and said.filter(pk__gt=base).exists():
                 messages.success(request, "Changed; the history keeps what stood here before.")
                 return redirect("evaluation:error_read", access.project.slug, found.pk, place)
             return redirect("evaluation:error_next", access.project.slug, found.pk)
+        except Overtaken as late:
+            refusal, status, base = late.sentence, 409, late.current.pk
+            read.refresh_from_db(fields=["read_at"])
         except Refused as refused:
             refusal, status = refused.sentence, 422
-    context = {"read": read, "keys": keys, "note": note, "refusal": refusal, **_shown(found, read)}
+    context = {"read": read, "note": note, "base": base, "refusal": refusal, **_shown(found, read, keys)}
+    if status == 409:
+        context["theirs"] = next(change for change in context["changes"] if change["pk"] == base)
     return page(request, "evaluation/errors/read.html", context, status=status)
 
 
-def _shown(found: Analysis, read: ErrorRead) -> dict[str, Any]:
+def _shown(found: Analysis, read: ErrorRead, keys: Sequence[str]) -> dict[str, Any]:
     spec, case = found.run.spec, read.case
+    known, now = all_categories(found.project), current(found.project)
+    chosen = called_now(keys, now)
     told = spec.get("contexts", "apart")
     answers = answers_to(found.run, case)
-    known = reads_of(found, evaluated(found.run, found.target, found.metric), current(found.project))
+    reads = reads_of(found, evaluated(found.run, found.target, found.metric), now)
     return {
         "analysis": found,
         "evaluation": found.run,
@@ -74,14 +85,32 @@ def _shown(found: Analysis, read: ErrorRead) -> dict[str, Any]:
         "contexts": texts_given(case, told, spec.get("contexts_seed", 0)),
         "told": CONTEXT_WORDS[told],
         "gold": [context_text(text) for text in case.gold],
-        "categories": categories_of(found.project),
+        "keys": chosen,
+        "categories": [
+            *(category for category in known if category.retired_at is None),
+            *(category for category in known if category.retired_at and category.key in chosen),
+        ],
         "form": CategoryForm(),
-        "saturation": saturation(known, found.failing),
+        "saturation": saturation(reads, found.failing),
         "before": _beside(read, -1),
         "after": _beside(read, 1),
-        "changes": list(read.changes.select_related("person")) if read.read_at else [],
+        "changes": _changes(read, {category.key: category.name for category in known}),
         "section": "errors",
     }
+
+
+def _changes(read: ErrorRead, names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Everything that was said of a failure, the newest first, with the names of its categories."""
+    return [
+        {
+            "pk": change.pk,
+            "at": change.created_at,
+            "person": change.person,
+            "names": [names.get(key, key) for key in change.categories],
+            "note": change.note,
+        }
+        for change in read.changes.select_related("person")
+    ]
 
 
 def _beside(read: ErrorRead, step: int) -> int | None:

@@ -7,6 +7,7 @@ from django.db.models import Count, Q
 from django.forms.models import model_to_dict
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from evaluation.errors.charts import pareto_chart, saturation_chart
@@ -14,12 +15,13 @@ from evaluation.errors.exporting import as_csv, as_dict
 from evaluation.errors.failures import start_analysis
 from evaluation.errors.plans import plan_against
 from evaluation.errors.saturation import saturation
-from evaluation.errors.sending import items_of, send_category
+from evaluation.errors.sending import items_of, send_category, siblings_among
 from evaluation.errors.slices import slices_of
 from evaluation.errors.table import read_table
 from evaluation.forms_errors import AnalysisForm, InterventionForm, PlanForm
 from evaluation.measured import find_sides
 from evaluation.models import Analysis, CategoryPlan, ErrorRead
+from evaluation.views.charts import asked_chart
 from labeling.access import Access, guarded
 from labeling.errors import Refused
 from labeling.models import ErrorCategory
@@ -63,12 +65,17 @@ def analysis(request: HttpRequest, access: Access, analysis_id: int) -> HttpResp
     kind = request.GET.get("kind", "")
     kind = kind if kind in kinds else next(iter(kinds), "")
     known = saturation(table.reads, found.failing)
+    slug = access.project.slug
+    urls = {key: reverse("evaluation:error_category", args=[slug, found.pk, key]) for key in kinds}
+    charts = [chart for chart in (pareto_chart(table, urls), saturation_chart(known)) if chart]
+    if file := asked_chart(request, charts, f"errors-{found.pk}"):
+        return file
     context = {
         "analysis": found,
         "table": table,
         "waiting": found.reads.filter(read_at=None).count(),
         "saturation": known,
-        "charts": [chart for chart in (pareto_chart(table), saturation_chart(known)) if chart],
+        "charts": charts,
         "slices": slices_of(table.reads, kind) if kind else [],
         "kind": kind,
         "kinds": kinds.items(),
@@ -110,6 +117,7 @@ def error_category(request: HttpRequest, access: Access, analysis_id: int, key: 
                 form.add_error(None, refusal.sentence)
     own = [read for read in table.reads if key in read.categories]
     row = next((row for row in table.rows if row.key == key), None)
+    held = siblings_among(read.case for read in own)
     context = {
         "analysis": found,
         "table": table,
@@ -117,7 +125,8 @@ def error_category(request: HttpRequest, access: Access, analysis_id: int, key: 
         "row": row,
         "plan": plan,
         "items": items_of(table.sent[read.uid] for read in own if read.uid in table.sent),
-        "unsent": len(own) - (row.sent if row else 0),
+        "unsent": sum(read.uid not in table.sent and read.case not in held for read in own),
+        "held": len(held),
         "examples": _shown([read.id for read in own[:EXAMPLES]]),
         "more": max(0, len(own) - EXAMPLES),
         "form": form,
@@ -140,8 +149,7 @@ def error_send(request: HttpRequest, access: Access, analysis_id: int, key: str)
     found = find_analysis(access, analysis_id)
     get_object_or_404(ErrorCategory, project=access.project, key=key)
     try:
-        intake = send_category(analysis=found, key=key)
-        messages.success(request, f"{intake.new:,} new items to label, {intake.duplicate:,} known already.")
+        messages.success(request, send_category(analysis=found, key=key).words)
     except Refused as refusal:
         messages.error(request, refusal.sentence)
     return redirect("evaluation:error_category", access.project.slug, found.pk, key)

@@ -15,6 +15,7 @@ from evaluation.forms_judges import CheckForm, JudgeForm, VersionForm, initial_o
 from evaluation.judges import Overtaken, archive_judge, create_judge, save_version, who
 from evaluation.judging import start_check
 from evaluation.models import AgreementCard, Judge, JudgeVersion
+from evaluation.views.charts import asked_chart
 from labeling.access import Access, guarded
 from labeling.errors import Refused
 from labeling.guidelines import compare
@@ -194,6 +195,8 @@ def agreement_card(request: HttpRequest, access: Access, card_id: int) -> HttpRe
             "page_obj": page_obj,
             "differences": list(page_obj.object_list),
         }
+    if file := asked_chart(request, [context.get("chart")], f"agreement-{row.pk}"):
+        return file
     return page(request, "evaluation/agreement_card.html", context, fragment="card")
 
 

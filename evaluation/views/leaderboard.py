@@ -3,57 +3,59 @@
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-from evaluation.charts import Mark, dots_chart
+from evaluation.charts import Chart, Mark, dots_chart
 from evaluation.charts_parts import BASELINE, OTHER, SPOKEN, Line
-from evaluation.leaderboard import Board, board
-from evaluation.leaderboard_ratings import rated
-from evaluation.models import Split, Suite, SuiteVersion
+from evaluation.leaderboard import Board, Entry, board
+from evaluation.leaderboard_choice import choose
+from evaluation.leaderboard_ratings import Rated, rated
 from evaluation.sheets import metrics_of
+from evaluation.verdicts_charts import Links
+from evaluation.views.charts import asked_chart
 from labeling.access import Access, guarded
-from labeling.lifecycle import Status
 from labeling.pages import page
 
 
 @require_safe
 @guarded("view_results")
 def leaderboard(request: HttpRequest, access: Access) -> HttpResponse:
-    scored = {"runs__status": Status.SUCCEEDED, "runs__split": Split.DEV}
-    suites = list(Suite.objects.filter(project=access.project, **scored).distinct().only("name"))
-    suite = next(
-        (each for each in suites if str(each.pk) == request.GET.get("suite")), suites[0] if suites else None
-    )
-    versions = (
-        list(SuiteVersion.objects.filter(suite=suite, **scored).select_related("suite").distinct())
-        if suite
-        else []
-    )
-    version = next(
-        (each for each in versions if str(each.number) == request.GET.get("version")),
-        versions[0] if versions else None,
-    )
+    chosen = choose(access.project, request.GET)
+    version = chosen.version
     found = board(version, request.GET.get("metric", "")) if version else None
+    chart, ratings = _chart(found, access.project.slug) if found else None, _ratings(request, found)
+    if file := asked_chart(request, [chart, ratings.chart if ratings else None], f"leaderboard-{version}"):
+        return file
     context = {
-        "suites": suites,
-        "versions": versions,
-        "suite": suite,
-        "version": version,
+        "chosen": chosen,
         "board": found,
         "metrics": metrics_of(found.entries[0].side.run) if found and found.entries else [],
-        "chart": _chart(found) if found else None,
-        "ratings": rated(found) if found and request.GET.get("view") == "bt" else None,
+        "chart": chart,
+        "ratings": ratings,
         "section": "leaderboard",
     }
     return page(request, "evaluation/leaderboard.html", context, fragment="board")
 
 
-def _chart(found: Board) -> object:
+def _ratings(request: HttpRequest, found: Board | None) -> Rated | None:
+    return (
+        rated(found, ties=request.GET.get("ties", "")) if found and request.GET.get("view") == "bt" else None
+    )
+
+
+def _chart(found: Board, slug: str) -> Chart | None:
     champion = found.champion
     marks = [
         Mark(entry.name, entry.estimate, SPOKEN if entry.best == 1 else BASELINE if entry.is_champion else OTHER,
-             note="champion" if entry.is_champion else "")
+             _cases(entry, slug, found.metric.name), note="champion" if entry.is_champion else "")
         for entry in found.entries[:30]
         if entry.estimate is not None
     ]  # fmt: skip
     lines = [Line(champion.estimate.value, "champion")] if champion and champion.estimate else []
     title = f"{found.metric.name} on {found.version}, with 95 % intervals"
     return dots_chart(marks, found.metric, title=title, lines=lines, name="leaderboard")
+
+
+def _cases(entry: Entry, slug: str, metric: str) -> str:
+    """The cases behind an entry's number, in the evaluation where it was measured."""
+    target = entry.side.target
+    show = "failing" if target.is_baseline else "different"
+    return Links(slug, entry.side.run.pk).cases(show, target.index, metric=metric)

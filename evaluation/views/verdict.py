@@ -2,18 +2,17 @@
 
 from typing import Any
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 
-from evaluation.charts_files import FORMATS, as_file
 from evaluation.errors.table import find_table
 from evaluation.models import EvalRun
 from evaluation.verdicts import Screen, screen
 from evaluation.verdicts_charts import Links
+from evaluation.views.charts import asked_chart
 from labeling.access import Access, guarded
 from labeling.pages import page
-from labeling.views.parts import attachment
 
 STAGES = {
     "generating": "Answers are generated",
@@ -27,7 +26,10 @@ STAGES = {
 def evaluation(request: HttpRequest, access: Access, evaluation_id: int) -> HttpResponse:
     run = found_run(access, evaluation_id)
     links = Links(access.project.slug, run.pk)
-    shown = screen(run, request.GET, links=links) if run.is_over else None
+    texts = "chart" not in request.GET
+    shown = screen(run, request.GET, links=links, texts=texts) if run.is_over else None
+    if file := asked_chart(request, shown.charts.values() if shown else (), f"evaluation-{run.pk}"):
+        return file
     context = {
         "evaluation": run,
         "screen": shown,
@@ -46,17 +48,6 @@ def _errors(run: EvalRun, shown: Screen) -> dict[str, Any]:
         return {}
     index = line.target.index
     return {"fixable": True, "fix": find_table(run, index, metric.name), "side": f"{run.pk}.{index}"}
-
-
-@require_safe
-@guarded("view_results")
-def chart(request: HttpRequest, access: Access, evaluation_id: int, name: str, format: str) -> HttpResponse:
-    """One chart of the page as a file, with the page's own filters."""
-    run = found_run(access, evaluation_id)
-    found = screen(run, request.GET, texts=False).charts.get(name) if run.is_over else None
-    if found is None or format not in FORMATS:
-        raise Http404("There is no such chart of this evaluation.")
-    return attachment(as_file(found, format), f"evaluation-{run.pk}-{name}.{format}", FORMATS[format])
 
 
 def found_run(access: Access, evaluation_id: int) -> EvalRun:

@@ -31,7 +31,7 @@ from training.models import Checkpoint
 
 READ, CHANGE, USE, OWN, SHARE, REVIEW = "view_results", "curate", "train", "manage", "share", "review"
 READ_ONLY = (
-    "dashboard leaderboard evaluation chart verdict_file result_csv compare cases result_case decisions decision "
+    "dashboard leaderboard evaluation verdict_file result_csv compare cases result_case decisions decision "
     "decision_file suites suite_diff suite_file suite_import judges judge agreement_card generations generation "
     "gate gate_verdict suite suite_settings case evaluations"
 )
@@ -208,7 +208,6 @@ def _of_runs(project: Project, ada: User) -> dict[str, list[Any]]:
             "cases send_cases share api-evaluation api-evaluation-cancel api-evaluation-resume api-evaluation-again api-run-cases",
             run.pk,
         ),
-        "chart": [run.pk, "primary", "csv"],
         "verdict_file": [run.pk, "md"],
         "result_case": [run.pk, case.case_id],
         "gate_verdict": [run.pk, 1],

@@ -94,7 +94,8 @@ def suite_of(
 def checkpoint(
     project: Project, name: str, *, on: str = "tiny", rows: int | None = None, production: bool = False
 ) -> Checkpoint:
-    """A checkpoint trained `on` a base, or with the name "base" that one; `rows` are of the version it learned."""
+    """A checkpoint trained `on` a base, or with the name "base" that one; `rows` are of the version it learned, each of
+    one judgment."""
     base, _ = BaseModel.objects.get_or_create(name=on, defaults={"location": f"hub/{on}"})
     if name == "base":
         root, _ = Checkpoint.objects.get_or_create(
@@ -165,10 +166,17 @@ def finished(
     plan = Plan(run)
     Score.objects.bulk_create(compute_scores(plan))
     met = {target.checkpoint_id: _met(rows, (dirty or {}).get(target.name, 0)) for target in plan.rows}
-    with patch("evaluation.scoring.dirty_cases", return_value=met):  # no version has a file to look into
+    with (  # no version has a file to look into
+        patch("evaluation.scoring.dirty_cases", return_value=met),
+        patch("evaluation.scoring.judgments_behind", side_effect=_judgments),
+    ):
         run.facts = run_facts(plan)
     run.save()
     return run
+
+
+def _judgments(checkpoint: Checkpoint, beat: object) -> int:
+    return checkpoint.run.dataset_version.splits["train"]["rows"] if checkpoint.run else 0
 
 
 def _met(cases: Sequence[Case], count: int) -> dict[int, str]:

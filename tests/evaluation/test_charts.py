@@ -55,7 +55,7 @@ def test_a_role_is_told_by_shape_and_colour() -> None:
         dots_chart([], EXACT, title="none"),
         forest_chart([], EXACT, title="none"),
         causes_chart([], title="none", of="cases"),
-        curve_chart([Mark("one", Estimate(0.5, 0.4, 0.6, 9), at=100)], EXACT, title="none", unit="rows"),
+        curve_chart([Mark("one", Estimate(0.5, 0.4, 0.6, 9), at=100)], EXACT, title="none"),
     ],
 )
 def test_without_numbers_there_is_no_chart(chart: Chart | None) -> None:
@@ -90,7 +90,7 @@ def test_causes_have_wilsons_interval_and_the_share_that_chance_would_give() -> 
 
 def test_a_curve_goes_through_the_newest_checkpoint_of_each_amount() -> None:
     marks = [Mark(f"run {n}", Estimate(0.5, 0.4, 0.6, 40), at=at) for n, at in enumerate([0, 500, 500])]
-    chart = curve_chart(marks, EXACT, title="By data", unit="rows")
+    chart = curve_chart(marks, EXACT, title="By data")
     assert chart is not None
     assert [row["line"] for row in chart.spec["data"]["values"]] == [True, False, True]
 

@@ -10,6 +10,7 @@ from evaluation.comparing import remarks, screen
 from evaluation.comparison import compare, compare_all, find_sides, shared_metrics, why_not
 from evaluation.measured import measured
 from evaluation.models import EvalRun, Suite
+from evaluation.plans import COMPOSITE
 from evaluation.sheets import KEPT
 from labeling.errors import Refused
 from labeling.lifecycle import Status
@@ -82,12 +83,22 @@ def two_runs(project: Project) -> tuple[EvalRun, EvalRun]:
     return one, two
 
 
+def answered_by(run: EvalRun, identity: str) -> None:
+    run.spec["metrics"][0]["judge"] = 3
+    run.spec["judges"] = {"judge:3": {"identity": identity}}
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
         (lambda run: run.spec["metrics"][0].update(version=7), "measured in two ways"),
         (lambda run: run.spec["metrics"][0]["params"].update(case=True), "measured in two ways"),
         (lambda run: run.spec["metrics"][0].update(judge=3), "measured in two ways"),
+        (
+            lambda run: run.facts.update(scorers={"exact": {"sha256": "b" * 64}}),
+            "exact v1.*, sha256 bbbbbbbb",
+        ),
+        (lambda run: answered_by(run, "other"), r"judge 3 \(weights\) .*judge 3 \(other\)"),
         (lambda run: run.spec["sampling"].update(temperature=0.9), "sampled their answers in different ways"),
         (lambda run: run.spec.update(system="Be brief."), "sampled their answers in different ways"),
         (lambda run: run.facts["targets"]["1"].update(template="other"), "different prompt tokens"),
@@ -97,12 +108,33 @@ def two_runs(project: Project) -> tuple[EvalRun, EvalRun]:
 )
 def test_emma_is_told_why_two_runs_cannot_be_paired(project: Project, spoil, words: str) -> None:
     one, two = two_runs(project)
+    if "judge 3" in words:
+        answered_by(one, "weights")
+        one.save()
     spoil(two)
     two.save()
     first, second = sides(project, f"{one.pk}.1", f"{two.pk}.1")
-    assert words in why_not(first, second, "exact")
     with pytest.raises(Refused, match=words):
         compare(first, second, "exact")
+
+
+def test_of_several_metrics_together_the_one_that_was_measured_otherwise_is_named(project: Project) -> None:
+    version = suite_of(project, 10)
+    metrics, weights = ("exact", "contains"), {"exact": 1.0, "contains": 2.0}
+    one, two = (
+        finished(
+            project,
+            {"a": passing(0.5), name: passing(0.5)},
+            version=version,
+            metrics=metrics,
+            weights=weights,
+        )
+        for name in "bc"
+    )
+    first, second = sides(project, f"{one.pk}.1", f"{two.pk}.1")
+    assert why_not(first, second, COMPOSITE) == ""
+    second.run.facts["scorers"] = {"contains": {"sha256": "b" * 64}}
+    assert why_not(first, second, COMPOSITE).startswith("contains was measured in two ways")
 
 
 def test_emma_is_told_that_two_versions_hold_other_cases(project: Project) -> None:

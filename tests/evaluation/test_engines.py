@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,25 @@ def test_who_takes_answers_may_refuse_them_and_the_process_ends(tmp_path):
     with service() as told, pytest.raises(Refused, match="budget"):
         ask(ENGINES["openai"](), tmp_path / "run", told, taken)
     assert len((tmp_path / "run" / "answers.jsonl").read_text().splitlines()) > 0
+
+
+def test_what_came_while_the_process_was_ended_is_handed_on_whoever_ended_it(tmp_path):
+    halted, taken = threading.Event(), Taken()
+
+    def enough(done: int, total: int) -> None:
+        if done >= 3:
+            halted.set()
+            raise Refused("The budget is spent.")
+
+    def late(body):
+        halted.wait()
+        return says("late")
+
+    taken.watch = enough
+    with service(*[says("fine")] * 3, rest=late) as told, pytest.raises(Refused, match="budget"):
+        ask(ENGINES["openai"](), tmp_path / "run", told, taken)
+    assert sum(answer.text == "late" for answer in taken.answers) >= 2
+    assert len(taken.answers) == len(taken.ids) == len(told.asked)
 
 
 def test_targets_of_another_engine_or_of_several_bases_are_refused(tmp_path):

@@ -1,5 +1,6 @@
 """Emma asks failing cases again with other contexts, and learns which stage is to blame."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -107,6 +108,34 @@ def test_a_sample_of_failures_measures_the_same_ceilings_less_surely(
     told = world.sign_in(leo).get(reverse("api-intervention", args=[project.slug, analysis.pk, sample.pk]))
     assert [arm["status"] for arm in told.json()["arms"]] == ["succeeded"] * 4
     assert told.json()["stages"][0]["ceiling"]["value"] == pytest.approx(retrieval.ceiling.value)
+
+
+def test_a_second_click_plans_no_second_intervention(
+    project: Project, emma: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tanks(monkeypatch)
+    analysis, client = analysed(project, 15), world.sign_in(emma)
+    at = reverse("evaluation:intervention_new", args=[project.slug, analysis.pk])
+    asked = {"scope": "failing", "count": 5, "seed": 0}
+    first, second = client.post(at, asked), client.post(at, asked)
+    assert (first.url, Intervention.objects.count(), EvalRun.objects.count()) == (second.url, 1, 5)
+    client.post(at, asked | {"seed": 1})
+    assert Intervention.objects.count() == 2
+    carried(Intervention.objects.earliest("pk"))
+    assert client.post(at, asked).url != first.url  # it has ended: asked again, on purpose
+
+
+@pytest.mark.data_layer
+@pytest.mark.django_db(transaction=True)
+def test_two_who_ask_at_once_get_one_intervention(
+    project: Project, emma: User, leo: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tanks(monkeypatch)
+    analysis = analysed(project, 15)
+    found = world.together(
+        [partial(plan_intervention, analysis=analysis, person=who, count=5) for who in (emma, leo)]
+    )
+    assert (found[0], Intervention.objects.count(), EvalRun.objects.count()) == (found[1], 1, 5)
 
 
 def test_a_case_that_got_no_answer_in_an_arm_blames_nobody(

@@ -15,11 +15,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from evaluation.errors.failures import start_analysis
-from evaluation.errors.reading import next_failure, record
+from evaluation.errors.reading import HELD, next_failure, record
 from evaluation.models import Analysis, CategoryPlan, ErrorRead, EvalRun, Split
 from evaluation.sheets import KEPT
 from labeling.models import ErrorCategory, Item, Project, User
-from labeling.rag.taxonomy import categories_of
+from labeling.rag.taxonomy import add_category, categories_of, merge_categories, retire_category
 from tests import world
 from tests.evaluation.finished import always, finished, passing, suite_of
 
@@ -37,6 +37,12 @@ def analysed(run: EvalRun) -> Analysis:
 
 def url(project: Project, name: str, *numbers: Any) -> str:
     return reverse(f"evaluation:{name}", args=[project.slug, *numbers])
+
+
+def shown(text: str) -> tuple[list[str], str]:
+    """The categories that are chosen in the form, and the change that it began from."""
+    (base,) = re.findall(r'name="base" value="(\d+)"', text)
+    return re.findall(r'name="category" value="(\w+)" checked', text), base
 
 
 def read_some(analysis: Analysis, who: User, *tags: list[str]) -> None:
@@ -75,13 +81,57 @@ def test_keeping_one_leads_to_the_next_and_a_second_time_changes_it(project: Pro
     first = url(project, "error_read", analysis.pk, 0)
     sent = client.post(first, {"category": ["incomplete", "wrong_format"], "note": "Half of it."})
     assert client.get(sent.url).url == url(project, "error_read", analysis.pk, 1)
-    client.post(first, {"category": ["incomplete"], "note": ""})
+    once_more = client.post(
+        first, {"category": ["incomplete", "wrong_format"], "note": "Half of it.", "base": 0}
+    )
+    assert once_more.url == sent.url  # a double click changes nothing, and goes on as the first one did
+    changed = {"category": ["incomplete"], "note": "", "base": shown(client.get(first).text)[1]}
+    assert client.post(first, changed).url == first
     read = ErrorRead.objects.get(place=0)
     assert (read.categories, read.note, read.changes.count()) == (["incomplete"], "", 2)
-    assert "What was said of it before (1)" in client.get(first).text
+    page = client.get(first).text
+    assert "What was said of it before (1)" in page
+    assert "leo: Incomplete, Wrong format. Half of it." in page
     wrong = client.post(first, {"category": ["nonsense"]})
     assert wrong.status_code == 422
     assert "choose one that is offered" in wrong.text
+
+
+def test_a_note_keeps_categories_that_were_merged_or_retired(project: Project, leo: User) -> None:
+    analysis, client = analysed(evaluation(project)), world.sign_in(leo)
+    for key in ("too_long", "too_short"):
+        add_category(project=project, person=leo, name=key, scope="answer", stage="instruction", key=key)
+    read_some(analysis, leo, ["too_long", "too_short"])
+    merge_categories(project=project, person=leo, keys=["too_long"], into="wrong_format")
+    retire_category(project=project, person=leo, key="too_short")
+    at = url(project, "error_read", analysis.pk, 0)
+    keys, base = shown(client.get(at).text)
+    assert keys == ["wrong_format", "too_short"]
+    client.post(at, {"category": keys, "note": "A word more.", "base": base})
+    read = ErrorRead.objects.get(place=0)
+    assert (read.categories, read.note) == (["wrong_format", "too_short"], "A word more.")
+    assert "leo: too_long, too_short" in client.get(at).text
+    others = url(project, "error_next", analysis.pk)
+    assert 'value="too_short"' not in client.get(others, follow=True).text  # offered only where it was chosen
+
+
+def test_a_stale_tab_is_shown_what_somebody_else_said_meanwhile(
+    project: Project, leo: User, cleo: User
+) -> None:
+    analysis, client = analysed(evaluation(project)), world.sign_in(leo)
+    client.get(url(project, "error_next", analysis.pk))
+    ErrorRead.objects.update(claimed_at=timezone.now() - 2 * HELD)
+    read_some(analysis, cleo, ["over_refusal"])
+    at = url(project, "error_read", analysis.pk, 0)
+    page = client.post(at, {"category": ["incomplete"], "note": "Half of it.", "base": 0})
+    assert (page.status_code, ErrorRead.objects.get().categories) == (409, ["over_refusal"])
+    assert "cleo said what this failure is while you read it" in page.text
+    assert "cleo: Over-refusal" in page.text
+    assert "Half of it." in page.text
+    keys, base = shown(page.text)
+    assert keys == ["incomplete"]
+    client.post(at, {"category": keys, "note": "Half of it.", "base": base})
+    assert ErrorRead.objects.get().categories == ["incomplete"]
 
 
 def test_a_new_kind_is_made_on_the_spot(project: Project, leo: User) -> None:
@@ -108,6 +158,11 @@ def test_the_table_shows_ceilings_and_the_verdict_what_to_fix_next(project: Proj
     for words in ("Wrong known answers", "can reach", "Read on until 20 in a row", "By slice", "Sole cause"):
         assert words in page.text
     assert page.text.count('class="chart"') == 2
+    (pareto, _) = page.context["charts"]
+    assert [line.cells[0] for line in pareto.rows] == [
+        "Incomplete",
+        "Over-refusal",
+    ]  # what mending a model brings
     verdict = client.get(url(project, "evaluation", run.pk))
     assert re.search(r"Incomplete: up to \d+\.\d \[\d+\.\d, \d+\.\d\] points", verdict.text)
     assert "Wrong known answer" not in verdict.text
@@ -186,8 +241,18 @@ def test_leo_does_it_all_by_api(project: Project, leo: User) -> None:
         taken = client.post(f"{at}{made['id']}/reads/", {}, content_type="application/json").json()
         said = {"place": taken["place"], "categories": ["incomplete"], "note": "n"}
         kept = client.post(f"{at}{made['id']}/reads/", said, content_type="application/json").json()
-        assert kept["categories"] == ["incomplete"]
+        assert (taken["change"], kept["categories"]) == (None, ["incomplete"])
+    late = said | {"base": 0, "note": "m"}
+    refused = client.post(f"{at}{made['id']}/reads/", late, content_type="application/json")
+    assert refused.status_code == 422
+    assert "leo said what this failure is while you read it" in refused.json()["detail"]
+    changed = client.post(
+        f"{at}{made['id']}/reads/", late | {"base": kept["change"]}, content_type="application/json"
+    )
+    assert (changed.json()["note"], changed.json()["change"] > kept["change"]) == ("m", True)
     assert client.get(at).json()["results"][0]["read"] == 5
+    listed = client.get(f"{at}{made['id']}/reads/").json()["results"]
+    assert [(each["place"], each["change"] > 0) for each in listed] == [(place, True) for place in range(5)]
     again = client.post(at, {"target": f"{run.pk}.1"}, content_type="application/json").json()
     assert (again["id"], again["read"]) == (made["id"], 5)
     table = client.get(f"{at}{made['id']}/").json()

@@ -9,12 +9,12 @@ from django.utils import timezone
 
 from evaluation.errors.failures import start_analysis
 from evaluation.errors.plans import plan_against
-from evaluation.errors.reading import HELD, next_failure, record
+from evaluation.errors.reading import HELD, Overtaken, next_failure, record
 from evaluation.errors.saturation import saturation
 from evaluation.errors.sending import send_category
 from evaluation.errors.slices import slices_of
 from evaluation.errors.table import Read, Table, read_table
-from evaluation.models import Analysis, ErrorRead, ErrorReadChange, Split
+from evaluation.models import Analysis, Case, CaseResult, ErrorRead, ErrorReadChange, Split
 from labeling.errors import Refused
 from labeling.lifecycle import Status
 from labeling.models import Item, Project, Task, User
@@ -109,6 +109,18 @@ def test_saying_it_again_changes_it_and_the_history_keeps_both(
         record(read=read, categories=["nonsense"], person=leo)
 
 
+def test_a_reader_who_comes_late_overwrites_nothing(project: Project, leo: User, cleo: User) -> None:
+    analysis = analysed(project)
+    (read,) = read_all(analysis, cleo, ["over_refusal"])
+    with pytest.raises(Overtaken, match="cleo said what this failure is while you read it") as late:
+        record(read=read, categories=["incomplete"], person=leo, base=0)
+    read.refresh_from_db()
+    assert (read.categories, late.value.current.person) == (["over_refusal"], cleo)
+    record(read=read, categories=["over_refusal"], person=leo, base=0)  # the same thing overwrites nothing
+    record(read=read, categories=["incomplete"], person=leo, base=late.value.current.pk)
+    assert [change.person for change in read.changes.all()] == [leo, cleo]
+
+
 def test_each_kind_has_its_share_ceiling_and_sole_cause(project: Project, leo: User) -> None:
     analysis = analysed(project)
     read_all(
@@ -199,10 +211,17 @@ def test_the_stop_rule_counts_failures_without_a_new_kind() -> None:
     early = saturation(reads("a", "b", "a"), 500)
     assert (early.points, early.since, early.is_enough) == ([(1, 1), (2, 2), (3, 2)], 1, False)
     assert "Read on until 20 in a row bring none" in early.words
-    enough = saturation(reads("a", "b", *["a", ""] * 10), 500)
+    enough = saturation(reads("a", "b", *["a"] * 20), 500)
     assert enough.is_enough
     assert "the last 20 brought no new one" in enough.words
     assert saturation(reads("a", "b"), 2).is_enough
+
+    unnamed = saturation(reads(*[""] * 20), 500)
+    assert not unnamed.is_enough
+    assert "0 categories in 20 failures, 20 of which fit none. Name what you meet" in unnamed.words
+    half = saturation(reads("a", *["a", ""] * 19), 500)
+    assert (half.since, half.untagged, half.is_enough) == (19, 19, False)
+    assert "19 of which fit none; the last 19 that fit one brought no new one" in half.words
 
 
 def test_a_slice_is_marked_where_its_share_differs_after_correction(project: Project) -> None:
@@ -230,6 +249,29 @@ def test_failures_of_a_kind_go_to_labeling_once_and_are_counted(project: Project
         ("incomplete", 5),
         ("over_refusal", 0),
     ]
+
+
+def test_a_failure_that_no_item_takes_stays_and_is_named(project: Project, leo: User) -> None:
+    analysis = analysed(project)
+    Project.objects.filter(pk=project.pk).update(task=Task.RAG)
+    analysis.project.refresh_from_db()
+    reads = read_all(analysis, leo, *[["incomplete"]] * 3)
+    Case.objects.filter(pk=reads[1].case_id).update(contexts=["y" * 150_000])
+    sent = send_category(analysis=analysis, key="incomplete")
+    assert (sent.new, len(sent.unfit)) == (2, 1)
+    assert f"1 stayed, as no item takes it: “{reads[1].case.preview}” (Context 1 has 150,000" in sent.words
+    with pytest.raises(Refused, match="There is nothing to send: 1 stayed, as no item takes it"):
+        send_category(analysis=analysis, key="incomplete")
+
+
+def test_failures_with_too_few_answers_stay_and_are_counted(project: Project, leo: User) -> None:
+    analysis = analysed(project)
+    reads = read_all(analysis, leo, *[["incomplete"]] * 3)
+    results = CaseResult.objects.filter(run=analysis.run, case=reads[0].case_id)
+    results.update(output=results.get(target__index=1).output)
+    sent = send_category(analysis=analysis, key="incomplete")
+    assert (sent.new, sent.few) == (2, 1)
+    assert "1 stayed: too few different answers to judge" in sent.words
 
 
 def test_a_review_of_rag_answers_gets_one_answer_with_its_contexts(project: Project, leo: User) -> None:

@@ -1,16 +1,32 @@
 """A run is carried to its end: nothing is asked twice, whatever is killed on the way; nothing is dropped silently."""
 
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.urls import reverse
 
+from evaluation.endpoints import EndpointDraft, add_endpoint
+from evaluation.engines import processes
 from evaluation.engines.fake import Died
 from evaluation.execution import drive
+from evaluation.management.commands.evaluate import as_dict
+from evaluation.marking import brought
+from evaluation.measured import measured
 from evaluation.models import CaseResult, CaseScore, EvalRun, Output, RunTarget, Score, Suite
 from evaluation.planning import plan_again, plan_evaluation
 from evaluation.reading import target_lines, verdict
+from evaluation.scorers import Given, Mark
+from evaluation.scorers.base import failed, unscorable
+from evaluation.scorers.text import Length
+from evaluation.specs import MetricSpec
+from evaluation.verdicts import screen
 from labeling.lifecycle import Status
-from labeling.models import Project
+from labeling.models import Project, User
+from tests import world
 from tests.evaluation.planned import EXACT, Bill, a_suite, counting, tuned
 from tests.training.runs import root_checkpoint
 from training.models import Checkpoint
@@ -174,6 +190,34 @@ def test_cases_without_a_reference_are_unscorable_and_counted(
     assert "too few cases" in str(verdict(target_lines(run))) or not verdict(target_lines(run))
 
 
+def test_of_several_samples_those_without_a_value_are_counted_beside_the_case_that_has_one(
+    project: Project, leo: User, candidate: Checkpoint, bill: Bill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = Length.mark
+
+    def choosy(self: Length, case: Any, given: Given, params: Any) -> Mark:
+        words = len((given.text or "").split())
+        found: Mark = mark(self, case, given, params)
+        return unscorable("too short") if words <= 3 else failed("odd") if words == 4 else found
+
+    monkeypatch.setattr(Length, "mark", choosy)
+    suite = a_suite(project, scoring=[{"name": "length", "scorer": "length"}])
+    run = carried(plan(suite, candidate, sampling={"samples": 8, "temperature": 1.0}))
+    line = target_lines(run)[1]
+    states = line.primary.states
+    assert line.primary.own is not None
+    assert (line.primary.own.n, line.primary.own.unscorable) == (12, 0)
+    assert states["unscorable"] > 0 < states["error"]
+    assert sum(states.values()) == 12 * 8
+    both = [sum(each.primary.states[name] for each in target_lines(run)) for name in ("error", "unscorable")]
+    trusted = {fact.label: fact for fact in screen(run, {}).trust}["Without a value"]
+    assert trusted.words == f"length: {both[0]} errors, {both[1]} unscorable of 192 answers"
+    assert trusted.doubt
+    assert as_dict(line)["metrics"]["length"]["answers"] == states
+    told = world.sign_in(leo).get(reverse("api-evaluation", args=[project.slug, run.pk])).json()
+    assert told["answers"]["tuned"]["length"] == states
+
+
 @pytest.mark.parametrize("cases", [1, 2])
 def test_a_suite_of_a_case_or_two_gives_no_difference(
     project: Project, candidate: Checkpoint, bill: Bill, cases: int
@@ -199,6 +243,46 @@ def test_weighted_metrics_make_one_primary_metric(
     assert marks["primary"] == pytest.approx((3 * marks["exact"] + (1 - marks["words"] / 10)) / 4)
 
 
+@pytest.mark.parametrize(
+    ("scorer", "ends", "mark", "worth"),
+    [
+        ("exact", {}, Mark(1.0), 1.0),
+        ("truncated", {}, Mark(1.0), 0.0),
+        ("chrf", {}, Mark(0.25), 0.25),
+        ("length", {"floor": 10.0, "ceiling": 0.0}, Mark(4.0), 0.6),
+        ("nll_token", {"floor": 5.0, "ceiling": 0.0}, Mark(4.0, 4.0), 0.8),
+        ("perplexity", {"floor": 50.0, "ceiling": 1.0}, Mark(8 * math.log(4), 8.0), 46 / 49),
+        ("perplexity", {"floor": 50.0, "ceiling": 1.0}, Mark(1e6, 1.0), 0.0),
+    ],
+)
+def test_every_scale_is_brought_to_1_where_it_is_best(
+    scorer: str, ends: dict[str, float], mark: Mark, worth: float
+) -> None:
+    assert brought(MetricSpec(name="m", scorer=scorer, **ends), mark) == pytest.approx(worth)  # type: ignore[arg-type]
+
+
+def test_ada_is_told_that_answers_which_are_cut_off_more_often_are_worse(
+    project: Project, candidate: Checkpoint, bill: Bill
+) -> None:
+    scoring = [
+        {"name": "exact", "scorer": "exact", "weight": 1.0},
+        {"name": "cut off", "scorer": "truncated", "weight": 1.0},
+    ]
+    run = carried(plan(a_suite(project, scoring=scoring), candidate, sampling={"max_tokens": 2}))
+    own = {
+        row.metric: row.value for row in Score.objects.filter(run=run, target__index=1, versus=None, slice="")
+    }
+    assert own["cut off"] == 1.0
+    assert own["primary"] == 0.0
+    first = next(row for row in run.spec["metrics"] if row["name"] == "exact")
+    earlier = EvalRun(spec={**run.spec, "together": 1}, facts=run.facts)
+    assert measured(run)["primary"] != measured(earlier)["primary"], (
+        "numbers of before are not compared with these"
+    )
+    alone = plan(a_suite(project, scoring=[first], name="Alone"), candidate)
+    assert "together" not in alone.spec
+
+
 def test_a_run_that_costs_more_than_its_budget_stops_and_keeps_what_was_answered(
     suite: Suite, candidate: Checkpoint, bill: Bill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,6 +296,40 @@ def test_a_run_that_costs_more_than_its_budget_stops_and_keeps_what_was_answered
     assert run.status == Status.FAILED
     assert "and the budget is 5.00; what was answered is kept" in run.error
     assert 0 < Output.objects.count() < 48
+
+
+def test_everything_that_came_before_the_budget_was_seen_to_be_spent_is_kept_and_not_paid_again(
+    suite: Suite, bill: Bill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paid: list[str] = []
+    cost: list[float | None] = [0.5]
+
+    def all_at_once(recipe: str, folder: Path, look: Callable[[], None]) -> int:
+        rows = map(json.loads, (folder / "requests.jsonl").read_text().splitlines())
+        answers = [{name: row[name] for name in ("id", "target", "kind")} | {"cost": cost[0]} for row in rows]
+        paid.extend(row["id"] for row in answers)
+        (folder / "answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in answers))
+        look()
+        (folder / "result.json").write_text("{}")
+        return 0
+
+    monkeypatch.setattr(processes, "run_recipe", all_at_once)
+    monkeypatch.setattr(processes, "AT_A_TIME", 5)
+    draft = EndpointDraft("Elsewhere", "https://x.example/v1", "m", price_in=1.0, price_out=1.0)
+    away = add_endpoint(project=suite.project, person=None, draft=draft)
+    only: dict[str, Any] = {"endpoints": [away], "scoring": EXACT[:1]}
+    run = carried(plan(suite, **only, limits={"budget": 1.0}))
+    assert run.error.startswith(
+        "The answers cost 6.00 so far, and the budget is 1.00; what was answered is kept"
+    )
+    assert Output.objects.count() == len(paid) == 12
+    assert carried(plan(suite, **only, limits={"budget": 9.0})).status == Status.SUCCEEDED
+    assert len(paid) == 12
+    only["sampling"], cost[0] = {"seed": 1}, None
+    untold = carried(plan(suite, **only, limits={"budget": 9.0}))
+    assert untold.error.startswith("An endpoint does not tell how many tokens its answers have")
+    assert carried(plan(suite, **only)).status == Status.SUCCEEDED
+    assert len(paid) == 24
 
 
 def test_a_run_that_was_cancelled_ends_as_cancelled(

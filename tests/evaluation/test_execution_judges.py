@@ -9,6 +9,7 @@ from evaluation.models import CaseScore, EvalRun, Output, Suite
 from evaluation.planning import plan_evaluation
 from evaluation.reading import target_lines
 from evaluation.specs import JUDGE_LENGTH
+from evaluation.winrates import rates_of
 from labeling.lifecycle import Status
 from labeling.models import Project
 from tests.evaluation.judged import a_judge, by_place, judge_by
@@ -66,8 +67,9 @@ def test_a_pairwise_judge_that_likes_a_place_finds_no_winner_and_its_flips_are_t
     assert base.primary.own is not None
     assert base.primary.own.unscorable == 12  # it is not compared with itself
     assert other.primary.difference is None or other.primary.difference.value == pytest.approx(0)
-    flips = run.facts["targets"]["1"]["flips"]["wins"]
-    assert flips["flipped"] == flips["n"] > 0
+    (rate,) = rates_of(other)
+    assert rate.flipped == rate.n == 12
+    assert (rate.decided, rate.longer) == (0, 0)
 
 
 def test_a_judge_outside_its_labels_is_an_error_in_every_case_and_in_no_mean(

@@ -8,7 +8,8 @@ from django.urls import reverse
 from scipy import stats
 
 from evaluation.leaderboard import Board, board, rank_intervals, student
-from evaluation.models import CaseScore, EvalRun, Split
+from evaluation.leaderboard_ratings import rated
+from evaluation.models import CaseScore, EvalRun, Split, SuiteVersion
 from labeling.models import Project, User
 from tests import world
 from tests.evaluation.finished import better_than, checkpoint, finished, passing, suite_of
@@ -123,7 +124,74 @@ def test_ratings_join_the_comparisons_of_several_runs(project: Project, leo: Use
             name=name,
         )
     found = page(project, leo, "?view=bt")
-    assert [rating.name for rating in found.context["ratings"]] == ["second", "champion", "first"]
+    ratings = found.context["ratings"]
+    assert [rating.name for rating in ratings.ratings] == ["second", "champion", "first"]
+    assert ratings.left_out == []
+
+
+def judged(project: Project, version: SuiteVersion, judge: int, share: float, **spec: Any) -> EvalRun:
+    """A run in which a judge prefers x to the champion on this share of cases."""
+    values = passing(share, 3)
+    run = finished(
+        project,
+        {"champion": lambda n, m: None, "x": values},
+        version=version,
+        metrics=["pairwise"],
+        name=f"Run {judge}",
+    )
+    run.spec["metrics"][0]["judge"] = judge
+    run.spec |= spec
+    run.save()
+    return run
+
+
+def test_ratings_leave_out_what_another_judge_said_and_other_sampling(project: Project, leo: User) -> None:
+    version = suite_of(project, 60)
+    judged(project, version, 1, 0.7)
+    judged(project, version, 2, 0.6, sampling={"max_tokens": 9})
+    judged(project, version, 2, 0.6, contexts="retrieved")
+    judged(project, version, 2, 0.3)
+    found = page(project, leo, "?view=bt")
+    ratings = found.context["ratings"]
+    assert [each.name for each in ratings.ratings] == ["champion", "x"]
+    reasons = [why for _, why in ratings.left_out]
+    assert ["contexts" in reasons[0], "sampled" in reasons[1], "by judge 1" in reasons[2]] == [True] * 3
+    assert "3 not in these ratings" in found.text
+
+
+def test_models_of_one_name_are_rated_each_by_itself(project: Project) -> None:
+    version = suite_of(project, 60)
+    for share in (0.3, 0.8):
+        run = judged(project, version, 1, share)
+        run.targets.filter(index=1).update(identity=f"{share:.1f} of another")
+    found = rated(board(version))
+    assert [each.name for each in found.ratings] == ["x (0.8 of a)", "champion", "x (0.3 of a)"]
+
+
+def test_with_davidsons_ties_a_tie_has_a_chance_of_its_own(project: Project, emma: User) -> None:
+    version = suite_of(project, 60)
+    run = judged(project, version, 1, 0.5)
+    scores = CaseScore.objects.filter(result__run=run, result__target__index=1).order_by("pk")
+    for place, score in enumerate(scores):
+        CaseScore.objects.filter(pk=score.pk).update(
+            detail={"verdict": ("tie", "win", "win", "loss")[place % 4]}
+        )
+    address = reverse("evaluation:leaderboard", args=[project.slug])
+    halves, own = (
+        world.sign_in(emma).get(f"{address}?view=bt{ties}").context["ratings"]
+        for ties in ("", "&ties=davidson")
+    )
+    assert (halves.tie, round(own.tie, 2)) == (None, 0.26)
+    assert own.ratings[0].estimate.value > halves.ratings[0].estimate.value
+    api = world.sign_in(emma).get(reverse("api-leaderboard", args=[project.slug]) + "?ties=davidson").json()
+    assert [each["target"] for each in api["ratings"]["ratings"]] == [each.name for each in own.ratings]
+    assert (api["metric"], api["entries"][0]["target"]) == ("pairwise", "x")
+
+
+def test_the_api_says_that_nobody_was_scored(project: Project, leo: User, mallory: User) -> None:
+    address = reverse("api-leaderboard", args=[project.slug])
+    assert "Nobody has been scored" in world.sign_in(leo).get(address).text
+    assert world.sign_in(mallory).get(address).status_code == 404
 
 
 def test_ben_and_mallory_see_no_board(project: Project, ben: User, mallory: User) -> None:

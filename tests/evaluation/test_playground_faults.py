@@ -104,6 +104,23 @@ def test_a_stop_reaches_a_service_that_says_nothing_more_and_refusals_are_senten
     assert "does not take the key" in said(second)[0].error
 
 
+def test_a_service_that_streams_what_is_no_text_breaks_off_and_the_conversation_goes_on(
+    project: Project, settings: Any
+) -> None:
+    settings.PREFLOOP_RECIPE_PYTHON = ""
+    settings.PREFLOOP_CHAT_IDLE_S = 0.2
+    with streaming("red ", [{"type": "text", "text": "green"}]) as told:
+        told.silent_after = 9
+        one = with_service(project, told)
+        ask(conversation=one, text="Hello?")
+        assert served(one).status == Status.SUCCEEDED
+        told.words.append(5)
+        second = ask(conversation=one, text="And now?")
+        assert served(one).status == Status.SUCCEEDED
+    assert told.asked[1]["messages"][1]["content"] == "red green"
+    assert said(second)[0].error == "The service broke off its answer: an answer that is no chat completion."
+
+
 @pytest.mark.slow
 def test_the_tiny_model_says_the_same_by_the_same_seed_and_another_thing_by_the_next(
     project: Project, settings: Any

@@ -10,7 +10,6 @@ from evaluation.statistics import (
     mean_estimate,
     prediction_powered_mean,
     proportion_estimate,
-    rogan_gladen,
     weighted_mean_estimate,
 )
 from labeling.estimates import Estimate
@@ -127,41 +126,3 @@ def test_bad_labels_are_refused() -> None:
             prediction_powered_mean(y, f, rest, probabilities=[chance] * 30)
     with pytest.raises(ValueError, match="give one an item"):
         prediction_powered_mean(y, f, rest, probabilities=[0.5])
-
-
-def test_a_judges_share_is_corrected_by_what_it_misses_and_invents() -> None:
-    found = rogan_gladen(720, 1000, hits=63, true_positives=70, rejections=21, true_negatives=30)
-    assert found is not None
-    assert found.value == pytest.approx((0.72 + 0.7 - 1) / (0.9 + 0.7 - 1))
-    assert found.n == 1000
-    assert 0.5 < found.low < 0.65
-    assert 0.75 < found.high < 0.9
-
-
-def test_a_perfect_judge_is_believed_as_far_as_it_was_checked() -> None:
-    little = rogan_gladen(700, 1000, hits=10, true_positives=10, rejections=10, true_negatives=10)
-    much = rogan_gladen(700, 1000, hits=9999, true_positives=9999, rejections=9999, true_negatives=9999)
-    assert little is not None
-    assert much is not None
-    assert little.value == much.value == 0.7
-    assert little.high - little.low > 2 * (much.high - much.low)
-    assert bounds(much) == pytest.approx(bounds(proportion_estimate([1.0] * 700 + [0.0] * 300)), abs=2e-3)
-
-
-def test_a_judge_no_better_than_chance_corrects_nothing() -> None:
-    assert rogan_gladen(50, 100, hits=5, true_positives=10, rejections=5, true_negatives=10) is None
-    assert rogan_gladen(50, 100, hits=1, true_positives=1, rejections=0, true_negatives=0) is None
-    assert rogan_gladen(0, 0, hits=9, true_positives=9, rejections=9, true_negatives=9) is None
-    with pytest.raises(ValueError, match="cannot be"):
-        rogan_gladen(11, 10, hits=9, true_positives=9, rejections=9, true_negatives=9)
-
-
-def test_a_corrected_share_stays_within_its_ends() -> None:
-    none = rogan_gladen(10, 100, hits=45, true_positives=50, rejections=40, true_negatives=50)
-    every = rogan_gladen(99, 100, hits=45, true_positives=50, rejections=40, true_negatives=50)
-    assert none is not None
-    assert every is not None
-    assert (none.value, none.low) == (0, 0)
-    assert (every.value, every.high) == (1, 1)
-    assert none.high > 0
-    assert every.low < 1

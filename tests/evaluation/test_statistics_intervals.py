@@ -13,7 +13,6 @@ from evaluation.statistics import (
     mean_estimate,
     proportion_estimate,
     score_estimate,
-    variance_parts,
     weighted_mean_estimate,
 )
 from labeling.estimates import Estimate, wilson_bounds
@@ -84,7 +83,6 @@ def test_nan_is_refused_everywhere() -> None:
         lambda bad: bootstrap_mean(bad),
         lambda bad: weighted_mean_estimate(bad, [1.0] * 6),
         lambda bad: weighted_mean_estimate([1.0] * 6, bad),
-        lambda bad: variance_parts([bad]),
     ):
         with pytest.raises(ValueError, match="NaN"):
             refuse([0.5, 1, 0, 1, 0, math.nan])
@@ -207,40 +205,6 @@ def test_equal_scores_have_no_weighted_interval_but_equal_passes_have() -> None:
     assert weighted_mean_estimate([0.3] * 20, [1.0, 2.0] * 10) is None
     assert weighted_mean_estimate([1.0] * 20, [1.0, 2.0] * 10, ["one"] * 20, ends=(0, 1)) is None
     assert weighted_mean_estimate([1.0] * 20, [1.0, 2.0] * 10, ends=(0, 1)) is not None
-
-
-def test_repeats_split_the_variance_between_prompts_and_within() -> None:
-    rng = np.random.default_rng(4)
-    samples = rng.normal(0, 2, 4000)[:, None] + rng.normal(0, 1, (4000, 4))
-    found = variance_parts(samples.tolist())
-    assert found is not None
-    assert found.between == pytest.approx(4, rel=0.05)
-    assert found.within == pytest.approx(1, rel=0.05)
-    assert found.standard_error(prompts=4000, samples=4) == pytest.approx(
-        samples.mean(axis=1).std(ddof=1) / math.sqrt(4000)
-    )
-    assert found.prompt_share == pytest.approx(4 / 4.25, abs=0.01)
-    assert found.estimate == mean_estimate(samples.mean(axis=1).tolist())
-
-
-def test_repeats_of_prompts_that_do_not_differ_ask_for_more_answers() -> None:
-    rng = np.random.default_rng(5)
-    found = variance_parts([row[: 2 + n % 3].tolist() for n, row in enumerate(rng.normal(size=(200, 4)))])
-    assert found is not None
-    assert found.prompt_share < 0.3
-    assert found.samples == pytest.approx(200 / (67 / 2 + 67 / 3 + 66 / 4))
-    more_answers = found.standard_error(prompts=200, samples=12)
-    assert more_answers < 0.7 * found.standard_error(prompts=200, samples=3)
-
-
-def test_answers_given_once_tell_nothing_of_their_variance() -> None:
-    assert variance_parts([[1.0], [0.0], [1.0], [0.0], [1.0]]) is None
-    assert variance_parts([[1.0, 0.0]] * 4) is None
-    constant = variance_parts([[1.0, 1.0]] * 9)
-    assert constant is not None
-    assert (constant.estimate, constant.prompt_share) == (None, 0.0)
-    with pytest.raises(ValueError, match="leave it out"):
-        variance_parts([[1.0, 0.0], []])
 
 
 def test_a_weighted_mean_of_unequal_clusters_covers_its_truth() -> None:

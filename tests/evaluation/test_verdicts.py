@@ -14,6 +14,7 @@ from labeling.lifecycle import Status
 from labeling.models import Project, User
 from tests import world
 from tests.evaluation.finished import always, better_than, checkpoint, finished, passing, suite_of
+from tests.evaluation.judged import a_judge
 
 CHAMPION = passing(0.55)
 BETTER = better_than(CHAMPION, 0.5, 0.02)
@@ -174,6 +175,14 @@ def test_the_footer_says_what_the_verdict_rests_on(project: Project) -> None:
     assert found["Sampling"] == "the likeliest token each time, up to 256 tokens, seed 0"
 
 
+def test_the_footer_speaks_of_who_judged_this_run_not_of_who_would_judge_today(project: Project) -> None:
+    run, judge = weekly(project), a_judge(project, engine="transformers")
+    run.spec["metrics"][0]["judge"] = judge.pk
+    run.spec["judges"] = {f"judge:{judge.pk}": {"identity": "somebody else"}}
+    run.save()
+    assert "nobody held against people what stood there then" in facts(screen(run, {}))["Judge of exact"]
+
+
 def test_few_clusters_and_missing_values_are_doubts(project: Project) -> None:
     some = lambda n, m: None if n % 4 == 0 else 1.0  # noqa: E731
     found = screen(finished(project, {"champion": CHAMPION, "tuned": some}, cases=12), {})
@@ -195,7 +204,7 @@ def test_people_are_the_ceiling_of_preference_only(project: Project, ben: User, 
     assert "people agree" not in str(exact.charts["primary"].spec)
 
 
-def test_the_curve_shows_each_checkpoint_by_the_rows_it_was_trained_on(project: Project) -> None:
+def test_the_curve_shows_each_checkpoint_by_the_judgments_it_was_trained_on(project: Project) -> None:
     version = suite_of(project, 60)
     small, large = (checkpoint(project, name, rows=rows) for name, rows in (("small", 500), ("large", 2000)))
     known = {"small": small, "large": large}
@@ -204,7 +213,7 @@ def test_the_curve_shows_each_checkpoint_by_the_rows_it_was_trained_on(project: 
         project, {"base": CHAMPION, "large": BETTER}, version=version, checkpoints=known, name="Later"
     )
     values = screen(run, {}).charts["curve"].values
-    assert [(row["checkpoint"], row["rows"]) for row in values] == [
+    assert [(row["checkpoint"], row["judgments"]) for row in values] == [
         ("small", 500),
         ("base", 0),
         ("large", 2000),
@@ -254,15 +263,6 @@ def test_ben_and_mallory_do_not_read_verdicts(project: Project, ben: User, mallo
 def test_a_run_of_another_project_is_not_found(project: Project, leo: User) -> None:
     run = weekly(world.make_project("Other"))
     assert read(project, leo, run).status_code == 404
-
-
-@pytest.mark.parametrize("format", ["svg", "png", "csv"])
-def test_leo_takes_a_chart_with_him(project: Project, leo: User, format: str) -> None:
-    run = weekly(project)
-    client, args = world.sign_in(leo), [project.slug, run.pk]
-    assert client.get(reverse("evaluation:chart", args=[*args, "primary", format])).status_code == 200
-    assert client.get(reverse("evaluation:chart", args=[*args, "nothing", format])).status_code == 404
-    assert client.get(reverse("evaluation:chart", args=[*args, "primary", "exe"])).status_code == 404
 
 
 def test_more_cases_cost_no_more_queries(project: Project, leo: User) -> None:

@@ -27,7 +27,9 @@ ASKED = [
 def nano(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("nano") / "run"
     path.mkdir()
-    (path / "spec.json").write_text(json.dumps({"method": "nano", "seed": 42, "max_steps": 400, "budget_seconds": 600}))
+    (path / "spec.json").write_text(
+        json.dumps({"method": "nano", "seed": 42, "max_steps": 400, "budget_seconds": 600})
+    )
     made = command(path, "nano")
     assert made.returncode == 0, made.stderr[-2000:]
     return path / "final"
