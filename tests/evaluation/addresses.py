@@ -204,10 +204,8 @@ def _of_runs(project: Project, ada: User) -> dict[str, list[Any]]:
         **_of_rounds(project),
         **_of_errors(project, run, ada),
         **at("evaluation cancel resume again result_csv", run.pk),
-        **at(
-            "cases send_cases share api-evaluation api-evaluation-cancel api-evaluation-resume api-evaluation-again api-run-cases",
-            run.pk,
-        ),
+        **at("cases send_cases share api-evaluation api-run-cases", run.pk),
+        **at("api-evaluation-cancel api-evaluation-resume api-evaluation-again", run.pk),
         "verdict_file": [run.pk, "md"],
         "result_case": [run.pk, case.case_id],
         "gate_verdict": [run.pk, 1],
