@@ -133,9 +133,7 @@ def set_rules(*, project: Project, every_item: bool = False, **rules: Any) -> Ch
         if "attributes" in rules:
             rules["attributes"] = checked(rules["attributes"])
             refuse_redefined(found, rules["attributes"])
-        anew = (
-            rules.get("two_pass", found.two_pass) != found.two_pass
-        )  # other slots may be given than were passed
+        switched = rules.get("two_pass", found.two_pass) != found.two_pass
         for name, value in rules.items():
             setattr(found, name, value)
         if found.task == Task.RATING and not found.attributes:
@@ -148,8 +146,8 @@ def set_rules(*, project: Project, every_item: bool = False, **rules: Any) -> Ch
             said = (f"{name}: {' '.join(words)}" for name, words in error.message_dict.items())
             raise Refused(" ".join(said)) from error
         found.save(update_fields=list(rules))
-        if anew:
-            begin_anew(found)
+        if switched:
+            begin_anew(found)  # other slots may be given now than those that people passed
         if overlap != found.overlap or every_item:
             change = set_overlap(project=found, overlap=overlap, every=every_item)
     project.refresh_from_db()

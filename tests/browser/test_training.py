@@ -218,7 +218,7 @@ def test_emma_evaluates_the_base_and_leo_reads_the_numbers(page: Page, site: str
     held_out = page.locator("[name=on] option", has_text=" test").first.get_attribute("value")
     page.select_option("[name=on]", value=held_out)
     page.select_option("[name=checkpoints]", label="tiny")
-    page.locator("#start details > summary").click()
+    page.locator("#start details > summary").first.click()
     page.select_option("[name=engine]", value="transformers")
     page.locator("form:has([name=checkpoints]) button.primary").click()
 
