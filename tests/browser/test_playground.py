@@ -52,6 +52,7 @@ def votes() -> list[tuple[str, str]]:
 def test_ada_chats_with_two_and_votes_without_knowing_who_is_who(page: Page, site: str) -> None:
     second_base()
     let_in(page.context, site, "ada")
+    page.route(STATE, half_written)
     page.goto(f"{site}/p/{world.SLUG}/playground/")
     page.get_by_label("Who answers").select_option(label="tiny")
     page.get_by_label("Beside it").select_option(label="tiny again")
@@ -61,7 +62,6 @@ def test_ada_chats_with_two_and_votes_without_knowing_who_is_who(page: Page, sit
     page.get_by_label("Temperature").fill("1.0")
     page.get_by_role("button", name="Begin").click()
 
-    page.route(STATE, half_written)
     box = page.get_by_label("Message", exact=True)
     box.press_sequentially("Tell me more.")
     box.press("Enter")
