@@ -60,7 +60,8 @@ def test_emma_trains_a_checkpoint_and_measures_it_on_cases_with_contexts(
     page.get_by_role("link", name="Settings").click()
     page.get_by_label("Metric to add").select_option("contains")
     page.get_by_role("button", name="Add a metric").click()
-    page.get_by_role("button", name="Save settings").click()
+    with page.expect_navigation():  # not to be cut off by the next page
+        page.get_by_role("button", name="Save settings").click()
 
     page.goto(f"{site}{HOME}/evaluations/")
     page.get_by_label("Suite", exact=True).select_option(label=SUITE)
@@ -180,9 +181,7 @@ def test_a_round_ties_the_turn_and_is_stale_once_a_judgment_is_altered(page: Pag
     visit(page, site, "emma", "/datasets/1/")
     page.get_by_role("button", name="Tie into a round").click()
     expect(page.locator(".round-chain")).to_contain_text(CHECKPOINT)
-    expect(page.locator("main")).to_contain_text(
-        "Every judgment in it is as it was when the version was frozen."
-    )
+    expect(page.locator("main")).to_contain_text("Every judgment in it is as it was when it was frozen.")
     page.get_by_role("link", name="Change", exact=True).click()
     page.get_by_label("Study").select_option(label=STUDY)
     assert complaints_everywhere(page) == []
