@@ -61,7 +61,9 @@ class EvaluationForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 2}),
         help_text="Texts that end an answer, one in each line; \\n in one is a line break.",
     )
-    max_length = forms.IntegerField(required=False, help_text="Tokens of prompt and answer; judges read 8,192 at least.")
+    max_length = forms.IntegerField(
+        required=False, help_text="Tokens of prompt and answer; judges read 8,192 at least."
+    )
     concurrency = forms.IntegerField(required=False)
     batch_size = forms.IntegerField(required=False)
 
