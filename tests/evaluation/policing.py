@@ -120,8 +120,8 @@ def carried(run: PolicyRun, training: Status = Status.SUCCEEDED) -> PolicyRun:
     return run
 
 
-def spoiled(project: Project) -> PolicyRun:
-    """A run whose evaluation died after the checkpoint was trained."""
+def evaluating(project: Project) -> tuple[PolicyRun, EvalRun]:
+    """A run that has trained, and its evaluation, which waits for a worker."""
     run = begun(project)
     for _ in range(2):
         advancing.follow(run)
@@ -129,6 +129,12 @@ def spoiled(project: Project) -> PolicyRun:
     advancing.follow(run)
     evaluation = steps(run)["evaluate"].evaluation
     assert evaluation is not None
+    return run, evaluation
+
+
+def spoiled(project: Project) -> PolicyRun:
+    """A run whose evaluation died after the checkpoint was trained."""
+    run, evaluation = evaluating(project)
     evaluation.claim()
     evaluation.finish(Status.FAILED, "The server of the model died.")
     return carried(run)

@@ -26,6 +26,7 @@ from tests.evaluation.policing import (
     begun,
     candidate_knows,
     carried,
+    evaluating,
     judged,
     one_job,
     states,
@@ -294,13 +295,7 @@ def test_a_training_of_nine_days_counts_by_its_end(project: Project, policy: Ret
 
 def test_an_evaluation_may_cost_what_the_week_has_left(project: Project, policy: RetrainPolicy) -> None:
     set_policy(project=project, changes={"cost_a_week": 5.0}, person=None)
-    run = begun(project)
-    for _ in range(2):
-        advancing.follow(run)
-        one_job(run)
-    advancing.follow(run)
-    evaluation = steps(run)["evaluate"].evaluation
-    assert evaluation is not None
+    run, evaluation = evaluating(project)
     assert evaluation.spec["limits"]["budget"] == 5.0
     one_job(run)
     Output.objects.filter(project=project).update(cost=0.5)
