@@ -60,6 +60,7 @@ def test_emma_trains_a_checkpoint_and_measures_it_on_cases_with_contexts(
     page.get_by_role("link", name="Settings").click()
     page.get_by_label("Metric to add").select_option("contains")
     page.get_by_role("button", name="Add a metric").click()
+    expect(page.locator("fieldset.metric")).to_have_count(1)
     with page.expect_navigation():  # not to be cut off by the next page
         page.get_by_role("button", name="Save settings").click()
 
