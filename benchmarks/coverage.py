@@ -1,4 +1,4 @@
-"""Do the intervals of evaluation/statistics cover, and do its tests alarm as often as they say? By simulation.
+"""Do the intervals of evaluations cover, and do its tests alarm as often as they say? By simulation.
 
     python benchmarks/coverage.py [--quick]
 
@@ -6,8 +6,10 @@ Prints one JSON object as its last line, with one entry a statistic:
   {"coverage": .951, "nominal": .95, "simulations": 10000}         intervals that hold the truth
   {"false_positives": .049, "nominal": .05, "simulations": 10000}  tests and gates where nothing is to be found
   {"power": .80, "nominal": .8, "simulations": 2000}               gates with as many cases as was planned
-An entry with "undefined" had that share of simulations without a number; they are left out of the rate. Entries
-named "plain_" are what a simpler method says of the same data: they are there to be wrong. Two processes.
+Scores, shares, perplexities and paired differences go through evaluation/numbers.py, as pages get them; the rest
+through evaluation/statistics. An entry with "undefined" had that share of simulations without a number; they are left
+out of the rate. Entries named "plain_" are what a simpler method says of the same data: they are there to be wrong. Two
+processes.
 """
 
 import argparse
@@ -16,26 +18,36 @@ import os
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.test")
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import django
 import numpy as np
 from numpy.random import Generator
 
-from evaluation import statistics as of
-from labeling.estimates import Estimate
+django.setup()
+
+from evaluation import statistics as of  # noqa: E402
+from evaluation.numbers import delta, own_score  # noqa: E402
+from evaluation.scorers.base import Scale  # noqa: E402
+from evaluation.sheets import Cell, Line, Metric  # noqa: E402
+from labeling.estimates import Estimate  # noqa: E402
 
 Found = dict[str, bool | None]
 Array = np.ndarray[Any, Any]
 
 KEYS = np.repeat(np.arange(40), 5).tolist()  # 40 documents with 5 questions each
 CHUNKS = 8
+SHARE, NUMBER, PERPLEXITY = (
+    Metric(each, each, each, True) for each in (Scale.SHARE, Scale.NUMBER, Scale.PERPLEXITY)
+)
 
 
 class Task(NamedTuple):
@@ -62,38 +74,81 @@ def covers(estimate: Estimate | None, truth: float) -> bool | None:
     return None if estimate is None else estimate.low <= truth <= estimate.high
 
 
+def lines_of(n: int, keys: Sequence[Hashable] | None, weights: Sequence[float] | None) -> list[Line]:
+    units, heavy = range(n) if keys is None else keys, [1.0] * n if weights is None else weights
+    pairs = zip(units, heavy, strict=True)
+    return [Line(place, "", str(unit), float(weight), ()) for place, (unit, weight) in enumerate(pairs)]
+
+
+def cells_of(values: Array, sizes: Array | None = None) -> dict[int, Cell]:
+    many = np.ones(len(values)) if sizes is None else sizes
+    return {i: Cell(float(v), float(size), 1) for i, (v, size) in enumerate(zip(values, many, strict=True))}
+
+
+def shown(
+    values: Array,
+    keys: Sequence[Hashable] | None = None,
+    weights: Array | None = None,
+    *,
+    metric: Metric = SHARE,
+    sizes: Array | None = None,
+) -> Estimate | None:
+    """One target's number as a page shows it; of a metric from 0 to 1 if nothing else is said."""
+    return own_score(metric, lines_of(len(values), keys, weights), cells_of(values, sizes))
+
+
+def between(
+    a: Array,
+    b: Array,
+    keys: Sequence[Hashable] | None = None,
+    weights: Array | None = None,
+    *,
+    metric: Metric = SHARE,
+    sizes: Array | None = None,
+) -> Estimate | None:
+    """The difference of two targets as a page shows it."""
+    lines = lines_of(len(a), keys, weights)
+    return delta(metric, lines, cells_of(a, sizes), cells_of(b, sizes), quick=True).estimate
+
+
 # One run
 
 
 @repeat(10_000)
 def shares(rng: Generator) -> Found:
-    """Binary, n = 200, p = .7; 40 documents of 5 with an intra-cluster correlation of .2."""
+    """Binary, n = 200, p = .7; 40 documents of 5 with an intra-cluster correlation of .2; 60 at p = .97."""
     alone = (rng.random(200) < 0.7).astype(float)
     together = (rng.random(200) < np.repeat(rng.beta(2.8, 1.2, 40), 5)).astype(float)
     weights = rng.lognormal(0, 0.8, 200)
+    high = (rng.random(60) < 0.97).astype(float)
     return {
-        "wilson": covers(of.wilson(int(alone.sum()), 200), 0.7),
-        "proportion_clustered": covers(of.proportion_estimate(together, KEYS), 0.7),
-        "weighted_share": covers(of.weighted_mean_estimate(alone, weights, ends=(0, 1)), 0.7),
-        "weighted_share_clustered": covers(
-            of.weighted_mean_estimate(together, weights, KEYS, ends=(0, 1)), 0.7
-        ),
+        "wilson": covers(shown(alone), 0.7),
+        "proportion_clustered": covers(shown(together, KEYS), 0.7),
+        "weighted_share": covers(shown(alone, None, weights), 0.7),
+        "weighted_share_clustered": covers(shown(together, KEYS, weights), 0.7),
+        "weighted_share_high_n60": covers(shown(high, None, weights[:60]), 0.97),
         "plain_wilson_on_clusters": covers(of.wilson(int(together.sum()), 200), 0.7),
     }
 
 
 @repeat(10_000)
 def bounded_scores(rng: Generator) -> Found:
-    """Skewed scores within 0 to 1, Beta(3, .75): mean .8, skewness -1.3."""
+    """Skewed scores within 0 to 1, Beta(3, .75): mean .8, skewness -1.3; narrow ones, Beta(8, 12): mean .4; scores of
+    which 97 in 100 are 1 and the others anything: mean .985."""
     scores, weights = rng.beta(3, 0.75, 200), rng.lognormal(0, 0.8, 200)
     shared = 0.7 * np.repeat(rng.beta(3, 0.75, 40), 5) + 0.3 * scores
+    narrow, high = rng.beta(8, 12, 200), np.where(rng.random(200) < 0.97, 1.0, rng.random(200))
     return {
         "plain_t_n30": covers(of.mean_estimate(scores[:30]), 0.8),
-        "score_t_n200": covers(of.score_estimate(scores, ends=(0, 1)), 0.8),
-        "score_bca_40_clusters": covers(of.score_estimate(shared, KEYS, ends=(0, 1)), 0.8),
-        "score_bca_n30": covers(of.score_estimate(scores[:30], ends=(0, 1)), 0.8),
-        "weighted_mean_clustered": covers(of.weighted_mean_estimate(shared, weights, KEYS, ends=(0, 1)), 0.8),
-        "weighted_mean": covers(of.weighted_mean_estimate(scores, weights, ends=(0, 1)), 0.8),
+        "score_t_n200": covers(shown(scores), 0.8),
+        "score_t_narrow": covers(shown(narrow), 0.4),
+        "score_bca_40_clusters": covers(shown(shared, KEYS), 0.8),
+        "score_bca_n30": covers(shown(scores[:30]), 0.8),
+        "score_hardly_varies": covers(shown(high), 0.985),
+        "plain_t_hardly_varies": covers(of.mean_estimate(high), 0.985),
+        "weighted_mean_clustered": covers(shown(shared, KEYS, weights), 0.8),
+        "weighted_mean": covers(shown(scores, None, weights), 0.8),
+        "plain_wilson_on_scores": covers(of.proportion_estimate(narrow), 0.4),
         "plain_t_on_clusters": covers(of.mean_estimate(shared), 0.8),
     }
 
@@ -104,8 +159,8 @@ def few_scores(rng: Generator) -> Found:
     scores, three = rng.beta(3, 0.75, 20), np.repeat(np.arange(20), 3).tolist()
     shared = 0.7 * np.repeat(scores, 3) + 0.3 * rng.beta(3, 0.75, 60)
     return {
-        "score_bca_n20": covers(of.score_estimate(scores, ends=(0, 1)), 0.8),
-        "score_bca_20_clusters": covers(of.score_estimate(shared, three, ends=(0, 1)), 0.8),
+        "score_bca_n20": covers(shown(scores), 0.8),
+        "score_bca_20_clusters": covers(shown(shared, three), 0.8),
         "plain_percentile_n20": covers(of.bootstrap_mean(scores, method="percentile"), 0.8),
     }
 
@@ -130,9 +185,9 @@ def perplexities(rng: Generator) -> Found:
     rates = 2 + np.repeat(rng.normal(0, 0.3, 40), 5) + rng.normal(0, 0.2, 200)
     better = rates - 0.05 + np.repeat(rng.normal(0, 0.05, 40), 5) + rng.normal(0, 0.05, 200)
     nll_a, nll_b = tokens * rates, tokens * better
-    ratio = of.paired_perplexity_ratio(nll_a, nll_b, tokens, tokens, KEYS)
+    ratio = between(nll_a, nll_b, KEYS, metric=PERPLEXITY, sizes=tokens)
     return {
-        "perplexity": covers(of.perplexity_estimate(nll_a, tokens, KEYS), np.exp(2)),
+        "perplexity": covers(shown(nll_a, KEYS, metric=PERPLEXITY, sizes=tokens), np.exp(2)),
         "perplexity_ratio": covers(ratio, np.exp(-0.05)),
     }
 
@@ -168,13 +223,12 @@ def paired(rng: Generator) -> Found:
     a5, b5 = flips(rng, 0.10, 0.05, 200, clusters=40)
     c, d = shifted(rng, 0.02)
     weights = rng.lognormal(0, 0.8, 200)
-    fixed, broken = int(np.sum(b > a)), int(np.sum(b < a))
-    weighted = of.weighted_mean_estimate(d - c, weights, KEYS)
     return {
-        "paired_flips": covers(of.flip_difference(fixed, broken, 200), 0.05),
-        "paired_flips_clustered": covers(of.mean_estimate(b5 - a5, KEYS), 0.05),
-        "paired_scores_clustered": covers(of.mean_estimate(d - c, KEYS), 0.02),
-        "paired_scores_weighted": covers(weighted, 0.02),
+        "paired_flips": covers(between(a, b), 0.05),
+        "paired_flips_weighted": covers(between(a, b, None, weights), 0.05),
+        "paired_flips_clustered": covers(between(a5, b5, KEYS), 0.05),
+        "paired_scores_clustered": covers(between(c, d, KEYS, metric=NUMBER), 0.02),
+        "paired_scores_weighted": covers(between(c, d, KEYS, weights, metric=NUMBER), 0.02),
         "churn": covers(of.proportion_estimate((a != b).astype(float)), 0.15),
     }
 

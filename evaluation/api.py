@@ -1,5 +1,6 @@
 """REST API of evaluation: plan runs and read their scores."""
 
+from dataclasses import asdict
 from typing import Any
 
 from django.db.models import QuerySet
@@ -12,9 +13,13 @@ from rest_framework.response import Response
 
 from evaluation import (
     api_candidates,
+    api_cases,
+    api_categories,
     api_compare,
     api_errors,
+    api_gates,
     api_judges,
+    api_notices,
     api_playground,
     api_policies,
     api_rounds,
@@ -27,6 +32,7 @@ from evaluation.models import EvalRun, Score, Split, Suite
 from evaluation.planning import plan_again, plan_evaluation, plan_on_held_out
 from evaluation.reading import target_lines, verdict
 from evaluation.specs import CONTEXT_WORDS
+from evaluation.verdicts_trust import footer
 from evaluation.winrates import rates_of
 from labeling.api import ProjectView
 from labeling.errors import Refused
@@ -87,8 +93,12 @@ class EvaluationWithVerdict(EvaluationSerializer):
         help_text="Of each target and metric, how many answers were scored, unscorable or in error."
     )
 
+    rests_on = serializers.SerializerMethodField(
+        help_text="What the verdict rests on, and whether a reader should doubt it for that."
+    )
+
     class Meta(EvaluationSerializer.Meta):
-        fields = [*EvaluationSerializer.Meta.fields, "verdict", "win_rates", "answers"]
+        fields = [*EvaluationSerializer.Meta.fields, "verdict", "win_rates", "answers", "rests_on"]
 
     def get_verdict(self, run: EvalRun) -> str:
         return str(verdict(target_lines(run)))
@@ -98,6 +108,9 @@ class EvaluationWithVerdict(EvaluationSerializer):
             line.name: {reading.metric.name: dict(reading.states) for reading in line.readings}
             for line in target_lines(run)
         }
+
+    def get_rests_on(self, run: EvalRun) -> list[dict[str, Any]]:
+        return [asdict(fact) for fact in footer(run, target_lines(run))]
 
     def get_win_rates(self, run: EvalRun) -> list[dict[str, Any]]:
         return [rate.as_dict() for line in target_lines(run) for rate in rates_of(line)]
@@ -135,6 +148,16 @@ class PlanSerializer(serializers.Serializer[Any]):
     )
     sampling = serializers.DictField(required=False, default=dict)
     limits = serializers.DictField(required=False, default=dict)
+
+
+class AgainSerializer(serializers.Serializer[Any]):
+    scoring = serializers.ListField(
+        child=serializers.DictField(),
+        required=False,
+        default=None,
+        allow_null=True,
+        help_text="Left out, the scorers of the suite as they are today.",
+    )
 
 
 class Evaluations(ProjectView, generics.ListAPIView[EvalRun]):
@@ -216,11 +239,12 @@ class EvaluationResume(EvaluationActionView):
 
 
 class EvaluationAgain(EvaluationActionView):
-    """Score the same targets with the suite's cases and scorers of today."""
+    """Score its answers again, as another evaluation on the same cases: nothing that was answered is generated anew."""
 
-    @extend_schema(request=None, responses={202: EvaluationSerializer})
+    @extend_schema(request=AgainSerializer, responses={202: EvaluationSerializer})
     def post(self, request: Request, slug: str, evaluation_id: int) -> Response:
-        return self.told(plan_again(run=self.evaluation(), person=self.access().person))
+        scoring = self.given(AgainSerializer)["scoring"]
+        return self.told(plan_again(run=self.evaluation(), person=self.access().person, scoring=scoring))
 
 
 def _rows(slug: str) -> QuerySet[EvalRun]:
@@ -231,13 +255,17 @@ def _rows(slug: str) -> QuerySet[EvalRun]:
 ONE = "projects/<slug:slug>/evaluations/<int:evaluation_id>/"
 urlpatterns = [
     *api_suites.urlpatterns,
+    *api_cases.urlpatterns,
+    *api_gates.urlpatterns,
     *api_judges.urlpatterns,
     *api_candidates.urlpatterns,
     *api_compare.urlpatterns,
     *api_playground.urlpatterns,
     *api_turns.urlpatterns,
     *api_errors.urlpatterns,
+    *api_categories.urlpatterns,
     *api_policies.urlpatterns,
+    *api_notices.urlpatterns,
     *api_rounds.urlpatterns,
     *api_studies.urlpatterns,
     path("projects/<slug:slug>/evaluations/", Evaluations.as_view(), name="api-evaluations"),

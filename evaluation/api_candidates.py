@@ -128,6 +128,36 @@ class GenerationDetail(ProjectView, generics.RetrieveAPIView[Generation]):
         return Generation.objects.filter(project__slug=self.kwargs["slug"])
 
 
+class GenerationActionView(ProjectView):
+    """What one may do with a generation that there is."""
+
+    capability = {"POST": "curate"}
+
+    def generation(self) -> Generation:
+        return get_object_or_404(Generation, project=self.access().project, pk=self.kwargs["generation_id"])
+
+    def told(self) -> Response:
+        return Response(GenerationSerializer(self.generation()).data, status=status.HTTP_202_ACCEPTED)
+
+
+class GenerationCancel(GenerationActionView):
+    """Stop it; what was answered is kept. Repeating it is harmless."""
+
+    @extend_schema(request=None, responses={202: GenerationSerializer})
+    def post(self, request: Request, slug: str, generation_id: int) -> Response:
+        self.generation().request_cancel()
+        return self.told()
+
+
+class GenerationResume(GenerationActionView):
+    """Put one that failed or was cancelled into the queue again: it goes on where it stopped."""
+
+    @extend_schema(request=None, responses={202: GenerationSerializer})
+    def post(self, request: Request, slug: str, generation_id: int) -> Response:
+        self.generation().resume()
+        return self.told()
+
+
 class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
     """A model elsewhere. `key_variable` names the variable that holds the key; the key itself is not known here."""
 
@@ -180,9 +210,12 @@ class EndpointDetail(ProjectView):
 
 
 PROJECT = "projects/<slug:slug>/"
+GENERATION = f"{PROJECT}generations/<int:generation_id>/"
 urlpatterns = [
     path(f"{PROJECT}generations/", Generations.as_view(), name="api-generations"),
-    path(f"{PROJECT}generations/<int:generation_id>/", GenerationDetail.as_view(), name="api-generation"),
+    path(GENERATION, GenerationDetail.as_view(), name="api-generation"),
+    path(f"{GENERATION}cancel/", GenerationCancel.as_view(), name="api-generation-cancel"),
+    path(f"{GENERATION}resume/", GenerationResume.as_view(), name="api-generation-resume"),
     path(f"{PROJECT}endpoints/", Endpoints.as_view(), name="api-endpoints"),
     path(f"{PROJECT}endpoints/<int:endpoint_id>/", EndpointDetail.as_view(), name="api-endpoint"),
 ]

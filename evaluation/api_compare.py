@@ -12,8 +12,8 @@ from rest_framework import generics, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from evaluation.caselist import is_sealed, listed, page_of, read_asked
-from evaluation.comparison import compare_all, find_sides, shared_metrics, why_not
+from evaluation.caselist import is_hidden, listed, page_of, read_asked
+from evaluation.comparison import compare_or_say, find_sides, shared_metrics
 from evaluation.deciding import decide, roll_back
 from evaluation.feedback import send_to_labeling
 from evaluation.leaderboard import board
@@ -33,7 +33,7 @@ PER_PAGE = 500
 
 
 class Compare(ProjectView):
-    """Paired comparisons of targets against the first of them."""
+    """Paired comparisons of targets against the first of them; `why` where two cannot be compared in a metric."""
 
     capability = {"GET": "view_results"}
 
@@ -41,12 +41,8 @@ class Compare(ProjectView):
     def get(self, request: Request, slug: str) -> Response:
         sides = find_sides(self.access().project, request.query_params.getlist("s"))
         wanted = request.query_params.get("metric", "")
-        names = [wanted] if wanted else shared_metrics(sides)
-        for name in names:
-            for side in sides[1:]:
-                if (reason := why_not(sides[0], side, name)) and (wanted or len(sides) == 2):
-                    raise Refused(reason)
-        found = compare_all(sides, names, slices_of=wanted)
+        asked = [wanted] if wanted else []
+        found = compare_or_say(sides, asked or shared_metrics(sides), slices_of=asked)
         return Response({name: [each.as_dict() for each in rows] for name, rows in found.items()})
 
 
@@ -98,10 +94,10 @@ class RunCases(ProjectView):
         asked_for = request.query_params
         keys = [f"{run.pk}.{asked_for[name]}" for name in ("a", "b") if asked_for.get(name)]
         sides = find_sides(self.access().project, keys or [f"{run.pk}.0", str(run.pk)], least=1)
-        listing = listed(sides, read_asked(asked_for, sides))
+        listing = listed(sides, read_asked(asked_for, sides, secret=self.access().can.manage))
         pages = Paginator(listing.rows, PER_PAGE)
         some = list(pages.get_page(listing.asked.page))
-        hidden = is_sealed(run) and not self.access().can.manage
+        hidden = is_hidden(sides, listing.asked)
         rows = [
             {
                 "case": row.id,
@@ -118,27 +114,33 @@ class RunCases(ProjectView):
 
 
 class SendSerializer(serializers.Serializer[Any]):
-    s = serializers.ListField(child=serializers.CharField(), help_text="RUN.INDEX, twice or more.")
+    s = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="RUN.INDEX, twice or more; where people compare no answers, once is enough.",
+    )
     cases = serializers.ListField(
         child=serializers.IntegerField(), help_text="Numbers of cases of the first run."
     )
 
 
 class Send(ProjectView):
-    """Cases go to labeling: the distinct answers of the targets become items."""
+    """Cases go to labeling: the distinct answers of the targets become items, in the form that the project's task
+    takes. What stays is counted (`skipped`: too few different answers; `left`: what a pair does not take) or named."""
 
     capability = {"POST": "curate"}
 
     @extend_schema(request=SendSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request, slug: str) -> Response:
         project, values = self.access().project, self.given(SendSerializer)
-        sides = find_sides(project, values["s"])
+        sides = find_sides(project, values["s"], least=1)
         intake, parcel = send_to_labeling(project=project, sides=sides, case_ids=values["cases"])
         return Response(
             {
                 "new": intake.new,
                 "duplicate": intake.duplicate,
                 "skipped": parcel.few,
+                "unfit": parcel.unfit,
+                "left": parcel.left,
                 "protected": parcel.protected,
             }
         )

@@ -75,7 +75,7 @@ class AnalysisTable(ProjectView):
 
     @extend_schema(responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, slug: str, analysis_id: int) -> Response:
-        return Response(as_dict(read_table(_analysis(self, analysis_id))))
+        return Response(as_dict(read_table(find_analysis(self, analysis_id))))
 
 
 class ErrorReadSerializer(serializers.ModelSerializer[ErrorRead]):
@@ -114,7 +114,7 @@ class ErrorReads(ProjectView, generics.ListAPIView[ErrorRead]):
     queryset = ErrorRead.objects.none()
 
     def get_queryset(self) -> QuerySet[ErrorRead]:
-        rows = ErrorRead.objects.filter(analysis=_analysis(self, self.kwargs["analysis_id"]))
+        rows = ErrorRead.objects.filter(analysis=find_analysis(self, self.kwargs["analysis_id"]))
         shown = ("place", "categories", "note", "claimed_at", "read_at", "case__uid", "reader__username")
         return (
             rows.select_related("case", "reader")
@@ -126,7 +126,7 @@ class ErrorReads(ProjectView, generics.ListAPIView[ErrorRead]):
     @extend_schema(request=SaidSerializer, responses=ErrorReadSerializer)
     def post(self, request: Request, slug: str, analysis_id: int) -> Response:
         values, person = self.given(SaidSerializer), self.access().person
-        analysis = _analysis(self, analysis_id)
+        analysis = find_analysis(self, analysis_id)
         assert isinstance(person, User)
         place = values.pop("place")
         if place is None:
@@ -139,21 +139,34 @@ class ErrorReads(ProjectView, generics.ListAPIView[ErrorRead]):
         return Response(ErrorReadSerializer(self.get_queryset().get(pk=read.pk)).data)
 
 
+class ListedInterventionSerializer(serializers.ModelSerializer[Intervention]):
+    class Meta:
+        model = Intervention
+        fields = ["id", "scope", "cases", "seed", "created_at"]
+
+
 class InterventionSerializer(serializers.Serializer[Any]):
     scope = serializers.ChoiceField(choices=Intervention.Scope.choices, default=Intervention.Scope.FAILING)
     count = serializers.IntegerField(default=USUAL)
     seed = serializers.IntegerField(default=0)
 
 
-class Interventions(ProjectView):
-    """POST to ask the failing cases again with retrieved, gold, no and reordered contexts."""
+class Interventions(ProjectView, generics.ListAPIView[Intervention]):
+    """The interventions of an analysis; POST to ask the failing cases again with retrieved, gold, no and reordered
+    contexts."""
 
-    capability = {"POST": "train"}
+    capability = {"GET": "view_results", "POST": "train"}
+    serializer_class = ListedInterventionSerializer
+    queryset = Intervention.objects.none()
+
+    def get_queryset(self) -> QuerySet[Intervention]:
+        analysis = find_analysis(self, self.kwargs["analysis_id"])
+        return Intervention.objects.filter(analysis=analysis).order_by("-id")
 
     @extend_schema(request=InterventionSerializer, responses={202: OpenApiTypes.OBJECT})
     def post(self, request: Request, slug: str, analysis_id: int) -> Response:
         made = plan_intervention(
-            analysis=_analysis(self, analysis_id),
+            analysis=find_analysis(self, analysis_id),
             person=self.access().person,
             **self.given(InterventionSerializer),
         )
@@ -167,7 +180,7 @@ class InterventionDetail(ProjectView):
 
     @extend_schema(responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, slug: str, analysis_id: int, intervention_id: int) -> Response:
-        analysis = _analysis(self, analysis_id)
+        analysis = find_analysis(self, analysis_id)
         found = get_object_or_404(Intervention, analysis=analysis, pk=intervention_id)
         found.analysis = analysis
         return Response(_intervention(found))
@@ -197,7 +210,8 @@ def _intervention(found: Intervention) -> dict[str, Any]:
     }
 
 
-def _analysis(view: ProjectView, analysis_id: int) -> Analysis:
+def find_analysis(view: ProjectView, analysis_id: int) -> Analysis:
+    """An analysis of the project that is open, or 404."""
     rows = Analysis.objects.select_related(
         "project", "run__version__suite", "run__suite", "run__project", "target"
     )

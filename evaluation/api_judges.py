@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from evaluation.cards import THRESHOLD, newest_cards, read_card, trust
 from evaluation.endpoints import find_endpoint
-from evaluation.judges import VersionDraft, create_judge, save_version
+from evaluation.judges import VersionDraft, archive_judge, create_judge, save_version
 from evaluation.judging import start_check
 from evaluation.models import AgreementCard, Judge, JudgeVersion
 from labeling.api import ProjectView
@@ -125,6 +125,28 @@ class Judges(ProjectView, generics.ListAPIView[Judge]):
         return Response(JudgeSerializer(_judges(slug).get(pk=version.judge_id)).data, status.HTTP_201_CREATED)
 
 
+class ArchivedSerializer(serializers.Serializer[Any]):
+    archived = serializers.BooleanField(help_text="Put away, or brought back.")
+
+
+class JudgeDetail(ProjectView, generics.RetrieveAPIView[Judge]):
+    """One judge with its versions; PATCH to put it away or bring it back."""
+
+    capability = {"GET": "view_results", "PATCH": "train"}
+    serializer_class = JudgeSerializer
+    queryset = Judge.objects.none()
+    lookup_url_kwarg = "judge_id"
+
+    def get_queryset(self) -> QuerySet[Judge]:
+        return _judges(self.kwargs["slug"])
+
+    @extend_schema(request=ArchivedSerializer, responses=JudgeSerializer)
+    def patch(self, request: Request, slug: str, judge_id: int) -> Response:
+        judge = self.get_object()
+        archive_judge(judge=judge, archived=self.given(ArchivedSerializer)["archived"])
+        return Response(JudgeSerializer(judge).data)
+
+
 class JudgeVersions(ProjectView):
     """POST to save the next version of a judge; what the newest one says already makes none."""
 
@@ -201,12 +223,45 @@ class AgreementCardDetail(ProjectView, generics.RetrieveAPIView[AgreementCard]):
         return rows.select_related("version__judge", "dataset_version")
 
 
+class CardActionView(ProjectView):
+    """What one may do with a check that there is."""
+
+    capability = {"POST": "train"}
+
+    def card(self) -> AgreementCard:
+        rows = AgreementCard.objects.select_related("version__judge", "dataset_version")
+        return get_object_or_404(rows, project=self.access().project, pk=self.kwargs["card_id"])
+
+    def told(self) -> Response:
+        return Response(CardSerializer(self.card()).data, status=status.HTTP_202_ACCEPTED)
+
+
+class CardCancel(CardActionView):
+    """Stop it; what was answered is kept. Repeating it is harmless."""
+
+    @extend_schema(request=None, responses={202: CardSerializer})
+    def post(self, request: Request, slug: str, card_id: int) -> Response:
+        self.card().request_cancel()
+        return self.told()
+
+
+class CardResume(CardActionView):
+    """Put one that failed or was cancelled into the queue again: it goes on where it stopped."""
+
+    @extend_schema(request=None, responses={202: CardSerializer})
+    def post(self, request: Request, slug: str, card_id: int) -> Response:
+        self.card().resume()
+        return self.told()
+
+
 PROJECT = "projects/<slug:slug>/"
+CARD = f"{PROJECT}agreement-cards/<int:card_id>/"
 urlpatterns = [
     path(f"{PROJECT}judges/", Judges.as_view(), name="api-judges"),
+    path(f"{PROJECT}judges/<int:judge_id>/", JudgeDetail.as_view(), name="api-judge"),
     path(f"{PROJECT}judges/<int:judge_id>/versions/", JudgeVersions.as_view(), name="api-judge-versions"),
     path(f"{PROJECT}agreement-cards/", AgreementCards.as_view(), name="api-agreement-cards"),
-    path(
-        f"{PROJECT}agreement-cards/<int:card_id>/", AgreementCardDetail.as_view(), name="api-agreement-card"
-    ),
+    path(CARD, AgreementCardDetail.as_view(), name="api-agreement-card"),
+    path(f"{CARD}cancel/", CardCancel.as_view(), name="api-agreement-card-cancel"),
+    path(f"{CARD}resume/", CardResume.as_view(), name="api-agreement-card-resume"),
 ]

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from evaluation.endpoints import find_endpoint
 from evaluation.models import Conversation
-from evaluation.playground import ask, begin, delete_conversation, reveal
+from evaluation.playground import ask, begin, begin_anew, delete_conversation, reveal
 from evaluation.playground.listing import conversations_of, own_conversation
 from evaluation.playground.prompts import PLACES
 from evaluation.playground.standing import ShownTurn, shown_turn, shown_turns
@@ -166,6 +166,17 @@ class ConversationReveal(ConversationView):
         return Response(ConversationSerializer(self.conversation()).data)
 
 
+class ConversationAnew(ConversationView):
+    """Another conversation with the same ones, asked in the same way."""
+
+    capability = {"POST": "view_results"}
+
+    @extend_schema(request=None, responses={201: ConversationSerializer})
+    def post(self, request: Request, slug: str, conversation_id: int) -> Response:
+        made = begin_anew(conversation=self.conversation())
+        return Response(ConversationSerializer(made).data, status=status.HTTP_201_CREATED)
+
+
 class ConversationTurns(ConversationView):
     """Say something: the answers are read at the turn, as they are written."""
 
@@ -182,21 +193,11 @@ def told(turn: ShownTurn, code: int = status.HTTP_200_OK) -> Response:
 
 
 PROJECT = "projects/<slug:slug>/"
+CONVERSATION = f"{PROJECT}conversations/<int:conversation_id>/"
 urlpatterns = [
     path(f"{PROJECT}conversations/", Conversations.as_view(), name="api-conversations"),
-    path(
-        f"{PROJECT}conversations/<int:conversation_id>/",
-        ConversationDetail.as_view(),
-        name="api-conversation",
-    ),
-    path(
-        f"{PROJECT}conversations/<int:conversation_id>/turns/",
-        ConversationTurns.as_view(),
-        name="api-conversation-turns",
-    ),
-    path(
-        f"{PROJECT}conversations/<int:conversation_id>/reveal/",
-        ConversationReveal.as_view(),
-        name="api-conversation-reveal",
-    ),
+    path(CONVERSATION, ConversationDetail.as_view(), name="api-conversation"),
+    path(f"{CONVERSATION}anew/", ConversationAnew.as_view(), name="api-conversation-anew"),
+    path(f"{CONVERSATION}turns/", ConversationTurns.as_view(), name="api-conversation-turns"),
+    path(f"{CONVERSATION}reveal/", ConversationReveal.as_view(), name="api-conversation-reveal"),
 ]

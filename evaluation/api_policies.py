@@ -16,8 +16,8 @@ from rest_framework.response import Response
 from evaluation.models import PolicyRun, PolicyStep, RetrainPolicy, Suite
 from evaluation.policies import advancing
 from evaluation.policies.facts import Facts, facts_of
-from evaluation.policies.reading import runs_of
-from evaluation.policies.rules import set_policy
+from evaluation.policies.reading import altered_words, runs_of
+from evaluation.policies.rules import let_go_on, set_policy
 from evaluation.policies.standing import hindrance, outlook
 from evaluation.policies.starting import go_on, policy_of, start
 from labeling.api import ProjectView
@@ -32,13 +32,14 @@ class RetrainPolicySerializer(serializers.ModelSerializer[RetrainPolicy]):
     next = serializers.SerializerMethodField()
     why_not = serializers.SerializerMethodField()
     new_judgments = serializers.SerializerMethodField()
+    altered = serializers.SerializerMethodField()
 
     class Meta:
         model = RetrainPolicy
         fields = [
             *("suite", "is_on", "days", "times", "zone", "every", "origin", "recipe", "values", "override"),
             *("engine", "sampling", "runs_a_week", "hours_a_week", "cost_a_week", "quiet_from", "quiet_to"),
-            *("pause_after", "changed_at", "next", "why_not", "new_judgments"),
+            *("pause_after", "changed_at", "next", "why_not", "new_judgments", "altered"),
         ]
 
     def get_next(self, policy: RetrainPolicy) -> str:
@@ -50,6 +51,9 @@ class RetrainPolicySerializer(serializers.ModelSerializer[RetrainPolicy]):
 
     def get_new_judgments(self, policy: RetrainPolicy) -> int:
         return self._facts.newer
+
+    def get_altered(self, policy: RetrainPolicy) -> str:
+        return altered_words(self._facts)
 
     @cached_property
     def _facts(self) -> Facts:
@@ -123,6 +127,18 @@ class Policy(ProjectView):
         return Response(RetrainPolicySerializer(_policy(access.project)).data)
 
 
+class GoOnPolicy(ProjectView):
+    """POST to let a policy that paused after failures start again by itself: those before count no more."""
+
+    capability = {"POST": "train"}
+
+    @extend_schema(request=None, responses=RetrainPolicySerializer)
+    def post(self, request: Request, slug: str) -> Response:
+        project = self.access().project
+        let_go_on(_policy(project))
+        return Response(RetrainPolicySerializer(_policy(project)).data)
+
+
 def _policy(project: Project) -> RetrainPolicy:
     found = policy_of(project)
     if found is None:
@@ -182,6 +198,7 @@ class GoOnPolicyRun(ProjectView):
 PROJECT = "projects/<slug:slug>/"
 urlpatterns = [
     path(f"{PROJECT}retrain-policy/", Policy.as_view(), name="api-policy"),
+    path(f"{PROJECT}retrain-policy/go-on/", GoOnPolicy.as_view(), name="api-policy-go-on"),
     path(f"{PROJECT}policy-runs/", PolicyRuns.as_view(), name="api-policy-runs"),
     path(f"{PROJECT}policy-runs/<int:run_id>/", OnePolicyRun.as_view(), name="api-policy-run"),
     path(f"{PROJECT}policy-runs/<int:run_id>/go-on/", GoOnPolicyRun.as_view(), name="api-policy-run-go-on"),

@@ -12,19 +12,28 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from evaluation.measured import find_sides
-from evaluation.models import Analysis, Decision
+from evaluation.models import Analysis, Decision, EvalRun, Round, Study
 from evaluation.rounds.ledger import entries_of, fixes_of
-from evaluation.rounds.opening import open_fix
+from evaluation.rounds.opening import open_fix, take_in
 from evaluation.rounds.sheet import as_dict, sheet_of
 from evaluation.rounds.staleness import stale_of
-from evaluation.rounds.tying import rounds_of, start_round
+from evaluation.rounds.tying import MANY, ONE, change_round, fill_in, rounds_of, start_round
 from labeling.api import ProjectView
 from labeling.errors import Refused
-from labeling.models import DatasetVersion
+from labeling.models import DatasetVersion, Project
 from labeling.rag.taxonomy import categories_of
+from training.models import Checkpoint, TrainingRun
 
 PER_PAGE = 50
-PAGE = OpenApiParameter("page", int)
+PAGE, MOST_TIED = OpenApiParameter("page", int), 1000
+TIED: dict[str, Any] = {
+    "dataset_version": DatasetVersion.objects.all(),
+    "decision": Decision.objects.all(),
+    "study": Study.objects.all(),
+    "runs": TrainingRun.objects.all(),
+    "checkpoints": Checkpoint.objects.all(),
+    "evaluations": EvalRun.objects.filter(arm=None),
+}
 
 
 class NewFixSerializer(serializers.Serializer[Any]):
@@ -86,6 +95,18 @@ class FixDetail(ProjectView):
         return Response(entries_of([found])[0].as_dict())
 
 
+class FixTakeIn(ProjectView):
+    """POST to let the items join a fix that people said are of its category since: `joined` says how many."""
+
+    capability = {"POST": "curate"}
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request, slug: str, fix_id: int) -> Response:
+        found = get_object_or_404(fixes_of(self.access().project), pk=fix_id)
+        joined = take_in(fix=found)
+        return Response(entries_of([found])[0].as_dict() | {"joined": joined})
+
+
 class NewRoundSerializer(serializers.Serializer[Any]):
     """A round begins with a dataset version or with a decision."""
 
@@ -137,21 +158,78 @@ class Rounds(ProjectView):
         return Response(as_dict(sheet_of(made)), status=status.HTTP_201_CREATED)
 
 
-class RoundDetail(ProjectView):
-    """One round with everything that it ties, and the hashes."""
+def tied_field(words: str) -> serializers.ListField:
+    child = serializers.IntegerField()
+    return serializers.ListField(child=child, required=False, max_length=MOST_TIED, help_text=words)
 
-    capability = {"GET": "view_results"}
+
+class ChangedRoundSerializer(serializers.Serializer[Any]):
+    """What is left out stays as it is; what is given takes the place of what was tied."""
+
+    name = serializers.CharField(required=False)
+    note = serializers.CharField(required=False, allow_blank=True)
+    dataset_version = serializers.IntegerField(
+        required=False, allow_null=True, help_text="The number of a dataset version."
+    )
+    decision = serializers.IntegerField(required=False, allow_null=True)
+    study = serializers.IntegerField(required=False, allow_null=True)
+    runs = tied_field("Numbers of training runs.")
+    checkpoints = tied_field("Their numbers.")
+    evaluations = tied_field("Their numbers.")
+
+
+class RoundDetail(ProjectView):
+    """One round with everything that it ties, and the hashes; PATCH to change what is given of it."""
+
+    capability = {"GET": "view_results", "PATCH": "curate"}
 
     @extend_schema(responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, slug: str, round_id: int) -> Response:
-        found = get_object_or_404(rounds_of(self.access().project), pk=round_id)
-        return Response(as_dict(sheet_of(found)))
+        return Response(as_dict(sheet_of(_round(self, round_id))))
+
+    @extend_schema(request=ChangedRoundSerializer, responses=OpenApiTypes.OBJECT)
+    def patch(self, request: Request, slug: str, round_id: int) -> Response:
+        found, values = _round(self, round_id), self.given(ChangedRoundSerializer)
+        for name in (*ONE, *MANY):
+            if values.get(name) is not None:
+                values[name] = _tied(found.project, name, values[name])
+        change_round(round=found, values=values)
+        return Response(as_dict(sheet_of(_round(self, round_id))))
+
+
+class RoundFill(ProjectView):
+    """POST to add what lineage says belongs to a round by now: `new` says how many links."""
+
+    capability = {"POST": "curate"}
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request, slug: str, round_id: int) -> Response:
+        new = fill_in(round=_round(self, round_id))
+        return Response(as_dict(sheet_of(_round(self, round_id))) | {"new": new})
+
+
+def _round(view: ProjectView, round_id: int) -> Round:
+    return get_object_or_404(rounds_of(view.access().project), pk=round_id)
+
+
+def _tied(project: Project, name: str, given: int | list[int]) -> Any:
+    """What these numbers mean in a project. Raises Refused for one that there is not."""
+    key = "number" if name == "dataset_version" else "pk"
+    found = []
+    for number in dict.fromkeys(given if isinstance(given, list) else [given]):
+        row = TIED[name].filter(project=project, **{key: number}).first()
+        if row is None:
+            raise Refused(f"{name}: there is no {number} in this project; look at its list.")
+        found.append(row)
+    return found if isinstance(given, list) else found[0]
 
 
 PROJECT = "projects/<slug:slug>/"
 urlpatterns = [
     path(f"{PROJECT}fixes/", Fixes.as_view(), name="api-fixes"),
     path(f"{PROJECT}fixes/<int:fix_id>/", FixDetail.as_view(), name="api-fix"),
+    path(f"{PROJECT}fixes/<int:fix_id>/take-in/", FixTakeIn.as_view(), name="api-fix-take-in"),
     path(f"{PROJECT}rounds/", Rounds.as_view(), name="api-rounds"),
     path(f"{PROJECT}rounds/<int:round_id>/", RoundDetail.as_view(), name="api-round"),
+    path(f"{PROJECT}rounds/<int:round_id>/fill/", RoundFill.as_view(), name="api-round-fill"),
 ]

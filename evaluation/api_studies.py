@@ -139,6 +139,21 @@ class StudyDetail(ProjectView, generics.RetrieveAPIView[Study]):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
+class StudyResume(ProjectView):
+    """POST to go on with answers that were stopped or failed; what was answered is kept. A closed study stays as it
+    is."""
+
+    capability = {"POST": "train"}
+
+    @extend_schema(request=None, responses={202: StudySerializer})
+    def post(self, request: Request, slug: str, study_id: int) -> Response:
+        rows = Study.objects.select_related("queue", "project")
+        found = get_object_or_404(rows, project=self.access().project, pk=study_id)
+        if not found.closed_as:
+            found.resume()
+        return Response(StudySerializer(found).data, status=status.HTTP_202_ACCEPTED)
+
+
 class StudyLooks(ProjectView):
     """POST to take a look at a study, which spends alpha and cannot be undone. The last one of a study in which nobody
     is asked any more, and too little is complete for it, ends the study without a look: 204."""
@@ -170,5 +185,6 @@ PROJECT = "projects/<slug:slug>/"
 urlpatterns = [
     path(f"{PROJECT}studies/", Studies.as_view(), name="api-studies"),
     path(f"{PROJECT}studies/<int:study_id>/", StudyDetail.as_view(), name="api-study"),
+    path(f"{PROJECT}studies/<int:study_id>/resume/", StudyResume.as_view(), name="api-study-resume"),
     path(f"{PROJECT}studies/<int:study_id>/looks/", StudyLooks.as_view(), name="api-study-looks"),
 ]

@@ -11,7 +11,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from evaluation.models import Case, Suite, SuiteVersion
-from evaluation.suites import add_picked, create_suite, freeze_version, put_cases, suite_from_split
+from evaluation.suites import (
+    add_picked,
+    archive_suite,
+    change_suite,
+    create_suite,
+    freeze_version,
+    put_cases,
+    suite_from_split,
+)
 from evaluation.suites.reading import Draft, read_cases
 from evaluation.suites.reviewed import flagged_items
 from evaluation.suites.versions import living
@@ -55,11 +63,23 @@ class SuiteSerializer(serializers.ModelSerializer[Suite]):
 
 class CaseSerializer(serializers.ModelSerializer[Case]):
     id = serializers.CharField(source="uid")
+    case = serializers.IntegerField(source="pk", help_text="Number of this state of it, as picks take it.")
 
     class Meta:
         model = Case
         fields = [
-            *("id", "prompt", "reference", "rejected", "contexts", "gold", "tags", "checks", "weight"),
+            *(
+                "id",
+                "case",
+                "prompt",
+                "reference",
+                "rejected",
+                "contexts",
+                "gold",
+                "tags",
+                "checks",
+                "weight",
+            ),
             *("cluster", "sealed", "source", "added", "content_hash"),
         ]
 
@@ -76,10 +96,21 @@ class PutSerializer(serializers.Serializer[Any]):
     updated = serializers.IntegerField()
     unchanged = serializers.IntegerField()
     sealed = serializers.IntegerField(
-        help_text="How many were put under seal by it: they share their prompt or cluster with a sealed case."
+        help_text="How many were put under seal by it: they were sealed before, or share their prompt or cluster with "
+        "a sealed case."
     )
     refused = serializers.IntegerField()
     row_errors = serializers.ListField(child=serializers.DictField())
+
+
+class ChangedSuiteSerializer(serializers.Serializer[Any]):
+    """What is left out stays as it is."""
+
+    name = serializers.CharField(required=False)
+    description = serializers.CharField(required=False, allow_blank=True)
+    system = serializers.CharField(required=False, allow_blank=True, trim_whitespace=False)
+    scoring = serializers.ListField(child=serializers.DictField(), required=False)
+    archived = serializers.BooleanField(required=False, help_text="Put away, or brought back.")
 
 
 class Suites(ProjectView, generics.ListAPIView[Suite]):
@@ -106,14 +137,23 @@ class Suites(ProjectView, generics.ListAPIView[Suite]):
 
 
 class SuiteDetail(ProjectView, generics.RetrieveAPIView[Suite]):
-    """One suite with its versions."""
+    """One suite with its versions; PATCH to change what is given. Runs keep what they froze."""
 
-    capability = {"GET": "view_results"}
+    capability = {"GET": "view_results", "PATCH": "curate"}
     serializer_class = SuiteSerializer
     lookup_url_kwarg = "suite_id"
 
     def get_queryset(self) -> QuerySet[Suite]:
         return _rows(self)
+
+    @extend_schema(request=ChangedSuiteSerializer, responses=SuiteSerializer)
+    def patch(self, request: Request, slug: str, suite_id: int) -> Response:
+        suite, values = find_suite(self), self.given(ChangedSuiteSerializer)
+        archived = values.pop("archived", None)
+        change_suite(suite=suite, **values)
+        if archived is not None:
+            archive_suite(suite=suite, archived=archived)
+        return Response(SuiteSerializer(suite).data)
 
 
 class SuiteCases(ProjectView, generics.ListAPIView[Case]):
@@ -124,7 +164,7 @@ class SuiteCases(ProjectView, generics.ListAPIView[Case]):
     queryset = Case.objects.none()
 
     def get_queryset(self) -> QuerySet[Case]:
-        rows = living(_suite(self)).order_by("position", "id")
+        rows = living(find_suite(self)).order_by("position", "id")
         return rows if self.access().can.manage else rows.filter(sealed=False)
 
     @extend_schema(request=CasesSerializer, responses={200: PutSerializer})
@@ -134,7 +174,7 @@ class SuiteCases(ProjectView, generics.ListAPIView[Case]):
             raise Refused(f"{len(rows):,} cases were sent; up to {MOST_CASES:,} can be added at once.")
         found = list(read_cases(enumerate(rows, start=1), source="API"))
         drafts = [draft for _, draft in found if isinstance(draft, Draft)]
-        done = put_cases(suite=_suite(self), drafts=drafts, person=self.access().person)
+        done = put_cases(suite=find_suite(self), drafts=drafts, person=self.access().person)
         errors = [
             {"line": line, "reason": row.sentence} for line, row in found if isinstance(row, RowRefused)
         ]
@@ -152,17 +192,26 @@ class PicksSerializer(serializers.Serializer[Any]):
     flagged = serializers.BooleanField(
         default=False, help_text="Take every item whose RAG answer a reviewer calls bad."
     )
+    cases = serializers.ListField(
+        child=serializers.IntegerField(min_value=1),
+        required=False,
+        default=list,
+        help_text="Numbers of cases, as the cases of a suite or of an evaluation have them.",
+    )
     tags = serializers.ListField(child=serializers.CharField(max_length=60), required=False, default=list)
 
 
 class PickedSerializer(serializers.Serializer[Any]):
     new = serializers.IntegerField()
     unchanged = serializers.IntegerField()
+    sealed = serializers.IntegerField(
+        help_text="How many came under seal, as what the suite has of their prompt."
+    )
 
 
 class SuitePicks(ProjectView):
-    """Make cases of labeling items. A reviewed RAG answer brings its chunks, the correction as reference and the errors
-    as tags, and its prompt is kept out of training from then on."""
+    """Make cases of labeling items, or copy cases of other suites and of evaluations. A reviewed RAG answer brings its
+    chunks, the correction as reference and the errors as tags, and its prompt is kept out of training from then on."""
 
     capability = {"POST": "curate"}
 
@@ -172,9 +221,14 @@ class SuitePicks(ProjectView):
         items = list(values["items"])
         if values["flagged"]:
             items += flagged_items(project=access.project, person=access.person)
-        items = list(dict.fromkeys(items))
-        done = add_picked(suite=_suite(self), items=items, tags=values["tags"], person=access.person)
-        return Response({"new": done.new, "unchanged": done.unchanged})
+        done = add_picked(
+            suite=find_suite(self),
+            items=list(dict.fromkeys(items)),
+            cases=list(dict.fromkeys(values["cases"])),
+            tags=values["tags"],
+            person=access.person,
+        )
+        return Response({name: getattr(done, name) for name in ("new", "unchanged", "sealed")})
 
 
 class SuiteFreezes(ProjectView):
@@ -185,7 +239,7 @@ class SuiteFreezes(ProjectView):
     @extend_schema(request=SuiteVersionSerializer, responses={200: SuiteVersionSerializer})
     def post(self, request: Request, slug: str, suite_id: int) -> Response:
         note = self.given(SuiteVersionSerializer).get("note", "")
-        version = freeze_version(suite=_suite(self), person=self.access().person, note=note)
+        version = freeze_version(suite=find_suite(self), person=self.access().person, note=note)
         return Response(SuiteVersionSerializer(version).data)
 
 
@@ -194,7 +248,8 @@ def _rows(view: ProjectView) -> QuerySet[Suite]:
     return rows.select_related("dataset_version").prefetch_related("versions")
 
 
-def _suite(view: ProjectView) -> Suite:
+def find_suite(view: ProjectView) -> Suite:
+    """The suite of the address, in the project that is open, or 404."""
     rows = Suite.objects.select_related("project")
     return get_object_or_404(rows, project=view.access().project, pk=view.kwargs["suite_id"])
 

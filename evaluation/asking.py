@@ -8,6 +8,7 @@ from pathlib import Path
 from django.db import transaction
 
 from evaluation.engines import ENGINES
+from evaluation.engines.files import warnings
 from evaluation.engines.protocol import Answer, Limits, Request
 from evaluation.models import Output
 from evaluation.questions import kept, output_of
@@ -28,8 +29,9 @@ class _Spent(Exception):
 class Desk:
     """Where the questions of one job are put: who owns what is kept, what it may cost, and who is told how far it is.
 
-    `errors` holds, by key, why a question got no answer; it is complete once every stage of the job has been asked.
-    `uncounted` is whether a service gave an answer without what it costs.
+    `errors` holds, by key, why a question got no answer; `warned` whom an engine warned of, and in which words; both
+    are complete once every stage of the job has been asked. `uncounted` is whether a service gave an answer without
+    what it costs.
     """
 
     project_id: int
@@ -39,6 +41,7 @@ class Desk:
     budget: float | None = None
     spent: float = 0.0
     errors: dict[str, str] = field(default_factory=dict)
+    warned: dict[tuple[str, str], None] = field(default_factory=dict)
     asked: int = 0
     uncounted: bool = False
 
@@ -50,21 +53,20 @@ class Desk:
         place: str,
         stored: Stored = lambda keys, new: None,
         failed: Failed = lambda errors: None,
+        refusal: str = "",
     ) -> None:
         """Ask a group all that is not known yet. `stored` is told the numbers of outputs by key as they come, also of
         those that were there; `failed` the sentences of those that got none.
 
         `requests` gives the same questions each time it is called: the first time they are looked up, the second time
-        those without an answer are asked. Safe to repeat. Raises engines.Interrupted and Refused.
+        those without an answer are asked, or refused. Safe to repeat. Raises engines.Interrupted and Refused.
         """
-        owed: set[str] = set()
-        for chunk in chunks(requests()):
-            known = kept(self.project_id, (request.id for request in chunk))
-            stored(known, False)
-            owed |= {request.id for request in chunk} - known.keys()
+        owed = self._owed(requests(), stored)
         folder = self.folder / place
         if not owed and not folder.exists():
             return
+        if owed and refusal:
+            raise Refused(refusal)
 
         def take(answers: Sequence[Answer]) -> None:
             good = [answer for answer in answers if not answer.error and answer.id in owed]
@@ -91,7 +93,17 @@ class Desk:
                 take=take,
                 watch=self._watched,
             )
+        self.warned |= dict.fromkeys(warnings(folder))
         self._stay_within_budget()
+
+    def _owed(self, requests: Iterable[Request], stored: Stored) -> set[str]:
+        """The keys of the questions that have no answer yet; `stored` is told of the others."""
+        owed: set[str] = set()
+        for chunk in chunks(requests):
+            known = kept(self.project_id, (request.id for request in chunk))
+            stored(known, False)
+            owed |= {request.id for request in chunk} - known.keys()
+        return owed
 
     def _watched(self, done: int, total: int) -> None:
         if self._is_spent:  # looked at here and not as answers are taken, so that all that came is kept first

@@ -24,12 +24,11 @@ from evaluation.questions import Asked, sampling_of
 from evaluation.scorers.base import Ask
 from evaluation.specs import GenerationSpec
 from evaluation.targets import Group, groups, renamed, thawed
-from labeling.curation.rows import prompt_text
 from labeling.errors import Refused
 from labeling.intake import add_items, prompt_hash
 from labeling.lifecycle import Status
 from labeling.models import Item, Project, User
-from labeling.protection import protect, protected_hashes
+from labeling.protection import fingerprints, protect, protected_hashes
 
 NAME_LENGTH = 120
 PROMPTS = "prompts.jsonl"
@@ -238,7 +237,7 @@ def _protect(project: Project, prompts: Prompts, asked: Prompts) -> None:
     more: dict[str, str] = {}
     for before, after in zip(prompts.found, asked.found, strict=True):
         if prompts.suite or prompt_hash(before.messages) in known:
-            more |= {prompt_hash(one.messages): prompt_text(one.messages) for one in (before, after)}
+            more |= fingerprints(one.messages for one in (before, after))
     if more:
         protect(project=project, prompts=more, reason=f"{prompts.words}, by a generation"[:200])
 

@@ -1,7 +1,7 @@
 """What is known of how far a judge agrees with people: plain data, stored with its card and shown on pages."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from evaluation.judges import identity_of
 from evaluation.models import AgreementCard, EvalRun, JudgeVersion
+from evaluation.scorers import SCORERS, Need
 from labeling.estimates import Estimate
 from labeling.lifecycle import Status
 
@@ -122,6 +123,42 @@ def trusted_in(run: EvalRun, number: int, threshold: float = THRESHOLD) -> tuple
     """The same of who judged a run: what was frozen with it."""
     frozen = run.spec.get("judges", {}).get(f"judge:{number}", {})
     return trusted(number, threshold, identity=frozen.get("identity", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The metrics of a run that one judge reads: all by its rubric, or all by questions of their own."""
+
+    number: int
+    metrics: tuple[str, ...]
+    own: bool
+
+
+def judged_in(run: EvalRun, *, decides: Callable[[Mapping[str, Any]], bool] = bool) -> list[Judged]:
+    """Who judges what in a run, of the metrics (as its plan has them) that decide."""
+    specs = [spec for spec in run.metrics if spec.get("judge") and decides(spec)]
+    numbers = {spec["judge"] for spec in specs}
+    kinds = dict(JudgeVersion.objects.filter(pk__in=numbers).values_list("pk", "judge__kind"))
+    found: dict[tuple[int, bool], list[str]] = {}
+    for spec in specs:
+        scorer, kind = SCORERS.get(spec["scorer"]), kinds.get(spec["judge"])
+        own = (
+            scorer is not None
+            and Need.JUDGE in scorer.needs
+            and scorer.judge_kind != (kind or scorer.judge_kind)
+        )
+        found.setdefault((spec["judge"], own), []).append(spec["name"])
+    return [Judged(number, tuple(names), own) for (number, own), names in sorted(found.items())]
+
+
+def trusted_for(run: EvalRun, judged: Judged, threshold: float = THRESHOLD) -> tuple[bool | None, str]:
+    """Whether the judge may carry a decision on these metrics; None where no card can tell."""
+    if judged.own:
+        return None, (
+            f"{', '.join(judged.metrics)}: the judge is asked other questions than its rubric, and how far it agrees "
+            "with people on those was not measured; read some of its judgments."
+        )
+    return trusted_in(run, judged.number, threshold)
 
 
 def trust(

@@ -42,7 +42,8 @@ NOTHING = Mark()
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The address of the list. What makes no sense there is as if it were not given."""
+    """The address of the list. What makes no sense there is as if it were not given. `secret` readers may find sealed
+    cases by their words."""
 
     metric: str
     show: str = "all"
@@ -50,6 +51,7 @@ class Asked:
     q: str = ""
     sort: str = "order"
     page: int = 1
+    secret: bool = False
 
     @property
     def narrowed(self) -> bool:
@@ -100,7 +102,7 @@ class Listing:
         return before, keys[place + 1] if place + 1 < len(keys) else None, place + 1
 
 
-def read_asked(params: Mapping[str, Any], sides: Sequence[Side]) -> Asked:
+def read_asked(params: Mapping[str, Any], sides: Sequence[Side], *, secret: bool = False) -> Asked:
     """The filters of an address."""
     names = [metric.name for metric in metrics_of(sides[0].run)]
     metric, show, sort = (str(params.get(name, "")) for name in ("metric", "show", "sort"))
@@ -113,6 +115,7 @@ def read_asked(params: Mapping[str, Any], sides: Sequence[Side]) -> Asked:
         q=str(params.get("q", "")).replace("\0", "")[:200],
         sort=sort if sort in SORTS else usual,
         page=int(number) if number.isascii() and number.isdigit() and 0 < len(number) < 7 else 1,
+        secret=secret,
     )
 
 
@@ -126,8 +129,8 @@ def listed(sides: Sequence[Side], asked: Asked) -> Listing:
     if asked.slice:
         found = [row for row in found if asked.slice in row.tags]
     if asked.q:
-        words = Case.objects.of_run(run).filter(preview__icontains=asked.q)
-        wanted = set(words.order_by().values_list("pk", flat=True))
+        words = Case.objects.of_run(run).filter(preview__icontains=asked.q).order_by()
+        wanted = set() if is_hidden(sides, asked) else set(words.values_list("pk", flat=True))
         found = [row for row in found if row.id in wanted or row.uid == asked.q]
     tests = _tests(metric)
     counts = {show: sum(map(test, found)) for show, test in tests.items()}
@@ -143,6 +146,11 @@ def page_of(listing: Listing, rows: Sequence[Row]) -> list[Row]:
 
 def is_sealed(run: EvalRun) -> bool:
     return run.split == Split.SEALED
+
+
+def is_hidden(sides: Sequence[Side], asked: Asked) -> bool:
+    """Whether the words of the cases stay unread: neither shown, nor found by a search that would spell them out."""
+    return not asked.secret and any(is_sealed(side.run) for side in sides)
 
 
 def _tests(metric: Metric) -> dict[str, Callable[[Row], bool]]:

@@ -1,11 +1,11 @@
 """One case of a run with everything that is known of it: texts, answers, marks with their reasons, and its history."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from evaluation.comparison import Side
-from evaluation.differences import Difference, word_difference
+from evaluation.differences import Span, word_difference
 from evaluation.models import Case, CaseResult, CaseScore, EvalRun, RunTarget
 from evaluation.questions import context_text
 from evaluation.sheets import Metric, metrics_of
@@ -71,7 +71,8 @@ def _plain(value: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a side gave for the case, once for each sample, with its marks. `side` is None for targets beside."""
+    """What a target gave for the case, once for each sample, with its marks. `spans` is its text with what is different
+    from the first side's; None where it is not compared."""
 
     name: str
     index: int
@@ -80,6 +81,7 @@ class Answer:
     marks: list[MarkLine]
     samples: int = 1
     is_baseline: bool = False
+    spans: list[Span] | None = None
 
     @property
     def text(self) -> str:
@@ -102,8 +104,18 @@ class CasePage:
     contexts: list[str]
     answers: list[Answer]
     beside: list[Answer]
-    difference: Difference | None
     history: list[Past]
+
+    @property
+    def compared(self) -> bool:
+        return any(answer.spans is not None for answer in self.answers)
+
+    @property
+    def alike(self) -> bool:
+        """Whether all that is compared is the same, word for word."""
+        return self.compared and all(
+            span.kind == "same" for answer in self.answers for span in answer.spans or ()
+        )
 
 
 def read_case_page(run: EvalRun, sides: Sequence[Side], case_id: int) -> CasePage | None:
@@ -114,18 +126,30 @@ def read_case_page(run: EvalRun, sides: Sequence[Side], case_id: int) -> CasePag
     answers = [answer for side in sides for answer in answers_to(side.run, case, side.target.index)]
     chosen = {(answer.run, answer.index) for answer in answers}
     beside = [answer for answer in answers_to(run, case) if (answer.run, answer.index) not in chosen]
-    firsts = [
-        next((a for a in answers if (a.run, a.index) == (s.run.pk, s.target.index)), None) for s in sides
-    ]
-    pair = [answer.text for answer in firsts[:2] if answer is not None and answer.result.output]
     return CasePage(
         case=case,
         contexts=[context_text(context) for context in case.contexts],
-        answers=answers,
+        answers=_compared(answers, sides),
         beside=beside,
-        difference=word_difference(*pair) if len(pair) == 2 and len(answers) == 2 else None,
         history=_history(run, case),
     )
+
+
+def _compared(answers: Sequence[Answer], sides: Sequence[Side]) -> list[Answer]:
+    """The first sample of every other side set against that of the first side. With two sides each shows what it has
+    alone; with more the first stands as it is, and what it has alone is struck out in the others."""
+    firsts = {(each.run, each.index): each for each in reversed(answers) if each.result.output}
+    told = [firsts.get((side.run.pk, side.target.index)) for side in sides]
+    base, others = told[0], [each for each in told[1:] if each is not None]
+    if base is None or not others:
+        return list(answers)
+    found = {id(each): word_difference(base.text, each.text) for each in others}
+    spans = {key: difference.both for key, difference in found.items()}
+    spans[id(base)] = [Span("same", base.text)]
+    if len(sides) == 2:
+        (difference,) = found.values()
+        spans = {id(base): difference.first, id(others[0]): difference.second}
+    return [replace(each, spans=spans.get(id(each))) for each in answers]
 
 
 def answers_to(run: EvalRun, case: Case, index: int | None = None) -> list[Answer]:

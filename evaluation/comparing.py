@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from evaluation.charts import Chart, Mark, forest_chart
 from evaluation.charts_parts import BETTER, OPEN, WORSE
 from evaluation.comparison import Comparison, Side, compare_all, shared_metrics, why_not
+from evaluation.measured import prompted_otherwise, template
 from evaluation.reading import FEW_CLUSTERS, INCONCLUSIVE, NOT_WORSE, difference_words, gain_of, worded
 from evaluation.sheets import Metric, metrics_of
 from evaluation.specs import CONTEXT_WORDS
@@ -90,6 +91,15 @@ class Closer:
     remarks: list[str]
     forest: Chart | None
 
+    @property
+    def broken(self) -> str:
+        """The address of the cases that got worse with this one; `fixed` of those that got better."""
+        return _cases(self.comparison, "broken")
+
+    @property
+    def fixed(self) -> str:
+        return _cases(self.comparison, "fixed")
+
 
 @dataclass(frozen=True, slots=True)
 class Screen:
@@ -126,7 +136,7 @@ def screen(sides: Sequence[Side], wanted: str) -> Screen | None:
         return None
     chosen = wanted if wanted in names else names[0]
     told = [Told(letter, side, _facts(side)) for letter, side in zip(LETTERS, sides, strict=False)]
-    found = compare_all(sides, names, slices_of=chosen)
+    found = compare_all(sides, names, slices_of=[chosen])
     metrics = {metric.name: metric for metric in metrics_of(sides[0].run)}
     lines = [MetricLine(metrics[name], _others(told, name, found[name])) for name in names]
     here = next(line for line in lines if line.metric.name == chosen)
@@ -165,6 +175,11 @@ def remarks(found: Comparison) -> list[str]:
     if told[0] != told[1]:
         words = f"{first}: {told[0].lower()}; {second}: {told[1].lower()}"
         said.append(f"Their prompts hold other texts ({words}): the difference is that of the texts too.")
+    if prompted_otherwise(found.first, found.second):  # of one run, which chose to ask them so
+        said.append(
+            f"{first} and {second} were given different prompt tokens (another chat template or tokenizer): the "
+            "difference is that of the templates too."
+        )
     if found.n == 0:
         return [*said, "No case has a value of both."]
     if found.n < MIN_CASES:
@@ -203,20 +218,16 @@ def _forest(against: Against) -> Chart | None:
             continue
         role = OPEN if not each.marked else BETTER if gain.value > 0 else WORSE
         p = "" if each.p_value is None else f"{each.p_value:.3f}"
-        marks.append(Mark(each.tag, each.estimate, role, _cases(found, each.tag), note=p))
+        marks.append(Mark(each.tag, each.estimate, role, _cases(found, "different", each.tag), note=p))
     title = f"{found.second.name} less {found.first.name} by slice, in {found.metric.name}"
     name = f"slices-{against.told.letter}"
     return forest_chart(marks, found.metric, title=title, most=20, name=name)
 
 
-def _cases(found: Comparison, tag: str) -> str:
-    """Where the cases of a slice on which the two differ stand on this page."""
-    query = {
-        "s": [found.first.key, found.second.key],
-        "metric": found.metric.name,
-        "slice": tag,
-        "show": "different",
-    }
+def _cases(found: Comparison, show: str, tag: str = "") -> str:
+    """Where some cases of these two stand on this page; with a tag those of a slice."""
+    query: dict[str, Any] = {"s": [found.first.key, found.second.key], "metric": found.metric.name}
+    query |= {"slice": tag, "show": show} if tag else {"show": show}
     return f"?{urlencode(query, doseq=True)}#cases-title"
 
 
@@ -236,6 +247,7 @@ def _differing(sides: Sequence[Side]) -> list[tuple[str, list[str]]]:
         "Weights": [side.target.identity[:12] for side in sides],
         "System message": [side.run.spec.get("system") or "none" for side in sides],
         "Contexts": [_contexts(side) for side in sides],
+        "Prompt tokens, hash": [template(side.run, side.target.index)[:12] or "not known" for side in sides],
     }
     keys = dict.fromkeys(key for side in sides for key in side.run.spec.get("sampling") or {})
     for key in keys:

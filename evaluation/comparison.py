@@ -3,7 +3,7 @@
 The numbers of finished runs never change, so they are computed once and kept in Django's cache.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +24,10 @@ __all__ = [
     "Comparison",
     "Side",
     "SliceDelta",
+    "Unpaired",
     "compare",
     "compare_all",
+    "compare_or_say",
     "find_sides",
     "paired_cells",
     "shared_metrics",
@@ -33,6 +35,7 @@ __all__ = [
 ]
 
 MIN_SLICE = 5
+NONE_SHARED = "These have no metric in common; score one of them again with the other's scorers."
 KEPT_S = 7 * 24 * 3600
 FORM = 2  # of what is cached: raise it with every change to evaluation.numbers
 
@@ -128,19 +131,37 @@ class Comparison:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Unpaired:
+    """Two sides that cannot be compared in a metric, and why."""
+
+    first: Side
+    second: Side
+    metric: str
+    why: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "first": self.first.name,
+            "second": self.second.name,
+            "sides": [self.first.key, self.second.key],
+            "metric": self.metric,
+            "why": self.why,
+        }
+
+
 def compare(first: Side, second: Side, metric_name: str, *, slices: bool = True) -> Comparison:
     """The paired comparison of two sides. Raises Refused where they cannot be paired."""
     if reason := why_not(first, second, metric_name):
         raise Refused(reason)
-    return compare_all([first, second], [metric_name], slices_of=metric_name if slices else "")[metric_name][
-        0
-    ]
+    names = [metric_name]
+    return compare_all([first, second], names, slices_of=names if slices else ())[metric_name][0]
 
 
 def compare_all(
-    sides: Sequence[Side], names: Sequence[str], *, slices_of: str = ""
+    sides: Sequence[Side], names: Sequence[str], *, slices_of: Collection[str] = ()
 ) -> dict[str, list[Comparison]]:
-    """Every other side against the first in these metrics, with the slices of one; Holm's p over the sides.
+    """Every other side against the first in these metrics, with the slices of some; Holm's p over the sides.
 
     Sides that cannot be paired with the first in a metric are left out of it: `why_not` says why.
     """
@@ -151,10 +172,31 @@ def compare_all(
         others = [side for side in sides[1:] if not why_not(first, side, name)]
         found[name] = _corrected(
             [
-                _compared(first, side, metrics[name], sheets, sides, names, name == slices_of)
+                _compared(first, side, metrics[name], sheets, sides, names, name in slices_of)
                 for side in others
             ]
         )
+    return found
+
+
+def compare_or_say(
+    sides: Sequence[Side], names: Sequence[str], *, slices_of: Collection[str] = ()
+) -> dict[str, list[Comparison | Unpaired]]:
+    """Every other side against the first, in order, in these metrics: compared, or why not. Raises Refused where
+    nothing can be compared."""
+    first = sides[0]
+    if not names:
+        raise Refused(NONE_SHARED)
+    found: dict[str, list[Comparison | Unpaired]] = {}
+    for name, compared in compare_all(sides, names, slices_of=slices_of).items():
+        by_key = {each.second.key: each for each in compared}
+        found[name] = [
+            by_key.get(side.key) or Unpaired(first, side, name, why_not(first, side, name))
+            for side in sides[1:]
+        ]
+    each = [pair for pairs in found.values() for pair in pairs]
+    if all(isinstance(pair, Unpaired) for pair in each):
+        raise Refused(" ".join(dict.fromkeys(pair.why for pair in each if isinstance(pair, Unpaired))))
     return found
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from evaluation.cards import trusted_in
+from evaluation.cards import judged_in, trusted_for
 from evaluation.comparison import Side, paired_cells
 from evaluation.contamination import REASONS
 from evaluation.findings import Condition, cases_in
@@ -118,15 +118,11 @@ def deciding(gate: Gate, metrics: Sequence[Metric]) -> list[Metric]:
 def judges(gate: Gate, run: EvalRun, metrics: Sequence[Metric]) -> list[Condition]:
     """Every judge that decides: of these metrics, and of those that the primary one is made of."""
     names = {metric.name for metric in metrics}
-    numbers = {
-        spec["judge"]
-        for spec in run.metrics
-        if spec.get("judge") and (spec.get("weight") or spec["name"] in names)
-    }
     conditions = []
-    for number in sorted(numbers):
-        name = run.spec.get("judges", {}).get(f"judge:{number}", {}).get("words", f"judge {number}")
-        holds, words = trusted_in(run, number, gate.agreement)
+    for judged in judged_in(run, decides=lambda spec: bool(spec.get("weight")) or spec["name"] in names):
+        frozen = run.spec.get("judges", {}).get(f"judge:{judged.number}", {})
+        name = frozen.get("words", f"judge {judged.number}")
+        holds, words = trusted_for(run, judged, gate.agreement)
         conditions.append(Condition("judge", f"{name} agrees with people", holds, words))
     return conditions
 

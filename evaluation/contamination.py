@@ -16,6 +16,8 @@ from evaluation.planning import trained_on
 from labeling.curation import rowfile
 from labeling.curation.rows import texts_of
 from labeling.curation.similarity import band_keys, jaccard, ngrams, shingles, signatures
+from labeling.protection import hashes_of
+from labeling.rag.prompting import question_of
 from training.models import Checkpoint
 
 NEAR = 0.8
@@ -40,7 +42,7 @@ class Index:
     def of(cls, cases: Iterable[Case]) -> "Index":
         index, texts, ids = cls(), [], []
         for case in cases:
-            text = asked_text(case.prompt)
+            text = asked_text(question_of(case.prompt))
             ids.append(case.pk)
             texts.append(text)
             index.prompts[case.prompt_hash].append(case.pk)
@@ -57,12 +59,13 @@ class Index:
         """The cases that these training rows give away, each with the reason."""
         prompts = [asked_text(row["prompt"]) if row.get("prompt") else "" for row in rows]
         for row, prompt in zip(rows, prompts, strict=True):
-            yield from ((case, "prompt") for case in self.prompts.get(row.get("prompt_hash") or "", ()))
+            for key in hashes_of(row):
+                yield from ((case, "prompt") for case in self.prompts.get(key, ()))
             for text in (prompt, *texts_of(row)):
                 for run in ngrams(text).tolist():
                     if run in self.runs:
                         yield from ((case, "run") for case in self.runs[run])
-        asked = [prompt for prompt in prompts if prompt]
+        asked = [text for row in rows if (text := asked_text(question_of(row.get("prompt") or ())))]
         if asked and self.shingles:
             for prompt, keys in zip(asked, band_keys(signatures(asked)).T.tolist(), strict=True):
                 yield from ((case, "near") for case in self._near(prompt, keys))

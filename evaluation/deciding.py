@@ -156,8 +156,9 @@ def roll_back(
 
 
 def predecessor(checkpoint: Checkpoint) -> Checkpoint | None:
-    """What was in production before this one took its place, by the changes of stage that were written down."""
-    promoted = StageChange.objects.filter(checkpoint=checkpoint, after=Stage.PRODUCTION).first()
+    """What this one took the place of when it was promoted, by the changes of stage that were written down. To come
+    back by a roll back is no promotion: what was rolled back then does not come back."""
+    promoted = _promotion_of(checkpoint)
     if promoted is None:
         return None
     left = StageChange.objects.filter(
@@ -169,6 +170,16 @@ def predecessor(checkpoint: Checkpoint) -> Checkpoint | None:
     ).exclude(checkpoint=checkpoint)
     change = left.select_related("checkpoint__base").first()
     return change.checkpoint if change else None
+
+
+def _promotion_of(checkpoint: Checkpoint) -> StageChange | None:
+    """The newest change that put it into production and was no roll back."""
+    returns = Decision.objects.filter(action=Decision.Action.ROLLED_BACK, candidate=checkpoint)
+    for change in StageChange.objects.filter(checkpoint=checkpoint, after=Stage.PRODUCTION):
+        if not returns.filter(created_at__gte=change.created_at).exists():
+            return change
+        returns = returns.filter(created_at__lt=change.created_at)
+    return None
 
 
 def candidate_of(run: EvalRun, target: RunTarget) -> Checkpoint:

@@ -22,14 +22,21 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Two texts in spans: those of the first are `same` and `gone`, those of the second `same` and `come`."""
+    """Two texts in one row of spans: the first has those that are `same` and `gone`, the second `same` and `come`."""
 
-    first: list[Span]
-    second: list[Span]
+    both: list[Span]
+
+    @property
+    def first(self) -> list[Span]:
+        return _joined([span for span in self.both if span.kind != "come"])
+
+    @property
+    def second(self) -> list[Span]:
+        return _joined([span for span in self.both if span.kind != "gone"])
 
     @property
     def is_empty(self) -> bool:
-        return all(span.kind == "same" for span in [*self.first, *self.second])
+        return all(span.kind == "same" for span in self.both)
 
 
 def word_difference(first: str, second: str) -> Difference:
@@ -37,10 +44,9 @@ def word_difference(first: str, second: str) -> Difference:
     a, b = WORD.findall(first), WORD.findall(second)
     start, end = _shared(a, b)
     middle_a, middle_b = a[start : len(a) - end], b[start : len(b) - end]
-    gone, come = _middle(middle_a, middle_b)
-    before: Span = Span("same", "".join(a[:start]))
-    after: Span = Span("same", "".join(a[len(a) - end :]))
-    return Difference(_joined([before, *gone, after]), _joined([before, *come, after]))
+    before, after = Span("same", "".join(a[:start])), Span("same", "".join(a[len(a) - end :]))
+    spans = [before, *_middle(middle_a, middle_b), after]
+    return Difference([span for span in spans if span.text])
 
 
 def _shared(a: Sequence[str], b: Sequence[str]) -> tuple[int, int]:
@@ -53,29 +59,25 @@ def _shared(a: Sequence[str], b: Sequence[str]) -> tuple[int, int]:
     return start, end
 
 
-def _middle(a: Sequence[str], b: Sequence[str]) -> tuple[list[Span], list[Span]]:
+def _middle(a: Sequence[str], b: Sequence[str]) -> list[Span]:
     if len(a) * len(b) > MOST_WORK:
-        return [Span("gone", "".join(a))], [Span("come", "".join(b))]
-    gone: list[Span] = []
-    come: list[Span] = []
+        return [Span("gone", "".join(a)), Span("come", "".join(b))]
+    found: list[Span] = []
     for kind, i, j, k, m in SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
         if kind == "equal":
-            gone.append(Span("same", "".join(a[i:j])))
-            come.append(Span("same", "".join(b[k:m])))
+            found.append(Span("same", "".join(a[i:j])))
         else:
-            gone.append(Span("gone", "".join(a[i:j])))
-            come.append(Span("come", "".join(b[k:m])))
-    return gone, come
+            found += [Span("gone", "".join(a[i:j])), Span("come", "".join(b[k:m]))]
+    return found
 
 
 def _joined(spans: Sequence[Span]) -> list[Span]:
-    """Without empty spans, neighbours of one kind in one, and a lone space between two changes counted with them."""
+    """Neighbours of one kind in one, and a lone space between two changes counted with them."""
     found: list[Span] = []
-    kept = [span for span in spans if span.text]
-    for place, span in enumerate(kept):
+    for place, span in enumerate(spans):
         kind = span.kind
-        if kind == "same" and not span.text.strip() and 0 < place < len(kept) - 1:
-            around = {kept[place - 1].kind, kept[place + 1].kind}
+        if kind == "same" and not span.text.strip() and 0 < place < len(spans) - 1:
+            around = {spans[place - 1].kind, spans[place + 1].kind}
             kind = around.pop() if len(around) == 1 else kind
         if found and found[-1].kind == kind:
             found[-1] = Span(kind, found[-1].text + span.text)

@@ -6,7 +6,7 @@ of one for the other.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,6 +26,7 @@ from labeling.errors import Refused
 from labeling.lifecycle import Status
 
 CHUNK = 200
+MOST_WARNINGS, LONGEST_WARNING = 8, 300
 GENERATING, JUDGING, MARKING = "generating", "judging", "marking"
 SHARES = {GENERATING: (0.0, 0.8), JUDGING: (0.8, 0.95), MARKING: (0.95, 1.0)}
 Owed = tuple[int, int, int]  # case, target, sample
@@ -40,17 +41,19 @@ def drive(run: EvalRun) -> None:
 def _evaluate(run: EvalRun) -> None:
     plan = Plan(run)
     plan.freeze_profiles()
-    _Work(run, plan).carry()
-    conclude(run, plan)
+    work = _Work(run, plan)
+    work.carry()
+    conclude(run, plan, work.warnings())
 
 
-def conclude(run: EvalRun, plan: Plan) -> None:
+def conclude(run: EvalRun, plan: Plan, warnings: Sequence[str]) -> None:
     """Compute the numbers of a run whose rows are complete, and end it."""
     owed = len(plan.rows) * plan.samples * Case.objects.of_run(run).count()
     have = CaseResult.objects.filter(run=run).count()
     if have != owed:
         raise Refused(f"{owed - have} of {owed} results are missing; start the evaluation again.")
     scores, facts = compute_scores(plan, run.heartbeat), run_facts(plan, run.heartbeat)
+    facts["warnings"] = list(warnings)
     with transaction.atomic():
         if run.finish(Status.SUCCEEDED, progress=1.0, stage="", facts=facts):
             Score.objects.filter(run=run).delete()
@@ -77,6 +80,13 @@ class _Work:
             self._judge(source, group)
         watch = self._enter(MARKING, 0, 1)
         mark_all(self.plan, self.desk.errors, watch)
+
+    def warnings(self) -> list[str]:
+        """What engines warned of, each sentence once, with the name of the one that it is about."""
+        names = {str(row.index): row.name for row in self.plan.rows}
+        names |= {source: facts.get("words", source) for source, facts in self.plan.spec.judges.items()}
+        said = [f"{names[id]}: {words}" if id in names else words for id, words in self.desk.warned]
+        return [words[:LONGEST_WARNING] for words in said[:MOST_WARNINGS]]
 
     def _enter(self, stage: str, number: int, count: int) -> Any:
         """Begin part `number` of `count` of a stage, and give what tells the run how far that part is."""
@@ -111,6 +121,7 @@ class _Work:
                 {key: {"output_id": number, "reused": not new} for key, number in keys.items()}
             ),
             failed=lambda errors: settle({key: {"error": words[:500]} for key, words in errors.items()}),
+            refusal=_put_away([rows[one.id] for one in asked]),
         )
 
     def _judge(self, source: str, group: Group) -> None:
@@ -157,3 +168,11 @@ class _Work:
         rows = Case.objects.of_run(self.run)
         for case in rows.iterator(chunk_size=CHUNK):
             yield self.plan.facts(case)
+
+
+def _put_away(rows: Sequence[RunTarget]) -> str:
+    """Why nothing can be asked of these targets; empty where it can."""
+    away = next((row.endpoint for row in rows if row.endpoint and row.endpoint.archived_at), None)
+    if away is None:
+        return ""
+    return f"The endpoint {away} was put away, and some of its answers are missing; bring it back, then go on here."

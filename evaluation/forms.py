@@ -6,7 +6,7 @@ from django import forms
 from django.db.models import QuerySet
 
 from evaluation.engines import ENGINES, default_engine
-from evaluation.models import Endpoint, Split, Suite
+from evaluation.models import Endpoint, EvalRun, Split, Suite
 from evaluation.specs import CONTEXT_WORDS, LimitsSpec, SamplingSpec
 from evaluation.targets import SERVICES
 from labeling.models import DatasetVersion, Project
@@ -140,6 +140,25 @@ class EvaluationForm(forms.Form):
         if kind == "suite":
             return Suite.objects.get(project=self.project, pk=number)
         return DatasetVersion.objects.get(project=self.project, pk=number)
+
+
+def filled_from(run: EvalRun) -> dict[str, Any]:
+    """What the form says to plan a run once more: on its suite as it is today, with the same targets and settings."""
+    baseline, *others = run.targets.all()
+    asked = others if baseline.checkpoint_id else [baseline, *others]
+    sampling = run.spec.get("sampling", {})
+    return {
+        **sampling,
+        **run.spec.get("limits", {}),
+        "stop": "\n".join(text.replace("\n", "\\n") for text in sampling.get("stop", ())),
+        "on": f"suite:{run.suite_id}",
+        "checkpoints": [row.checkpoint_id for row in asked or [baseline] if row.checkpoint_id],
+        "endpoints": [row.endpoint_id for row in asked if row.endpoint_id],
+        "baseline": baseline.checkpoint_id,
+        "engine": run.engine,
+        "split": run.split,
+        "contexts": run.spec.get("contexts", "apart"),
+    }
 
 
 ENGINE_WORDS = {

@@ -9,6 +9,7 @@ from evaluation.models import Analysis, Round, RunTarget, Split
 from evaluation.rounds.opening import LONGEST_NOTE
 from evaluation.rounds.tying import LONGEST_NOTE as LONGEST_ROUND_NOTE
 from evaluation.rounds.tying import MANY, NAME_LENGTH, ONE
+from evaluation.specs import is_usual
 from labeling.forms import PercentField, PlainForm
 from labeling.lifecycle import Status
 from labeling.models import Project
@@ -49,10 +50,14 @@ class FixForm(PlainForm):
         asked = {"category": query.get("category", ""), "of": _first(query)}
         super().__init__(*args, initial=asked, **kwargs)
         self.fields["category"].choices = [(key, each.name) for key, each in self._categories.items()]  # type: ignore[attr-defined]
+        analyses = {f"a{key}": _words(each) for key, each in self._analyses.items()}
+        targets = {f"t{key}": f"{each.name} in {each.run.name}" for key, each in self._targets.items()}
+        is_there = asked["of"] in {"", *analyses, *targets}
         self.fields["of"].choices = [  # type: ignore[attr-defined]
-            ("Analyses of errors", [(f"a{key}", _words(each)) for key, each in self._analyses.items()]),
-            ("Evaluations", [(f"t{key}", f"{each.name} in {each.run.name}") for key, each in self._targets.items()]),
-        ]  # fmt: skip
+            *([] if is_there else [("", "What was asked for opens no fix; choose another")]),
+            ("Analyses of errors", list(analyses.items())),
+            ("Evaluations", list(targets.items())),
+        ]
 
     @property
     def can_open(self) -> bool:
@@ -80,7 +85,8 @@ def _first(query: QueryDict) -> str:
 
 def _analyses(project: Project) -> list[Analysis]:
     rows = Analysis.objects.filter(project=project, run__split=Split.DEV).defer("order")
-    return list(rows.select_related("target__run__suite", "run")[:RECENT])
+    found = rows.select_related("target__run__suite", "run")[:RECENT]
+    return [each for each in found if is_usual(each.run.spec)]
 
 
 def _targets(project: Project) -> list[RunTarget]:
@@ -88,7 +94,7 @@ def _targets(project: Project) -> list[RunTarget]:
         run__project=project, run__status=Status.SUCCEEDED, run__split=Split.DEV, run__arm=None
     )
     rows = rows.select_related("run__suite", "run__version__suite").defer("run__facts")
-    return list(rows.order_by("-run", "index")[:RECENT])
+    return [each for each in rows.order_by("-run", "index")[:RECENT] if is_usual(each.run.spec)]
 
 
 def _words(analysis: Analysis) -> str:

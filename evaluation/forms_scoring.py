@@ -41,7 +41,7 @@ class MetricForm(forms.Form):
             self.fields["floor"] = forms.FloatField(required=False, label="Counts as 0", help_text=needed)
             self.fields["ceiling"] = forms.FloatField(required=False, label="Counts as 1")
         if Need.JUDGE in about["needs"]:
-            self.fields["judge"] = _chosen("Judge", people.judges)
+            self.fields["judge"] = _chosen("Judge", people.judges_for(about.get("judge_kind", "")))
         if Need.REWARD in about["needs"]:
             self.fields["reward"] = _chosen("Reward model", people.rewards)
         for name, schema in self.schemas.items():
@@ -76,9 +76,13 @@ class Sources:
 
     def __init__(self, project: Project) -> None:
         judges = JudgeVersion.objects.filter(judge__project=project, judge__archived_at=None)
-        self.judges = [(version.pk, str(version)) for version in judges.select_related("judge")[:200]]
+        self.judges = list(judges.select_related("judge")[:200])
         rewards = visible_checkpoints(project).filter(line=Checkpoint.Line.REWARD).order_by("-id")
         self.rewards = [(checkpoint.pk, checkpoint.name) for checkpoint in rewards[:200]]
+
+    def judges_for(self, kind: str) -> list[tuple[int, str]]:
+        """Those of a kind; of any where none is named."""
+        return [(version.pk, str(version)) for version in self.judges if kind in ("", version.judge.kind)]
 
 
 class ScoringForm:

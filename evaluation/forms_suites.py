@@ -81,6 +81,20 @@ class PlannerForm(PlainForm):
     flips = forms.FloatField(min_value=0.1, max_value=100, required=False, label="Flips, %")
 
 
+class RatioPlannerForm(PlannerForm):
+    """The same for perplexity, which is compared by ratios; nothing flips."""
+
+    difference = forms.FloatField(min_value=1.001, max_value=1000, initial=1.05, label="Ratio, times")
+    flips = None  # type: ignore[assignment]
+
+
+class NumberPlannerForm(PlannerForm):
+    """The same in the unit of a metric that has no bounds."""
+
+    difference = forms.FloatField(min_value=0.0001, max_value=1e9)
+    flips = None  # type: ignore[assignment]
+
+
 class SealShareForm(PlainForm):
     share = PercentField(min_value=0.1, max_value=90, initial=0.2, label="Share to seal, %")
     seed = forms.IntegerField(min_value=0, max_value=2**31 - 1, initial=0)

@@ -66,7 +66,8 @@ def tries_of(run: EvalRun, target: RunTarget) -> Tries:
     this one.
 
     The same candidate sampled anew, or measured by another primary metric, is another try; all versions of the suite
-    count together, so that a case more or less does not wipe out what was tried.
+    count together, so that a case more or less does not wipe out what was tried. Runs count in the order in which they
+    ended, which is that in which somebody could read them: a run planned first may end last.
     """
     baseline = run.targets.get(index=0)
     rows = RunTarget.objects.filter(
@@ -76,16 +77,16 @@ def tries_of(run: EvalRun, target: RunTarget) -> Tries:
         run__status=Status.SUCCEEDED,
         run__targets__index=0,
         run__targets__identity=baseline.identity,
-    ).order_by("run_id")
+    ).order_by("run__finished_at", "run_id")
     found = list(rows.values_list("run_id", "identity"))
-    runs = ways_of(EvalRun.objects.filter(pk__in={pk for pk, _ in found}))
-    ways = {pk: _way(each) for pk, each in runs.items()}
+    order = {pk: place for place, pk in enumerate(dict.fromkeys(pk for pk, _ in found))}
+    ways = {pk: _way(each) for pk, each in ways_of(EvalRun.objects.filter(pk__in=order)).items()}
     firsts: dict[tuple[str, str], int] = {}
     for pk, identity in found:
-        firsts.setdefault((identity, ways[pk]), pk)
-    own = firsts.get((target.identity, _way(run)), run.pk)
+        firsts.setdefault((identity, ways[pk]), order[pk])
+    own = firsts.get((target.identity, _way(run)), order.get(run.pk, len(order)))
     places = list(firsts.values())
-    return Tries(earlier=sum(pk < own for pk in places), together=max(1, places.count(own)))
+    return Tries(earlier=sum(place < own for place in places), together=max(1, places.count(own)))
 
 
 def _way(run: EvalRun) -> str:

@@ -111,7 +111,9 @@ def drafts_of(
 
 def origin_of(name: str, content_hash: str, **sampling: float) -> str:
     """Who gave an answer and how, as in "dpo-3#1a2b3c4d;t=0.7;p=1;k=0;n=256;s=1"."""
-    how = "".join(f";{key}={value:g}" for key, value in sampling.items())
+    how = "".join(
+        f";{key}={value if isinstance(value, int) else f'{value:g}'}" for key, value in sampling.items()
+    )
     return f"{name[: ORIGIN_LENGTH - 9 - len(how)]}#{content_hash[:8]}{how}"
 
 

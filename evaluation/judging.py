@@ -41,7 +41,6 @@ FEWEST, MOST = 20, 5000
 LIMITS = LimitsSpec(max_length=JUDGE_LENGTH)
 NAME = "judge"
 CHUNK = 200
-TOO_LONG = "the question is longer than the judge reads"
 
 
 def start_check(
@@ -191,8 +190,7 @@ class Check:
                 error = self.desk.errors.get(key, "no answer")
                 told[ask.id] = Answer(id=key, target=NAME, kind="choose", error=error)
             else:
-                error = TOO_LONG if output.truncated else ""
-                told[ask.id] = replace(answer_of(output, NAME), error=error)
+                told[ask.id] = answer_of(output, NAME)
         return replace(put.given, told=told)
 
 

@@ -84,7 +84,7 @@ def why_not(first: Side, second: Side, metric: str) -> str:
             return f"{side.run.name} has no complete results yet; wait for its end."
     how = [measured(run).get(metric) for run in (a, b)]
     if None in how:
-        return f"{(a if how[0] is None else b).name} has no metric {metric}; score it again with that scorer."
+        return f"{(a if how[0] is None else b).name} has no metric {metric}; add it to its suite, then score it again."
     if _is_versus(a, metric) and (a.pk != b.pk or not first.target.is_baseline):
         return (
             f"{metric} sets each answer against that of the run's baseline; it compares only that baseline, "
@@ -128,9 +128,9 @@ def _is_versus(run: EvalRun, metric: str) -> bool:
 
 
 def shared_metrics(sides: Sequence[Side]) -> list[str]:
-    """The names of the metrics that all sides have, in the order of the first."""
+    """The names of the metrics that the first side has, and of the others one at least, in the order of the first."""
     names = [metric.name for metric in metrics_of(sides[0].run)]
-    return [name for name in names if all(name in measured(side.run) for side in sides)]
+    return [name for name in names if any(name in measured(side.run) for side in sides[1:])]
 
 
 def measured(run: EvalRun) -> dict[str, Way]:
@@ -201,7 +201,7 @@ def _two_ways(metric: str, one: Way, two: Way) -> str:
             return _two_ways(name, way, others[name])
     return (
         f"{metric} was measured in two ways: by {ways_words(one)} and by {ways_words(two)}. "
-        "Score one of them again: what was generated is kept."
+        "Score both again: their answers are kept, and their suite's scorers of today read them."
     )
 
 

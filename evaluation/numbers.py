@@ -85,12 +85,10 @@ def own_score(metric: Metric, lines: Sequence[Line], cells: dict[int, Cell]) -> 
         )
         return found if metric.scale == Scale.PERPLEXITY else logged(found)
     values, weights = [cells[line.id].mean for line in used], weights_of(used)
+    ends = (0, 1) if metric.is_bounded else None
     if weights is not None:
-        found = statistics.weighted_mean_estimate(values, weights, clusters)
-        return clipped(found) if metric.is_bounded else found
-    if metric.is_bounded:
-        return statistics.proportion_estimate(values, clusters)
-    return statistics.score_estimate(values, clusters)
+        return statistics.weighted_mean_estimate(values, weights, clusters, ends=ends)
+    return statistics.score_estimate(values, clusters, ends=ends)
 
 
 def delta(
@@ -194,13 +192,6 @@ def logged(found: Estimate | None) -> Estimate | None:
     if found is None:
         return None
     return Estimate(math.log(found.value), math.log(found.low), math.log(found.high), found.n)
-
-
-def clipped(found: Estimate | None) -> Estimate | None:
-    """An interval cut at 0 and 1."""
-    if found is None:
-        return None
-    return Estimate(found.value, max(0.0, found.low), min(1.0, found.high), found.n)
 
 
 def weights_of(used: Sequence[Line]) -> list[float] | None:

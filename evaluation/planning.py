@@ -10,15 +10,20 @@ from evaluation.engines import ENGINES, default_engine
 from evaluation.models import Case, Endpoint, EvalRun, RunTarget, Split, Suite, SuiteVersion
 from evaluation.planning_specs import run_spec
 from evaluation.specs import RunSpec
-from evaluation.suites import check_seal, frozen, suite_from_split
-from evaluation.targets import SERVICES, check_prices, frozen_target
+from evaluation.suites import check_seal, frozen, refuse_undecided, suite_from_split
+from evaluation.targets import SERVICES, check_prices, copied, frozen_target
 from labeling.curation import exporting, rowfile
 from labeling.errors import Refused
+from labeling.lifecycle import Status
 from labeling.models import DatasetVersion, Project, User
+from labeling.protection import hashes_of
 from training.models import Checkpoint
 
 NAME_LENGTH = 120
 MOST_TARGETS = 32
+AGAIN = ", scored again"
+ASKED = ("system", "contexts", "contexts_seed", "only")
+"""What of a spec says which cases were asked, and what stood in their prompts."""
 
 
 def plan_evaluation(
@@ -76,10 +81,13 @@ def queue_run(
     split: str = Split.DEV,
     name: str,
     person: User | None,
+    profiles: Mapping[str, Any] | None = None,
 ) -> EvalRun:
-    """Keep a frozen plan, with the unsaved rows of its targets, and queue it. Raises Refused where the contexts that it
-    asks for are in no case, for an endpoint that was put away, and for one without prices where there is a budget."""
-    for row in targets:
+    """Keep a frozen plan, with the unsaved rows of its targets, and queue it. `profiles` are what the engines were when
+    its answers were generated; without any they are still to be. Raises Refused where the contexts that it asks for are
+    in no case, for an endpoint that was put away and is to answer, and for one without prices where there is a budget.
+    """
+    for row in targets if profiles is None else ():
         if row.endpoint is not None and row.endpoint.archived_at is not None:
             raise Refused(
                 f"The endpoint {row.endpoint} was put away; bring it back on its page, or leave it out."
@@ -95,6 +103,7 @@ def queue_run(
         engine=engine,
         spec=spec.as_json(),
         folder=uuid.uuid4().hex,
+        facts={"profiles": profiles} if profiles else {},
         created_by=person,
     )
     if spec.contexts != "apart" and not _has_contexts(run, spec):
@@ -132,26 +141,30 @@ def plan_on_held_out(
 def plan_again(
     *, run: EvalRun, person: User | None, scoring: Sequence[Mapping[str, Any]] | None = None
 ) -> EvalRun:
-    """The same targets on the same suite, with the suite's scorers of today or those given: what was generated before
-    is taken from where it is kept."""
-    targets = list(run.targets.select_related("checkpoint__base", "checkpoint__run", "endpoint"))
-    sources = [target.checkpoint or target.endpoint for target in targets]
-    others = sources[1:] or sources
-    return plan_evaluation(
-        project=run.project,
-        suite=run.suite,
-        checkpoints=[source for source in others if isinstance(source, Checkpoint)],
-        endpoints=[source for source in others if isinstance(source, Endpoint)],
-        baseline=sources[0],
-        person=person,
-        engine=run.engine,
-        split=run.split,
-        scoring=scoring,
-        sampling=run.spec.get("sampling"),
-        limits=run.spec.get("limits"),
-        contexts=run.spec.get("contexts", "apart"),
-        contexts_seed=run.spec.get("contexts_seed", 0),
-    )
+    """Score the answers of a run again, by its suite's scorers of today or those given: another run on the same cases.
+
+    Who was asked, by engines of which versions and with which prompts is copied, so that every question has the key
+    that it had. Asked is only what was never answered, and what the scorers ask beside. Raises Refused.
+    """
+    _refuse_put_away(run.suite)
+    told = {name: run.spec[name] for name in ASKED if name in run.spec}
+    sampling, limits = run.spec.get("sampling", {}), run.spec.get("limits", {})
+    spec = run_spec(run.project, run.suite, scoring or run.suite.scoring, sampling, limits, **told)
+    rows = list(run.targets.select_related("checkpoint", "endpoint"))
+    with transaction.atomic():
+        if run.split == Split.SEALED:
+            check = refuse_undecided if run.status == Status.SUCCEEDED else check_seal
+            check(run.version, [row.checkpoint for row in rows if row.checkpoint is not None])
+        return queue_run(
+            version=run.version,
+            targets=[copied(row, index=row.index) for row in rows],
+            spec=spec,
+            engine=run.engine,
+            split=run.split,
+            name=f"{run.name.removesuffix(AGAIN)[: NAME_LENGTH - len(AGAIN)]}{AGAIN}",
+            person=person,
+            profiles=run.facts.get("profiles"),
+        )
 
 
 def chosen_targets(
@@ -193,8 +206,7 @@ def champion(project: Project, checkpoints: Sequence[Checkpoint]) -> Checkpoint 
 def _refuse_nonsense(
     suite: Suite, engine: str, name: str, checkpoints: Sequence[Checkpoint], endpoints: Sequence[Endpoint]
 ) -> None:
-    if suite.archived_at is not None:
-        raise Refused(f"{suite.name} was put away; take it out again on its page, or choose another suite.")
+    _refuse_put_away(suite)
     if engine not in ENGINES or engine == SERVICES:
         known = ", ".join(known for known in ENGINES if known != SERVICES)
         raise Refused(f"The engine given is {engine!r}; choose one of {known}.")
@@ -210,6 +222,11 @@ def _refuse_nonsense(
             )
 
 
+def _refuse_put_away(suite: Suite) -> None:
+    if suite.archived_at is not None:
+        raise Refused(f"{suite.name} was put away; take it out again on its page, or choose another suite.")
+
+
 def _refuse_empty(version: SuiteVersion, split: str) -> None:
     if split not in Split.values:
         raise Refused(f"The cases asked for are {split!r}; choose one of {', '.join(Split.values)}.")
@@ -223,7 +240,9 @@ def _refuse_leak(version: SuiteVersion, checkpoints: Sequence[Checkpoint]) -> No
     for checkpoint in checkpoints:
         for trained in trained_on(checkpoint):
             exporting.verify(trained)
-            seen = cases & {row["prompt_hash"] for row in rowfile.read(trained.path, split="train")}
+            seen = {
+                key for row in rowfile.read(trained.path, split="train") for key in cases & hashes_of(row)
+            }
             if seen:
                 raise Refused(
                     f"{checkpoint.name} was trained on {trained}, which holds {len(seen)} of this suite's prompts; "

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from evaluation.models import Endpoint, JudgeVersion, Suite
-from evaluation.plans import COMPOSITE
+from evaluation.plans import COMPOSITE, primary_of
 from evaluation.scorers import Need, Scale, find_scorer, read_params
 from evaluation.specs import LimitsSpec, MetricSpec, RunSpec, SamplingSpec
 from evaluation.suites.measures import check_ends
@@ -27,8 +27,8 @@ def run_spec(
     limits: Mapping[str, Any],
     **more: Any,
 ) -> RunSpec:
-    """The frozen spec: scorers checked, their versions written down, judges looked up; `more` are further fields of it.
-    Raises Refused."""
+    """The frozen spec: scorers checked, their versions written down, judges looked up; `more` are further fields of it,
+    and may say another system message than the suite's. Raises Refused."""
     if not scoring:
         raise Refused(f"{suite.name} has no scorer yet; choose at least one on its page.")
     try:
@@ -44,18 +44,11 @@ def run_spec(
                 "limits": parse(LimitsSpec, _plain(limits)),
                 "judges": _judges(project, metrics),
                 "together": _together(metrics),
-                **more,
+                **_plain(more),
             },
         )
     except SpecRefused as refusal:
         raise Refused(f"{refusal}.") from refusal
-
-
-def primary_of(weights: Mapping[str, float]) -> str:
-    """The metric that the verdict is about, of names with their weights: the one with a weight, all of them together,
-    or without any the first; empty where there are none."""
-    weighted = [name for name, weight in weights.items() if weight > 0]
-    return COMPOSITE if len(weighted) > 1 else next(iter(weighted or weights), "")
 
 
 def _together(metrics: Sequence[MetricSpec]) -> int:
@@ -79,6 +72,11 @@ def _metric(project: Project, metric: MetricSpec) -> MetricSpec:
     scorer, given = find_scorer(metric.scorer), dict(metric.params)
     if metric.judge is not None:
         judge = _judge_version(project, metric.judge)
+        if scorer.judge_kind not in ("", judge.judge.kind):
+            raise SpecRefused(
+                f"{metric.name} is read by a {scorer.judge_kind} judge, and {judge} is a {judge.judge.kind} judge; "
+                "choose another judge for it"
+            )
         said = {"rubric": judge.rubric, "labels": judge.labels}
         given |= {name: value for name, value in said.items() if value and name in scorer.Params.model_fields}
     params = read_params(scorer, given)

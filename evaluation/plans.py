@@ -1,6 +1,6 @@
 """A run's frozen plan with everything that it names looked up: scorers, settings, targets and helpers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,13 @@ from evaluation.targets import Group, groups, thawed
 
 COMPOSITE = "primary"
 ANSWERS = frozenset({Need.ANSWER, Need.BASELINE})
+
+
+def primary_of(weights: Mapping[str, float]) -> str:
+    """The metric that the verdict is about, of names with their weights: the one with a weight, all of them together,
+    or without any the first; empty where there are none."""
+    weighted = [name for name, weight in weights.items() if weight > 0]
+    return COMPOSITE if len(weighted) > 1 else next(iter(weighted or weights), "")
 
 
 @dataclass(frozen=True)
@@ -114,8 +121,9 @@ class Plan:
     def freeze_profiles(self) -> None:
         """Write down with the run what the engines are: one that goes on elsewhere then asks the same questions."""
         engines = {group.engine for group in (*self.groups, *self.helpers.values())}
-        profiles = {engine: self._profile(engine) for engine in sorted(engines)}
-        if self.run.facts.get("profiles") != profiles:
+        known = self.run.facts.get("profiles", {})
+        profiles = known | {engine: self._profile(engine) for engine in sorted(engines)}
+        if known != profiles:
             self.run.facts = self.run.facts | {"profiles": profiles}
             EvalRun.objects.filter(pk=self.run.pk).update(facts=self.run.facts)
 

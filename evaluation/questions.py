@@ -16,6 +16,8 @@ FIELDS = (
     *("text", "tokens", "prompt_tokens", "prompt_hash", "finish", "ms", "cost"),
     *("logprob", "bytes", "truncated", "mass", "reward"),
 )
+JUDGED = ("choose", "reward")
+TOO_LONG = "the question is longer than it reads"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +122,11 @@ def output_of(answer: Answer, *, project_id: int) -> Output:
 
 
 def answer_of(output: Output, target: str) -> Answer:
-    """A kept answer as scorers read it."""
+    """A kept answer as scorers read it. Of a question that was cut it is no judgment: what is cut is its start,
+    the rubric."""
     values = {name: getattr(output, name) for name in FIELDS}
     kind: Any = output.kind
+    values["error"] = TOO_LONG if output.truncated and kind in JUDGED else ""
     return Answer(id=output.key, target=target, kind=kind, probabilities=output.probabilities or {}, **values)
 
 

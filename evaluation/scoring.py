@@ -149,6 +149,7 @@ def _facts(plan: Plan, target: RunTarget) -> dict[str, Any]:
         "cost_per_1000": _mean([1000 * each for each in cost]),
         "template": digest([row[4] for row in rows]),
         "states": _states(plan, target),
+        "cut": _cut(plan, target),
         "win_rates": judged_rates(plan.run, target),
     }
 
@@ -161,6 +162,12 @@ def _states(plan: Plan, target: RunTarget) -> dict[str, dict[str, int]]:
     for metric, state, count in marks.values_list("metric", "state").annotate(Count("pk")):
         found.setdefault(metric, {})[state] = count
     return found
+
+
+def _cut(plan: Plan, target: RunTarget) -> dict[str, int]:
+    """Of each metric, how many likelihoods are of a prompt and text that are longer than the target reads."""
+    marks = CaseScore.objects.filter(result__run=plan.run, result__target=target, detail__truncated=True)
+    return dict(marks.order_by().values_list("metric").annotate(Count("pk")))
 
 
 def _mean(values: Sequence[float]) -> dict[str, Any] | None:

@@ -4,7 +4,7 @@ Texts are not read. Several samples of a case are averaged first: cases, not sam
 """
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from threading import Lock
@@ -13,7 +13,7 @@ from typing import Any
 from django.db.models import Q
 
 from evaluation.models import Case, CaseScore, EvalRun
-from evaluation.plans import COMPOSITE
+from evaluation.plans import COMPOSITE, primary_of
 from evaluation.scorers import Need, Scale, find_scorer
 from labeling.lifecycle import Status
 
@@ -92,15 +92,24 @@ class Sheet:
         return sorted(counts, key=lambda tag: (-counts[tag], tag))
 
 
+TOGETHER = Metric(COMPOSITE, "All weighted metrics together", Scale.SHARE, True)
+
+
+def primary_metric(scoring: Sequence[Mapping[str, Any]]) -> Metric | None:
+    """What the verdict of a run that is scored by these is about; None without any."""
+    name = primary_of({spec["name"]: spec.get("weight", 0.0) for spec in scoring})
+    return TOGETHER if name == COMPOSITE else next((_metric(s) for s in scoring if s["name"] == name), None)
+
+
 def metrics_of(run: EvalRun) -> list[Metric]:
     """The metrics of a run, the primary first."""
     found = [_metric(spec) for spec in run.metrics]
     if run.primary == COMPOSITE:
-        found.insert(0, Metric(COMPOSITE, "All weighted metrics together", Scale.SHARE, True))
+        found.insert(0, TOGETHER)
     return sorted(found, key=lambda metric: metric.name != run.primary)
 
 
-def _metric(spec: dict[str, Any]) -> Metric:
+def _metric(spec: Mapping[str, Any]) -> Metric:
     scorer = find_scorer(spec["scorer"])
     return Metric(
         name=spec["name"],

@@ -85,6 +85,18 @@ def frozen_target(source: Checkpoint | Endpoint, *, index: int) -> RunTarget:
     )
 
 
+def copied(row: RunTarget, *, index: int) -> RunTarget:
+    """The row for another run of the same target as it was then; not saved yet."""
+    return RunTarget(
+        index=index,
+        name=row.name,
+        checkpoint=row.checkpoint,
+        endpoint=row.endpoint,
+        facts=row.facts | {"id": str(index)},
+        identity=row.identity,
+    )
+
+
 def thawed(facts: dict[str, Any]) -> Target:
     """What `frozen_target` wrote down, as the engines take it."""
     return Service(**facts) if "url" in facts else Weights(**facts)

@@ -46,6 +46,12 @@ class Asked:
     slice: str
     line: TargetLine | None
 
+    @property
+    def query(self) -> str:
+        """The same in the address of a list of cases, or of a case."""
+        asked = {"a": 0, "b": self.line.target.index if self.line else 0, "metric": self.metric.name}
+        return urlencode(asked | ({"slice": self.slice} if self.slice else {}))
+
 
 def charts_of(
     run: EvalRun, lines: list[TargetLine], asked: Asked, found: Behind | None, links: Links

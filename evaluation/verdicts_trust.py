@@ -3,15 +3,16 @@
 import math
 from dataclasses import dataclass
 
-from evaluation.cards import trusted_in
+from evaluation.cards import judged_in, trusted_for
 from evaluation.findings import cases_in as cases_of
 from evaluation.models import EvalRun
-from evaluation.reading import FEW_CLUSTERS, TargetLine
-from evaluation.specs import CONTEXT_WORDS
+from evaluation.reading import FEW_CLUSTERS, TargetLine, spoken_of
+from evaluation.specs import CONTEXT_WORDS, LimitsSpec
 from evaluation.wear import wear_of
 from labeling.estimates import Estimate
 
 MISSING = 0.05
+BATCHES = "transformers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Fact:
 
 
 def trust(run: EvalRun, lines: list[TargetLine], line: TargetLine | None) -> list[Fact]:
-    """The footer: cases, suite, wear, judges, contamination, missing values, engine, sampling."""
+    """The footer: cases, suite, wear, judges, contamination, missing and cut values, engine, sampling."""
     return [
         _cases(run, lines),
         Fact(
@@ -34,10 +35,18 @@ def trust(run: EvalRun, lines: list[TargetLine], line: TargetLine | None) -> lis
         *_judges(run),
         *_training(run, lines),
         _unscored(lines),
+        *_cut(lines),
         Fact("Engine", f"{run.engine}{_reused(lines)}"),
+        *_warnings(run),
+        *_latency(run, lines),
         Fact("Sampling", sampling_words(run)),
         *_contexts(run),
     ]
+
+
+def footer(run: EvalRun, lines: list[TargetLine]) -> list[Fact]:
+    """The same of the candidate that the verdict is about; nothing before there are numbers."""
+    return trust(run, lines, spoken_of(lines)) if lines else []
 
 
 def _cases(run: EvalRun, lines: list[TargetLine]) -> Fact:
@@ -62,9 +71,8 @@ def _wear(run: EvalRun, line: TargetLine | None) -> list[Fact]:
 
 
 def _judges(run: EvalRun) -> list[Fact]:
-    numbers = {spec["judge"]: spec["name"] for spec in run.metrics if spec.get("judge")}
-    found = ((name, *trusted_in(run, number)) for number, name in sorted(numbers.items()))
-    return [Fact(f"Judge of {name}", words, not holds) for name, holds, words in found]
+    found = ((judged, *trusted_for(run, judged)) for judged in judged_in(run))
+    return [Fact(f"Judge of {', '.join(judged.metrics)}", words, not holds) for judged, holds, words in found]
 
 
 def _training(run: EvalRun, lines: list[TargetLine]) -> list[Fact]:
@@ -98,6 +106,37 @@ def _unscored(lines: list[TargetLine]) -> Fact:
             )
             doubt = doubt or (errors + unscorable) > MISSING * max(total, 1)
     return Fact("Without a value", "; ".join(said) or "none", doubt)
+
+
+def _cut(lines: list[TargetLine]) -> list[Fact]:
+    """Likelihoods of less than the whole prompt and text."""
+    said, doubt = [], False
+    for place, reading in enumerate(lines[0].readings if lines else []):
+        cut = sum(line.facts.get("cut", {}).get(reading.metric.name, 0) for line in lines)
+        if cut:
+            total = sum(line.readings[place].counts[2] for line in lines)
+            said.append(
+                f"{reading.metric.name}: {cut:,} of {total:,} texts with their prompts are longer than the model reads"
+            )
+            doubt = doubt or cut > MISSING * total
+    return [Fact("Read in part", "; ".join(said), doubt)] if said else []
+
+
+def _warnings(run: EvalRun) -> list[Fact]:
+    found = run.facts.get("warnings")
+    return [Fact("The engine warns", " ".join(found), True)] if found else []
+
+
+def _latency(run: EvalRun, lines: list[TargetLine]) -> list[Fact]:
+    """From when until when an answer's time is taken, which hangs on how many are under way at once."""
+    timed = [line for line in lines if line.latency]
+    limits = LimitsSpec.model_validate(run.spec.get("limits", {}), strict=False)
+    said = []
+    if any(run.engine == BATCHES and line.target.checkpoint_id for line in timed):
+        said.append(f"from the start of a batch of up to {limits.batch_size:,} to the end of each answer")
+    if any(run.engine != BATCHES or line.target.endpoint_id for line in timed):
+        said.append(f"from a request to its answer, with up to {limits.concurrency:,} under way")
+    return [Fact("Latency", "; of endpoints ".join(said))] if said else []
 
 
 def _contexts(run: EvalRun) -> list[Fact]:
@@ -163,7 +202,10 @@ def why_none(run: EvalRun, lines: list[TargetLine]) -> str:
     most = max((own.n for each in lines[1:] if (own := each.primary.own) is not None), default=0)
     if most == 0:
         return f"No verdict: no case has a value of {metric}. The reasons are listed below."
-    return f"No verdict: {counted(most)} {'has' if most == 1 else 'have'} a value of {metric}, too few for an interval."
+    have = "has" if most == 1 else "have"
+    return (
+        f"No verdict: {counted(most)} {have} a value of {metric}, too few or too much alike for an interval."
+    )
 
 
 def counted(cases: int) -> str:

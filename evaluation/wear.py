@@ -5,14 +5,18 @@ of evaluation.statistics.power, and the tests hold the two together.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 from django.db.models import F
 from django.db.models.fields.json import KeyTextTransform
 
 from evaluation.models import RunTarget, Score, Split, Suite
+from evaluation.plans import COMPOSITE
+from evaluation.scorers import find_scorer
+from evaluation.sheets import Metric, primary_metric
 from evaluation.suites.listing import Shape
 from evaluation.suites.sealing import SEEN
 from labeling.lifecycle import Status
@@ -27,11 +31,12 @@ NORMAL = NormalDist()
 
 @dataclass(frozen=True, slots=True)
 class Detectable:
-    """The smallest difference of the primary metric that is found with 80 % power, from 0 to 1; None where no
-    difference would be. `error` is the standard error of a paired difference.
+    """The smallest difference of the primary metric that is found with 80 % power; None where no difference would be.
+    It is from 0 to 1, of a metric without bounds in its own unit, of perplexity the logarithm of a ratio.
 
     `cases` are open cases, `units` the prompts or clusters that they come from. The spread is that of `runs`
-    comparisons of this suite, or assumed where there was none.
+    comparisons of this suite. Where there was none it is assumed, but 0 for a metric without bounds. `error` is the
+    standard error of a paired difference from 0 to 1.
     """
 
     difference: float | None
@@ -40,14 +45,49 @@ class Detectable:
     units: int
     spread: float
     runs: int
+    metric: Metric | None = None
 
     @property
     def assumed(self) -> bool:
         return self.runs == 0
 
     @property
+    def is_bounded(self) -> bool:
+        return self.metric is None or self.metric.is_bounded
+
+    @property
+    def is_ratio(self) -> bool:
+        return self.metric is not None and self.metric.is_ratio
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the spread is known, or can be assumed."""
+        return self.spread > 0
+
+    @property
     def points(self) -> float | None:
-        return None if self.difference is None else 100 * self.difference
+        return 100 * self.difference if self.difference is not None and self.is_bounded else None
+
+    @property
+    def words(self) -> str:
+        """The difference as its metric is read: ±5.0 points, 1.08 times, ±0.88 in length; empty where there is none."""
+        if self.difference is None:
+            return ""
+        if self.metric is None or self.is_bounded:
+            return f"±{100 * self.difference:.1f} points"
+        if self.is_ratio:
+            more = math.expm1(min(self.difference, 700))
+            return f"{1 + more:,.{_decimals(more)}f} times"
+        unit = self.metric.unit or f"in {self.metric.name}"
+        return f"±{self.difference:,.{_decimals(self.difference)}f} {unit}"
+
+    def needed(self, said: float, *, power: float = POWER, flips: float | None = None) -> int | None:
+        """How many cases find a difference said as people read it: points, times, or the metric's own unit. With a
+        share of flips, or without a run, it is by flips; else by the spread."""
+        if flips or (self.is_bounded and self.assumed):
+            return cases_needed(said / 100, power=power, discordant=flips or ASSUMED)
+        difference = said / 100 if self.is_bounded else math.log(said) if self.is_ratio else said
+        return cases_needed(difference, power=power, spread=self.spread)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +156,12 @@ def best_of(count: int) -> float:
 
 
 def detectable_of(suites: Sequence[Suite], shapes: dict[int, Shape]) -> dict[int, Detectable]:
-    """What each of these suites can detect on its open cases, by its key: one query."""
-    spreads: dict[int, list[tuple[float, int]]] = {}
+    """What each of these suites can detect on its open cases in its primary metric, by its key: one query. Comparisons
+    in another metric, or with other settings of it, say nothing of it; a suite without scorers has the metric of the
+    newest one."""
+    found: dict[int, list[tuple[float, int]]] = {suite.pk: [] for suite in suites}
+    scoring = {suite.pk: suite.scoring for suite in suites}
+    wanted = {suite.pk: _measures(suite.scoring) for suite in suites}
     rows = Score.objects.filter(
         run__suite__in=suites,
         run__status=Status.SUCCEEDED,
@@ -127,35 +171,54 @@ def detectable_of(suites: Sequence[Suite], shapes: dict[int, Shape]) -> dict[int
         n__gt=0,
         metric=KeyTextTransform("primary", "run__spec"),
     ).order_by(F("pk").desc())
-    for suite, spread, n in rows.values_list("run__suite", "spread", "n"):
-        found = spreads.setdefault(suite, [])
-        if len(found) < LATEST:
-            found.append((float(spread or 0), n))
+    for suite, metrics, spread, n in rows.values_list("run__suite", "run__spec__metrics", "spread", "n"):
+        if not scoring[suite]:
+            scoring[suite], wanted[suite] = metrics, _measures(metrics)
+        if len(found[suite]) < LATEST and _measures(metrics) == wanted[suite]:
+            found[suite].append((float(spread or 0), n))
     return {
-        suite.pk: detectable(shapes.get(suite.pk, Shape()), spreads.get(suite.pk, [])) for suite in suites
+        key: detectable(shapes.get(key, Shape()), spreads, primary_metric(scoring[key]))
+        for key, spreads in found.items()
     }
 
 
-def detectable(shape: Shape, spreads: Sequence[tuple[float, int]] = ()) -> Detectable:
+def _measures(scoring: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What the primary metric is made of, alike for a suite, which keeps what differs from the defaults, and for a run,
+    which freezes all. A judge's own rubric and labels are told by its number."""
+    primary, found = primary_metric(scoring), []
+    name = primary.name if primary else ""
+    for spec in scoring:
+        if spec["name"] == name or (name == COMPOSITE and spec.get("weight", 0.0) > 0):
+            params = find_scorer(spec["scorer"]).Params.model_construct(**spec.get("params", {}))
+            hidden = {"rubric", "labels"} if spec.get("judge") is not None else None
+            told = params.model_dump(mode="json", exclude=hidden, warnings=False)
+            found.append({**told, **{name: spec.get(name) for name in ("scorer", "judge", "reward")}})
+    return found
+
+
+def detectable(
+    shape: Shape, spreads: Sequence[tuple[float, int]] = (), metric: Metric | None = None
+) -> Detectable:
     """What a suite of this shape can detect, by the spreads (variance of paired differences, and its cases) that its
-    own runs showed. Without any, a fifth of its prompts is taken to flip: cases of one prompt then count as one."""
+    own runs showed. Without any, a fifth of its prompts is taken to flip: cases of one prompt then count as one. Of a
+    metric without bounds nothing can be taken."""
+    bounded = metric is None or metric.is_bounded
+    spread, size, difference = 0.0, shape.open, None
     if spreads:
         spread = sum(value * n for value, n in spreads) / sum(n for _, n in spreads)
-        size, difference = shape.open, smallest_of_spread(shape.open, spread)
-    else:
-        spread, size = ASSUMED, shape.units
-        difference = smallest_of_flips(shape.units, ASSUMED)
-    error = math.sqrt(spread / size) if size >= FEWEST else None
-    return Detectable(difference, error, shape.open, shape.units, spread, len(spreads))
+        difference = smallest_of_spread(size, spread)
+        difference = None if bounded and (difference or 0) > 1 else difference
+    elif bounded:
+        spread, size, difference = ASSUMED, shape.units, smallest_of_flips(shape.units, ASSUMED)
+    error = math.sqrt(spread / size) if bounded and size >= FEWEST else None
+    return Detectable(difference, error, shape.open, shape.units, spread, len(spreads), metric)
 
 
 def smallest_of_spread(cases: int, spread: float, power: float = POWER) -> float | None:
-    """The smallest mean difference that so many cases detect (Miller 2024, section 5); None for too few of them, and
-    where it would be above 1."""
+    """The smallest mean difference that so many cases detect (Miller 2024, section 5); None for too few of them."""
     if cases < FEWEST or spread <= 0:
         return None
-    found = sum(_quantiles(power)) * math.sqrt(spread / cases)
-    return found if found <= 1 else None
+    return sum(_quantiles(power)) * math.sqrt(spread / cases)
 
 
 def smallest_of_flips(cases: int, discordant: float, power: float = POWER) -> float | None:
@@ -195,3 +258,8 @@ def _quantiles(power: float) -> tuple[float, float]:
 
 def _whole(cases: float) -> int:
     return math.ceil(cases * (1 - 1e-12))
+
+
+def _decimals(size: float) -> int:
+    """So many that two digits of a number above 0 are seen."""
+    return max(0, 1 - math.floor(math.log10(size)))

@@ -15,6 +15,7 @@ from labeling import imported
 from labeling.compiled import insert_many, instance
 from labeling.models import Assignment, Chunk, ImportBatch, Item, Judgment, Project, Response
 from labeling.models.items import PREVIEW_LENGTH
+from labeling.rag.prompting import question_of
 
 Message = dict[str, str]
 
@@ -111,7 +112,13 @@ def digest(text: str) -> str:
 
 
 def prompt_hash(messages: Sequence[Message]) -> str:
-    """Hash of a prompt with case, width and white space evened out: one prompt, one hash, one split."""
+    """Hash of what a prompt asks, without the chunks that were retrieved for it, and with case, width and white space
+    evened out: one question, one hash, one split."""
+    return hash_as_written(question_of(messages))
+
+
+def hash_as_written(messages: Sequence[Message]) -> str:
+    """The same with the chunks that stand in the prompt."""
     text = "\n".join(f"{message['role']}: {message['content']}" for message in messages)
     return digest(" ".join(unicodedata.normalize("NFKC", text).casefold().split()))
 

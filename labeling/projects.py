@@ -122,8 +122,8 @@ def set_rules(*, project: Project, every_item: bool = False, **rules: Any) -> Ch
     """Change fields of a project; all of them, or none where one is refused. With another overlap the items follow,
     those with a number of their own only if `every_item` is meant. Returns what became of their slots.
 
-    Raises Refused for another task once there are items, for attributes that answers forbid to change, and for a
-    value outside of its bounds.
+    Raises Refused for another task once there are items, for attributes that answers forbid to change, for a second
+    pass that no item has people for, and for a value outside of its bounds.
     """
     change = Change(items=0, opened=0, withdrawn=0)
     with transaction.atomic():
@@ -150,8 +150,19 @@ def set_rules(*, project: Project, every_item: bool = False, **rules: Any) -> Ch
             begin_anew(found)  # other slots may be given now than those that people passed
         if overlap != found.overlap or every_item:
             change = set_overlap(project=found, overlap=overlap, every=every_item)
+        _check_passes(found)
     project.refresh_from_db()
     return change
+
+
+def _check_passes(project: Project) -> None:
+    if project.task != Task.RAG or not project.two_pass or project.overlap > 1:
+        return
+    if not Item.objects.filter(project=project, overlap__gt=1).exists():
+        raise Refused(
+            "A second pass takes two people for each item, and this project asks for one. Raise the people for each "
+            "item to 2 or more, or switch the second pass off."
+        )
 
 
 def _check_task(project: Project, task: str) -> None:

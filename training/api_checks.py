@@ -121,6 +121,7 @@ class Check(ProjectView, generics.RetrieveAPIView[Preflight]):
 class OutlookSerializer(serializers.Serializer[Any]):
     origin = serializers.IntegerField(source="origin.pk", help_text="The run that it would follow.")
     newer = serializers.IntegerField(help_text="Judgments since that run's version.")
+    altered = serializers.CharField(help_text="What was altered since that may give other rows.")
     steps = serializers.ListField(child=serializers.CharField())
     refusal = serializers.CharField(help_text="Why it would not be done; empty where it would.")
 

@@ -11,7 +11,7 @@ from typing import Any
 from labeling.curation import exporting, rowfile
 from labeling.errors import Refused
 from labeling.models import DatasetVersion
-from labeling.protection import protected_hashes
+from labeling.protection import hashes_of, protected_hashes
 from training.compatibility import shape_for, template_of
 from training.models import Checkpoint, Preflight, TrainingRun
 from training.remembering import retention_texts
@@ -25,7 +25,8 @@ def refuse_leak(version: DatasetVersion) -> None:
     """A prompt that became evaluation material after the freeze must not be trained on. Raises Refused."""
     exporting.verify(version)
     protected = protected_hashes(project=version.project)
-    leaked = {row["prompt_hash"] for row in rowfile.read(version.path, split="train")} & protected
+    rows = rowfile.read(version.path, split="train")
+    leaked = {row["prompt_hash"] for row in rows if not protected.isdisjoint(hashes_of(row))}
     if leaked:
         raise Refused(
             f"{len(leaked)} prompts of {version}'s training split are used for evaluation by now; "

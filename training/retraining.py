@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
+from labeling.curation import rowfile
+from labeling.curation.altering import news_of, sentence
 from labeling.curation.describing import recipe_sentences
 from labeling.curation.freezing import LintBlocked, freeze, newer_judgments
 from labeling.curation.recipe import read_recipe
@@ -22,10 +24,12 @@ ELSEWHERE: list[Callable[[Project], str]] = []
 
 @dataclass(frozen=True)
 class Outlook:
-    """What a click would do, and why it may not be done; `refusal` is empty where it may."""
+    """What a click would do, and why it may not be done; `refusal` is empty where it may. `altered` says what may give
+    other rows beside the `newer` judgments."""
 
     origin: TrainingRun
     newer: int
+    altered: str
     steps: list[str]
     refusal: str
 
@@ -44,28 +48,31 @@ def origin_of(project: Project, *, answering: bool = False) -> TrainingRun | Non
 def outlook(origin: TrainingRun) -> Outlook:
     """Say what retraining would do, step by step."""
     version = origin.dataset_version
-    newer = newer_judgments(version)
+    newer, altered = newer_judgments(version), sentence(news_of(version), f"version {version.number}")
+    came = "of the judgments as they are now"
+    if newer:
+        came = f"with the {newer:,} judgment{'' if newer == 1 else 's'} that came since"
     recipe = "" if version.parent_id else " ".join(recipe_sentences(version.recipe))
     steps = [
-        f"Freeze a new version by the recipe of version {version.number}, with the {newer:,} judgments that came "
-        f"since. {recipe}",
+        f"Freeze a new version by the recipe of version {version.number}, {came}. {recipe}",
         f"Start a run like {origin.name}: {origin.method.upper()} with {origin.spec.get('adaptation')}, from "
         f"{origin.start}, with the same settings.",
         "Leave the checkpoint as a candidate: nothing is promoted by itself.",
     ]
-    refusal = _refusal(version, newer) or _elsewhere(origin.project)
-    return Outlook(origin, newer, [step.strip() for step in steps], refusal)
+    refusal = _refusal(version, bool(newer or altered)) or _elsewhere(origin.project)
+    return Outlook(origin, newer, altered, [step.strip() for step in steps], refusal)
 
 
-def _refusal(version: DatasetVersion, newer: int) -> str:
+def _refusal(version: DatasetVersion, anything_new: bool) -> str:
     if version.parent_id:
         return (
             f"Version {version.number} was chosen out of another one, by hand or by quality; freeze the newest "
             "judgments, choose again, and start the run from its page."
         )
-    if not newer:
+    if not anything_new:
         return (
-            f"Nothing was judged since version {version.number} was frozen; there is nothing new to train on."
+            f"Nothing was judged or altered since version {version.number} was frozen; there is nothing new to train "
+            "on."
         )
     return ""
 
@@ -82,6 +89,16 @@ def hold(project: Project) -> None:
         raise Refused("This project is being retrained already; wait for it, or cancel it.")
     if words := _elsewhere(project):
         raise Refused(words)
+
+
+def trains_alike(one: DatasetVersion, other: DatasetVersion) -> bool:
+    """Whether two versions are one, or differ in rows that are held out only, such as those whose prompts are
+    protected."""
+    if one == other:
+        return True
+    if one.kind != other.kind or one.splits.get("train") != other.splits.get("train"):
+        return False
+    return rowfile.content_hash(one.path, split="train") == rowfile.content_hash(other.path, split="train")
 
 
 def start_retraining(origin: TrainingRun, *, person: User | None, override: str = "") -> Retraining:
@@ -107,11 +124,11 @@ def run_retraining(job: Retraining) -> None:
 
 
 def _retrain(job: Retraining) -> None:
-    origin = job.origin
+    origin, known = job.origin, job.origin.dataset_version
     try:
         version = job.version or freeze(
             project=job.project,
-            recipe=read_recipe(origin.dataset_version.recipe),
+            recipe=read_recipe(known.recipe),
             person=job.created_by,
             override=job.override,
             beat=lambda share: beat(job, share),
@@ -121,9 +138,9 @@ def _retrain(job: Retraining) -> None:
     except Stop:
         job.finish(Status.CANCELLED)
         return
-    if version == origin.dataset_version:
+    if trains_alike(version, known):
         raise Refused(
-            f"The judgments since give the same rows as version {version.number}; nothing was trained."
+            f"The judgments as they are now give the same training rows as version {known.number}; nothing was trained."
         )
     if not job.heartbeat(version=version):
         return  # another worker has it

@@ -1,7 +1,9 @@
-"""What an engine leaves in a run's folder: requests.jsonl, spec.json, and answers.jsonl, which grows by whole lines."""
+"""What an engine leaves in a run's folder: requests.jsonl, spec.json, and answers.jsonl and events.jsonl, which grow by
+whole lines."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, fields
 from itertools import islice
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any
 
 from evaluation.engines.protocol import Answer, Request
 
-SPEC, REQUESTS, ANSWERS = "spec.json", "requests.jsonl", "answers.jsonl"
+SPEC, REQUESTS, ANSWERS, EVENTS = "spec.json", "requests.jsonl", "answers.jsonl", "events.jsonl"
 KNOWN = {field.name for field in fields(Answer)}
 
 
@@ -53,6 +55,19 @@ class Tail:
                 yield found
                 self._offset += sum(map(len, chunk))
                 self.seen += len(found)
+
+
+def warnings(folder: Path) -> Iterator[tuple[str, str]]:
+    """What the engine warned of, in one line each, with the id of the target that it is about or an empty one."""
+    with suppress(FileNotFoundError), (folder / EVENTS).open("rb") as file:
+        for line in file:
+            if b'"warning"' not in line:
+                continue
+            with suppress(ValueError, TypeError, KeyError):  # a line torn by a kill
+                event = json.loads(line)
+                if event["type"] == "warning":
+                    said = event["values"]
+                    yield str(said.get("checkpoint", "")), " ".join(str(said["message"]).split())
 
 
 def read(line: bytes) -> Answer | None:

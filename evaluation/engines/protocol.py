@@ -83,7 +83,8 @@ class Answer:
 
     `logprob` in nats, summed over `tokens` tokens of the completion, its end-of-turn token included; `bytes` is the
     length of the completion in UTF-8. `probabilities` sum to 1 over the labels; `mass` is how much of the target's
-    whole probability lies on them. `ms` is the latency in milliseconds, `cost` is in the currency of the prices.
+    whole probability lies on them. `ms` are milliseconds from the start of the batch, or of the request, until
+    this answer ended; `cost` is in the currency of the prices.
     """
 
     id: str

@@ -42,6 +42,7 @@ def as_dict(table: Table) -> dict[str, Any]:
             }
             for row in table.stages
         ],
+        "interventions": list(analysis.interventions.values_list("pk", flat=True)),
     }
 
 

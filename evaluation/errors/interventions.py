@@ -5,11 +5,12 @@ from typing import Any
 from django.db import transaction
 
 from evaluation.errors.failures import readable, refuse_seed
-from evaluation.models import Analysis, Case, EvalRun, Intervention, InterventionArm, RunTarget
+from evaluation.models import Analysis, Case, EvalRun, Intervention, InterventionArm
 from evaluation.planning import queue_run
 from evaluation.plans import COMPOSITE, parse_spec
 from evaluation.sheets import metrics_of
 from evaluation.specs import CONTEXT_WORDS
+from evaluation.targets import copied
 from labeling.errors import Refused
 from labeling.lifecycle import ACTIVE, Status
 from labeling.models import User
@@ -72,17 +73,9 @@ def _refuse_nonsense(analysis: Analysis, scope: str, count: int, seed: int) -> N
 def _arm(analysis: Analysis, contexts: str, only: list[str], seed: int, person: User | None) -> EvalRun:
     run, target = analysis.run, analysis.target
     changes: dict[str, Any] = {"contexts": contexts, "contexts_seed": seed if contexts == "shuffled" else 0}
-    alone = RunTarget(
-        index=0,
-        name=target.name,
-        checkpoint=target.checkpoint,
-        endpoint=target.endpoint,
-        facts=target.facts | {"id": "0"},
-        identity=target.identity,
-    )
     return queue_run(
         version=run.version,
-        targets=[alone],
+        targets=[copied(target, index=0)],
         spec=parse_spec(run.spec).model_copy(update={**changes, "only": tuple(only)}),
         engine=run.engine,
         split=run.split,

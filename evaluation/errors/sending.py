@@ -1,5 +1,6 @@
 """From errors back to labeling: the failures of one kind become items of the queue, linked by their source."""
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -7,19 +8,18 @@ from django.db.models import Count, Q
 
 from evaluation.casepage import first_answers
 from evaluation.errors.reading import keys_of, read_as
-from evaluation.feedback import MOST, ORIGIN_LENGTH
 from evaluation.models import Analysis, Case, EvalRun, FixCase, FixItem, RunTarget
 from evaluation.questions import texts_given
-from evaluation.targets import digest
 from labeling.errors import Refused
-from labeling.importing.checks import MIN_RESPONSES
+from labeling.importing.checks import MIN_RESPONSES, finished
 from labeling.intake import ContextDraft, ItemDraft, ResponseDraft, add_items
 from labeling.models import Item, Task
-from labeling.rag.contexts import checked_contexts
 
 SOURCE = "analysis"
 COMPARING = (Task.PAIRWISE, Task.RANKING)
 NAMED = 3
+MOST = 500
+ORIGIN_LENGTH = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +41,8 @@ class Sent:
 
     @property
     def stayed(self) -> list[str]:
-        said = []
-        if self.held:
-            said.append(f"{self.held:,} {'is' if self.held == 1 else 'are'} held out by a fix and stayed")
-        if self.few:
-            said.append(f"{self.few:,} stayed: too few different answers to judge")
-        if self.unfit:
-            said.append(unfit_words(self.unfit))
-        return said
+        held = f"{self.held:,} {'is' if self.held == 1 else 'are'} held out by a fix and stayed"
+        return [*([held] if self.held else []), *stayed_words(self.few, self.unfit)]
 
 
 def sent_of(analysis: Analysis) -> dict[str, int]:
@@ -99,13 +93,7 @@ def send_category(*, analysis: Analysis, key: str) -> Sent:
         for name, texts in answers:
             if (text := texts.get(case.pk)) is not None:
                 said[text] = f"{said[text]}, {name}" if text in said else name
-        made.add(
-            run,
-            case,
-            {} if project.task == Task.DEMONSTRATION else said,
-            project.task,
-            _ref(analysis, case.uid),
-        )
+        made.add(run, case, said, project.task, _ref(analysis, case.uid))
     drafts = [draft for _, draft in made.drafts]
     intake = add_items(project=project, drafts=drafts, source_kind=SOURCE)
     sent = Sent(intake.new, known + intake.duplicate, len(held), made.few, made.unfit)
@@ -134,13 +122,20 @@ class Drafts:
     unfit: list[str] = field(default_factory=list)
 
     def add(self, run: EvalRun, case: Case, said: Mapping[str, str], task: str, source_ref: str = "") -> None:
+        """The item of a case with these answers, each with who gave it; of reviews one for each answer."""
         if len(said) < MIN_RESPONSES[task]:
             self.few += 1
             return
+        parts = [{text: who} for text, who in said.items()] if task == Task.RAG else [said]
         try:
-            self.drafts.append((case, draft_of(run, case, said, task, source_ref)))
+            self.drafts += [(case, draft_of(run, case, part, task, source_ref)) for part in parts]
         except Refused as refusal:
             self.unfit.append(f"“{case.preview}” ({refusal.sentence.rstrip('.')})")
+
+
+def stayed_words(few: int, unfit: Sequence[str]) -> list[str]:
+    words = f"{few:,} stayed: too few different answers to judge"
+    return [*([words] if few else []), *([unfit_words(unfit)] if unfit else [])]
 
 
 def unfit_words(named: Sequence[str]) -> str:
@@ -151,15 +146,19 @@ def unfit_words(named: Sequence[str]) -> str:
 
 def draft_of(run: EvalRun, case: Case, said: Mapping[str, str], task: str, source_ref: str = "") -> ItemDraft:
     """The item that a case of a run becomes. `said` has answers with who gave them, which are put in an order that
-    tells nothing of who did and is the same each time."""
+    tells nothing of who did and is the same each time; who writes an answer is shown none. Raises Refused."""
     spec = run.spec
     texts = texts_given(case, spec.get("contexts", "apart"), spec.get("contexts_seed", 0))
-    return ItemDraft(
+    shown = () if task == Task.DEMONSTRATION else said
+    draft = ItemDraft(
         messages=[{"role": message["role"], "content": message["content"]} for message in case.prompt],
         responses=[
             ResponseDraft(text, origin=said[text][:ORIGIN_LENGTH])
-            for text in sorted(said, key=lambda text: digest([case.uid, text]))
+            for text in sorted(
+                shown, key=lambda text: hashlib.sha256(f"{case.uid}\0{text}".encode()).digest()
+            )
         ],
         source_ref=source_ref,
-        contexts=checked_contexts([ContextDraft(text) for text in texts]) if task == Task.RAG else [],
+        contexts=[ContextDraft(text) for text in texts] if task == Task.RAG else [],
     )
+    return finished(draft, task=task)

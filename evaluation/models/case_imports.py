@@ -8,8 +8,8 @@ from labeling.models import Project
 
 
 class CaseImport(Lifecycle):
-    """One file of cases. `rows` were read and dealt with; `row_errors` has the first of the refused ones, as
-    [{"line", "reason"}]."""
+    """One file of cases. `rows` were read and dealt with; `sealed` cases came under seal because they share their
+    prompt or cluster with a sealed one; `row_errors` has the first of the refused rows, as [{"line", "reason"}]."""
 
     job = "evaluation.jobs.import_cases"
 
@@ -21,6 +21,7 @@ class CaseImport(Lifecycle):
     new = models.PositiveIntegerField(default=0)
     updated = models.PositiveIntegerField(default=0)
     unchanged = models.PositiveIntegerField(default=0)
+    sealed = models.PositiveIntegerField(default=0)
     refused = models.PositiveIntegerField(default=0)
     row_errors = models.JSONField(default=list)
 

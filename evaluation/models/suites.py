@@ -150,6 +150,9 @@ class Case(models.Model):
         indexes = [
             models.Index(fields=["suite", "removed", "position"], name="case_living"),
             models.Index(fields=["suite", "uid"], name="case_history"),
+            models.Index(fields=["suite", "prompt_hash"], condition=Q(removed=None), name="case_prompts"),
+            models.Index(fields=["suite", "prompt_hash"], condition=Q(sealed=True), name="case_seals"),
+            models.Index(fields=["suite", "cluster"], name="case_clusters"),
         ]
 
     def __str__(self) -> str:

@@ -16,11 +16,10 @@ from evaluation.suites.content import Content
 from labeling.access import BY_ROLE, opened, visible_projects
 from labeling.beside import judge_beside
 from labeling.blind import read_without_judging
-from labeling.curation.rows import prompt_text
 from labeling.errors import Refused
-from labeling.intake import ResponseDraft, prompt_hash
+from labeling.intake import ResponseDraft
 from labeling.models import Item, Judgment, Project, Task, User
-from labeling.protection import protect
+from labeling.protection import fingerprints, protect
 from labeling.reading import read_answer
 from labeling.values import Answer
 
@@ -118,7 +117,10 @@ def to_queue(*, turn: Turn, person: User) -> Outcome:
     with transaction.atomic():
         if _standing(turn).is_hidden:
             raise Refused("Vote first, or show who is who: the item names who wrote what.")
-        replies = [reply for reply in by_place(turn) if reply.finished_at and not reply.error]
+        ended = [reply for reply in by_place(turn) if reply.finished_at and not reply.error]
+        replies = sorted(
+            ended, key=lambda reply: reply.voice.index
+        )  # as a vote's item has them: it is one item
         item = stored_item(project=project, turn=turn, responses=map(_response, replies))
         with suppress(Refused):  # they hold it already, or judged it
             read_without_judging(project=project, item_id=item.pk, person=person)
@@ -135,12 +137,12 @@ def to_suite(*, turn: Turn, person: User, suite: Suite) -> Case:
         raise Refused(f"The suite {suite} was put away; choose another one.")
     with transaction.atomic():
         _standing(turn)
-        bare, whole = prompt_of(turn, bare=True), prompt_of(turn)
+        prompt = prompt_of(turn, bare=True)
         reference, rejected = _known(turn)
         case = add_case(
             suite=suite,
             content=Content(
-                prompt=bare,
+                prompt=prompt,
                 reference=reference,
                 rejected=rejected,
                 contexts=list(turn.contexts),
@@ -149,8 +151,11 @@ def to_suite(*, turn: Turn, person: User, suite: Suite) -> Case:
             person=person,
             source=f"playground, turn {turn.pk}",
         )
-        prompts = {prompt_hash(messages): prompt_text(messages) for messages in (bare, whole)}
-        protect(project=suite.project, prompts=prompts, reason=f"{suite}, from the playground"[:200])
+        protect(
+            project=suite.project,
+            prompts=fingerprints([prompt]),
+            reason=f"{suite}, from the playground"[:200],
+        )
         _noted(turn, person, Outcome.Kind.CASE, None, suite=suite, case_uid=case.uid)
     return case
 

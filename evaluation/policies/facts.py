@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 from django.db.models import Exists, Max, OuterRef, Q, QuerySet
@@ -72,15 +73,18 @@ def followed(policy: RetrainPolicy) -> TrainingRun | None:
 
 
 def known_version(policy: RetrainPolicy, origin: TrainingRun | None) -> DatasetVersion | None:
-    """The newest version that was trained on: by the run that is followed, or by this policy."""
+    """The version that was trained on last, by the run that is followed or by this policy: where more had been judged,
+    and of two alike the later one. What is taken back may give the rows of an older version again."""
     own = PolicyStep.objects.filter(
         run__policy=policy, kind=Kind.TRAIN, training__status=Status.SUCCEEDED
-    ).select_related("training__dataset_version__project")
-    last = own.order_by("-training__dataset_version__last_judgment_id", "-id").first()
-    found = [origin.dataset_version] if origin is not None else []
+    ).select_related("run", "training__dataset_version__project")
+    last, found = own.order_by("-id").first(), []
+    if origin is not None:
+        found.append((origin.dataset_version.last_judgment_id, origin.pk, origin.dataset_version))
     if last is not None and last.training is not None:
-        found.append(last.training.dataset_version)
-    return max(found, key=lambda version: (version.last_judgment_id, version.pk), default=None)
+        version = last.training.dataset_version
+        found.append((max(version.last_judgment_id, last.run.newest_judgment), last.training.pk, version))
+    return max(found, key=itemgetter(0, 1))[2] if found else None
 
 
 def left_waiting(policy: RetrainPolicy) -> QuerySet[Checkpoint]:

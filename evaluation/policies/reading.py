@@ -10,6 +10,7 @@ from django.utils import timezone
 from evaluation.models import PolicyRun, PolicyStep, RetrainPolicy
 from evaluation.policies.facts import Charge, Facts, recipe_of, used
 from evaluation.policies.timetable import read_zone, shown
+from labeling.curation.altering import news_of, sentence
 from labeling.curation.describing import recipe_sentences
 from labeling.models import Project
 
@@ -118,6 +119,13 @@ def what_happens(policy: RetrainPolicy, facts: Facts) -> list[str]:
         f"Hold it against the gate of {policy.suite}.",
         "Leave it as a candidate, and tell those who are to be told. A person promotes; the policy never does.",
     ]
+
+
+def altered_words(facts: Facts) -> str:
+    """What was altered since the version trained on last that may give other rows; empty where nothing was. No run
+    starts because of it: a count of judgments is of what people said."""
+    known = facts.known
+    return sentence(news_of(known), f"version {known.number}") if known is not None else ""
 
 
 def uses(policy: RetrainPolicy, facts: Facts) -> list[tuple[str, str]]:

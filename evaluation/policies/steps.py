@@ -11,15 +11,15 @@ from evaluation.models import EvalRun, Output, PolicyRun, PolicyStep
 from evaluation.planning import plan_evaluation
 from evaluation.policies.facts import charges, left_waiting, used
 from evaluation.policies.reading import duration
-from labeling.curation import rowfile
+from labeling.curation.altering import news_of
 from labeling.curation.freezes import start_freeze
-from labeling.curation.freezing import judgments_since
+from labeling.curation.freezing import newer_judgments
 from labeling.curation.recipe import read_recipe
 from labeling.errors import Refused
 from labeling.lifecycle import Lifecycle
-from labeling.models import DatasetVersion
 from training.launching import launch
 from training.models import Checkpoint
+from training.retraining import trains_alike
 
 Kind, Outcome = PolicyStep.Kind, PolicyRun.Outcome
 Found = dict[str, Any]
@@ -39,7 +39,7 @@ def _of(steps: Steps, kind: str) -> PolicyStep:
 
 
 def _anything_new(run: PolicyRun, steps: Steps) -> Found:
-    """Stop where nobody has judged since; another recipe than before may still make other rows."""
+    """Stop where nothing was judged or altered since; another recipe than before may still make other rows."""
     known, recipe = run.known, run.plan["recipe"]
     if run.plan.get("goes_on"):
         return _frozen_before(run, f"Version {known.number} was frozen before")
@@ -49,8 +49,8 @@ def _anything_new(run: PolicyRun, steps: Steps) -> Found:
             f"{run.origin.name} was trained on version {number}, which was chosen out of another one; give the policy "
             "a recipe of its own, or another run to follow."
         )
-    if recipe == known.recipe and not judgments_since(run.project_id, recipe, known.last_judgment_id):
-        return _frozen_before(run, f"Nothing was judged since version {known.number} was frozen")
+    if recipe == known.recipe and not newer_judgments(known) and not news_of(known):
+        return _frozen_before(run, f"Nothing was judged or altered since version {known.number} was frozen")
     return {}
 
 
@@ -84,19 +84,12 @@ def _frozen(run: PolicyRun, step: PolicyStep) -> Found:
     assert step.freeze is not None
     version = step.freeze.version
     assert version is not None
-    if version == run.known or trains_alike(version, run.known):
+    if trains_alike(version, run.known):
         return _frozen_before(
-            run, f"The judgments since give the same training rows as version {run.known.number}"
+            run, f"The judgments as they are now give the same training rows as version {run.known.number}"
         )
     rows = version.splits.get("train", {}).get("rows", 0)
     return {"version": version, "sentence": f"Version {version.number} has {rows:,} training rows."}
-
-
-def trains_alike(one: DatasetVersion, other: DatasetVersion) -> bool:
-    """Whether two versions differ in rows that are held out only, such as those whose prompts are protected."""
-    if one.kind != other.kind or one.splits.get("train") != other.splits.get("train"):
-        return False
-    return rowfile.content_hash(one.path, split="train") == rowfile.content_hash(other.path, split="train")
 
 
 def _trained_or_hours(run: PolicyRun, steps: Steps) -> Found:

@@ -74,8 +74,9 @@ class Entry:
             }[self.standing]
             return f"{says}: {self.latest.closing.words}"
         if trace.checkpoints:
-            newest, suite = trace.checkpoints[-1].name, self.fix.run.suite
-            return f"{name} was trained on; evaluate {newest} on {suite} to see whether it closed."
+            newest, fix = trace.checkpoints[-1].name, self.fix
+            asked = f"evaluate {newest} on {fix.run.suite}, in {fix.metric}, to see whether it closed"
+            return f"{name} was trained on; {asked}."
         if trace.used:
             return f"{name} is in {trace.used[0].version}; train on it."
         count = len(trace.items)

@@ -14,10 +14,12 @@ from evaluation.errors.sending import Drafts, sent_of, unfit_words
 from evaluation.errors.table import read_table
 from evaluation.models import Analysis, Case, Fix, FixCase, FixItem, RunTarget
 from evaluation.rounds.drawing_cases import Drawn, draw, metric_of
+from evaluation.specs import is_usual
 from evaluation.studies.lineage import asked_in_studies
 from evaluation.suites import living, remove_cases
 from evaluation.suites.versions import locked
 from labeling.curation.votes import current_judgments
+from labeling.curation.withdrawing import is_withdrawn
 from labeling.errors import Refused
 from labeling.estimates import Estimate
 from labeling.intake import add_items
@@ -131,9 +133,8 @@ def _said_to_be(category: ErrorCategory, *, apart_from: Collection[int]) -> list
     keys, named = keys_of(project, category.key), Q()
     for key in keys:
         named |= Q(said__contains=f'"{key}"')
-    rows = (
-        current_judgments(project).filter(kind="rag", label="bad").annotate(said=Cast("answer", TextField()))
-    )
+    bad = current_judgments(project).filter(~is_withdrawn(), kind="rag", label="bad")
+    rows = bad.annotate(said=Cast("answer", TextField()))
     found = {
         item
         for item, answer in rows.filter(named).values_list("item_id", "answer").iterator(chunk_size=500)
@@ -155,6 +156,11 @@ def _refuse(project: Project, category: ErrorCategory, target: RunTarget, held_o
     if run.project_id != project.pk or category.project_id != project.pk:
         raise Refused("The category, or the evaluation, is of another project; choose those of this one.")
     readable(run)
+    if not is_usual(run.spec):
+        raise Refused(
+            f"{run.name} gave its targets other contexts than a product does, or chosen cases only; open the fix on a "
+            "run on all cases."
+        )
     if not 0.1 <= held_out <= 0.9:
         raise Refused(f"The share held out was given as {held_out:g}; it lies from 0.1 to 0.9.")
     if len(note) > LONGEST_NOTE:

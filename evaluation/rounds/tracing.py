@@ -10,10 +10,14 @@ from dataclasses import dataclass, field
 from django.db.models import Count, Exists, F, OuterRef
 
 from evaluation.errors.reading import keys_among
+from evaluation.measured import given
 from evaluation.models import ErrorRead, EvalRun, Fix, FixCase, FixItem, RunTarget
+from evaluation.specs import is_usual
+from labeling.curation.withdrawing import is_withdrawn
 from labeling.lifecycle import Status
-from labeling.models import DatasetVersion, Judgment, Purpose
+from labeling.models import DatasetVersion, Judgment
 from labeling.rag.taxonomy import current
+from labeling.reviewlist import standing
 from training.lineage import checkpoints_of
 from training.models import Checkpoint
 
@@ -30,7 +34,8 @@ class Used:
 @dataclass(slots=True)
 class Trace:
     """The steps of a fix as they are now: the numbers of its siblings, how many lessons it has and of which clusters,
-    its items in order, and what came of them. `measured` has the newest evaluation of each checkpoint on the suite.
+    its items in order of which so many are `judged`, as a freeze counts them, and what came of them. `measured` has the
+    newest evaluation of each checkpoint on the suite that can tell whether the fix closed.
 
     `keys` count for its category, as tags and in readings; `read` has what the readers of its analysis made of each
     case, by uid: whether it is of the category.
@@ -50,7 +55,7 @@ class Trace:
 
     @property
     def unmeasured(self) -> list[Checkpoint]:
-        """The checkpoints that no evaluation on the suite has scored yet."""
+        """The checkpoints of which no evaluation on the suite can tell yet."""
         known = {target.checkpoint_id for _, target in self.measured}
         return [checkpoint for checkpoint in self.checkpoints if checkpoint.pk not in known]
 
@@ -86,7 +91,7 @@ def _add_cases(traces: dict[int, Trace]) -> None:
 
 
 def _add_items(traces: dict[int, Trace]) -> None:
-    said = Judgment.objects.filter(item=OuterRef("item"), purpose=Purpose.WORK)
+    said = standing(item=OuterRef("item")).filter(~is_withdrawn())
     rows = FixItem.objects.filter(fix__in=traces).annotate(judged=Exists(said)).order_by("item_id")
     for fix, item, judged in rows.values_list("fix_id", "item_id", "judged"):
         traces[fix].items.append(item)
@@ -114,7 +119,7 @@ def _versions(fixes: Sequence[Fix]) -> dict[int, list[Used]]:
 
 
 def _add_measured(traces: Sequence[Trace]) -> None:
-    """The newest evaluation of each checkpoint on the fix's suite and split, the newest checkpoint first."""
+    """The newest evaluation of each checkpoint that tells of the fix, the newest checkpoint first."""
     wanted = {checkpoint.pk for trace in traces for checkpoint in trace.checkpoints}
     rows = RunTarget.objects.filter(
         checkpoint__in=wanted,
@@ -122,15 +127,20 @@ def _add_measured(traces: Sequence[Trace]) -> None:
         run__status=Status.SUCCEEDED,
         run__arm=None,
     ).select_related("run__version__suite", "checkpoint")
-    newest: dict[tuple[int, str, int], RunTarget] = {}
-    for target in rows.defer("run__facts").order_by("run_id", "index"):
-        newest[target.run.suite_id, target.run.split, target.checkpoint_id or 0] = target
+    asked = list(rows.defer("run__facts").order_by("run_id", "index"))
     for trace in traces:
-        run = trace.fix.run
-        places = [
-            newest.get((run.suite_id, run.split, checkpoint.pk)) for checkpoint in reversed(trace.checkpoints)
-        ]
+        newest = {target.checkpoint_id: target for target in asked if _tells_of(trace.fix, target.run)}
+        places = [newest.get(checkpoint.pk) for checkpoint in reversed(trace.checkpoints)]
         trace.measured = [(target.run, target) for target in places if target is not None]
+
+
+def _tells_of(fix: Fix, run: EvalRun) -> bool:
+    """Whether a run measured the fix's metric on its suite and split, as a product asks or as the fix's run did."""
+    return (
+        (run.suite_id, run.split) == (fix.run.suite_id, fix.run.split)
+        and (is_usual(run.spec) or given(run) == given(fix.run))
+        and fix.metric in {run.primary, *(spec["name"] for spec in run.metrics)}
+    )
 
 
 def _add_read(traces: Sequence[Trace]) -> None:

@@ -75,6 +75,7 @@ def describe() -> list[dict[str, Any]]:
             "label": scorer.label,
             "about": scorer.about,
             "needs": sorted(scorer.needs),
+            "judge_kind": scorer.judge_kind,
             "scale": str(scorer.scale),
             "higher_is_better": scorer.higher_is_better,
             "unit": scorer.unit,

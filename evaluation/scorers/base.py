@@ -138,6 +138,9 @@ class Scorer:
     higher_is_better: ClassVar[bool] = True
     unit: ClassVar[str] = ""
     needs: ClassVar[frozenset[Need]] = frozenset({Need.ANSWER})
+    judge_kind: ClassVar[str] = (
+        ""  # of the judges whose rubric it asks; empty where questions to a judge are its own
+    )
     Params: ClassVar[type[Params]] = Params
 
     def needed(self, params: Any) -> frozenset[Need]:

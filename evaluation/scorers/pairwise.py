@@ -38,6 +38,7 @@ class Pairwise(Scorer):
     label = "Win rate by a judge"
     about = "A model compares each answer with the baseline's, in both orders; a tie is one half."
     needs = frozenset({Need.ANSWER, Need.JUDGE, Need.BASELINE})
+    judge_kind = "pairwise"
     Params: ClassVar[type[Params]] = PairwiseParams
 
     def needed(self, params: Any) -> frozenset[Need]:

@@ -61,6 +61,7 @@ class Rubric(Scorer):
     label = "Rubric by a judge"
     about = "A model judges each answer by your rubric; its doubt is kept, as a number from 0 to 1."
     needs = frozenset({Need.ANSWER, Need.JUDGE})
+    judge_kind = "rubric"
     Params: ClassVar[type[Params]] = RubricParams
 
     def needed(self, params: Any) -> frozenset[Need]:

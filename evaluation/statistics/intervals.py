@@ -3,7 +3,8 @@
 What suits: Wilson for 0/1 scores and shares (Brown, Cai and DasGupta 2001, Statistical Science 16; for
 evaluations of LLMs Bowyer et al. 2025, arXiv 2503.01747), t for other scores of ENOUGH_FOR_T independent
 cases or more, a bootstrap below that: scores crowd at the end of their scale, and t on 30 of them covers 94 %
-where BCa covers 95 (benchmarks/coverage.py).
+where BCa covers 95 (benchmarks/coverage.py). Where fewer than MIN_UNITS scores from 0 to 1 are anything but the
+commonest, both see too little (t covers 89 % where 6 of 200 are not 1), and Wilson is careful instead.
 """
 
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ from evaluation.statistics.clustered import (
     t95,
 )
 from labeling.estimates import Estimate, wilson_bounds
+from labeling.resampling import MIN_UNITS
 
 ENOUGH_FOR_T = 100
 Ends = tuple[float, float]
@@ -76,15 +78,16 @@ def score_estimate(
 ) -> Estimate | None:
     """Mean score with the interval that suits it; n is the number of cases.
 
-    `ends` are the least and the greatest score possible; None says that a score has no such ends. 0/1 scores:
-    `proportion_estimate`. Otherwise t from ENOUGH_FOR_T clusters on, and with fewer the BCa bootstrap over
-    clusters (`seed`); both are cut at the ends. Where all scores lie on one end, the interval reaches as far
-    as if as many cases as Wilson's bound allows lay on the other. ValueError for a score beyond the ends.
+    `ends` are the least and the greatest score possible; None says that a score has no such ends. 0/1 scores,
+    and scores on ends of (0, 1) that hardly vary: `proportion_estimate`. Otherwise t from ENOUGH_FOR_T clusters
+    on, and with fewer the BCa bootstrap over clusters (`seed`); both are cut at the ends. Where all scores lie on
+    one end, the interval reaches as far as if as many cases as Wilson's bound allows lay on the other. ValueError
+    for a score beyond the ends.
     """
     scores = numbers(values, "scores")
     if ends is not None and len(scores) and (scores.min() < ends[0] or scores.max() > ends[1]):
         raise ValueError(f"Scores of {scores.min():g} to {scores.max():g} leave the scale of {ends}.")
-    if ends == (0, 1) and is_binary(scores):
+    if ends == (0, 1) and (is_binary(scores) or _hardly_varies(scores, codes_of(clusters, len(scores)))):
         return proportion_estimate(values, clusters)
     if ends is not None and len(scores) >= MIN_CASES and scores.min() == scores.max() and scores[0] in ends:
         return _on_one_end(scores, clusters, ends)
@@ -101,10 +104,10 @@ def weighted_mean_estimate(
 
     Hajek's ratio, linearised (Cochran 1977, Sampling Techniques, section 6), with t on Satterthwaite's (1946)
     degrees of freedom for the clusters' shares of the weights: G - 1 where they are equal, fewer where some
-    are heavy. 0/1 scores on `ends` of (0, 1) get Wilson's interval at the effective sample size: binomial
-    variance over this one, at most Kish's sum(w)^2 / sum(w^2), with t on G - 1 degrees of freedom. Other
-    intervals are cut at the ends. None with fewer than MIN_CASES cases or two clusters, and where nothing
-    varies.
+    are heavy. On `ends` of (0, 1) scores that are 0/1, or hardly vary, get Wilson's interval at the effective
+    sample size: binomial variance over this one, at most Kish's sum(w)^2 / sum(w^2), with t on G - 1 degrees of
+    freedom. Other intervals are cut at the ends. None with fewer than MIN_CASES cases or two clusters, and
+    without such ends where nothing varies.
     """
     scores = numbers(values, "scores")
     w = weights_of(weights, len(scores))
@@ -117,7 +120,7 @@ def weighted_mean_estimate(
     share = w / w.sum()
     mean = float(share @ scores)
     error, freedom = weighted_error(share * (scores - mean), share, codes)
-    if ends == (0, 1) and is_binary(scores):
+    if ends == (0, 1) and (is_binary(scores) or _hardly_varies(scores, codes)):
         return _weighted_share(mean, error, share, codes)
     if error <= 1e-12 * float(np.abs(scores).max()):
         return None
@@ -140,6 +143,13 @@ def cut(found: Estimate | None, ends: Ends | None) -> Estimate | None:
         return found
     value, low, high = (min(max(number, ends[0]), ends[1]) for number in (found.value, found.low, found.high))
     return Estimate(value, low, high, found.n)
+
+
+def _hardly_varies(scores: Floats, codes: Codes) -> bool:
+    """Whether fewer than MIN_UNITS clusters hold anything but the commonest score: too few to see the variance by.
+    Wilson's interval takes the largest that scores of 0 to 1 can have, so it is wide rather than wrong."""
+    found, counts = np.unique(scores, return_counts=True)
+    return not len(found) or len(np.unique(codes[scores != found[counts.argmax()]])) < MIN_UNITS
 
 
 def _weighted_share(mean: float, error: float, share: Floats, codes: Codes) -> Estimate:

@@ -10,6 +10,7 @@ from labeling.curation import rowfile
 from labeling.errors import Refused
 from labeling.intake import prompt_hash
 from labeling.models import Item
+from labeling.protection import hashes_of
 from training.models import Checkpoint
 
 LISTED, SHOWN = 100, 120
@@ -41,14 +42,17 @@ class SeenInTraining(Refused):
 
 def seen_in_training(prompts: Sequence[Prompt], checkpoints: Sequence[Checkpoint]) -> list[Seen]:
     """The prompts that stand, case and white space evened out, among the training rows behind a checkpoint."""
-    numbers = {prompt_hash(prompt.messages): number for number, prompt in enumerate(prompts)}
+    numbers: dict[str, list[int]] = {}
+    for number, prompt in enumerate(prompts):
+        numbers.setdefault(prompt_hash(prompt.messages), []).append(number)
     by_version: dict[int, list[int]] = {}
     found = []
     for checkpoint in checkpoints:
         for version in trained_on(checkpoint):
             if version.pk not in by_version:
-                hashes = (row["prompt_hash"] for row in rowfile.read(version.path, split="train"))
-                by_version[version.pk] = sorted({numbers[one] for one in hashes if one in numbers})
+                rows = rowfile.read(version.path, split="train")
+                seen = {key for row in rows for key in hashes_of(row)} & numbers.keys()
+                by_version[version.pk] = sorted(number for key in seen for number in numbers[key])
             for number in by_version[version.pk]:
                 found.append(Seen(number, words_of(prompts[number]), checkpoint.name, str(version)))
     return found

@@ -15,11 +15,9 @@ from evaluation.specs import GenerationSpec
 from evaluation.studies.design import FEWEST_PROMPTS, MOST_MODELS, Design, comparisons
 from evaluation.studies.lineage import SeenInTraining, seen_in_training
 from labeling.access import opened
-from labeling.curation.rows import prompt_text
 from labeling.errors import Refused
-from labeling.intake import prompt_hash
 from labeling.models import Project, Task, User
-from labeling.protection import protect
+from labeling.protection import fingerprints, protect
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ def start_study(*, project: Project, plan: StudyPlan, person: User | None, name:
         },
     )
     keep_prompts(study, prompts.found)
-    hidden = {prompt_hash(one.messages): prompt_text(one.messages) for one in (*plain, *prompts.found)}
+    hidden = fingerprints(one.messages for one in (*plain, *prompts.found))
     with transaction.atomic():
         for owner in {project.pk: project, queue.pk: queue}.values():
             protect(project=owner, prompts=hidden, reason=f"study {study.name}"[:200])

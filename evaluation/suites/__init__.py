@@ -10,9 +10,9 @@ from evaluation.suites.editing import (
     retag,
 )
 from evaluation.suites.importing import import_cases, run_import, start_import
-from evaluation.suites.making import archive_suite, change_suite, create_suite, suite_from_split
+from evaluation.suites.making import archive_suite, change_suite, create_suite, suite_called, suite_from_split
 from evaluation.suites.picking import add_picked, suite_from_items
-from evaluation.suites.sealing import check_seal, seal, seal_share, unseal
+from evaluation.suites.sealing import check_seal, refuse_undecided, seal, seal_share, unseal
 from evaluation.suites.versions import current_version, freeze_version, frozen, living
 from evaluation.suites.writing import Put, put_cases
 
@@ -34,6 +34,7 @@ __all__ = [
     "import_cases",
     "living",
     "put_cases",
+    "refuse_undecided",
     "remove_cases",
     "restore_cases",
     "retag",
@@ -41,6 +42,7 @@ __all__ = [
     "seal",
     "seal_share",
     "start_import",
+    "suite_called",
     "suite_from_items",
     "suite_from_split",
     "unseal",

@@ -17,7 +17,7 @@ from labeling.models import User
 MOST_TAGS, LONGEST_TAG = 20, 60
 MOST_CHECKS, MOST_CONTEXTS = 50, 200
 LONGEST_CLUSTER, LONGEST_ID = 100, 32
-LONGEST_TEXT = 1_000_000
+LONGEST_TEXT, LONGEST_NOTE = 1_000_000, 300
 HEAVIEST = 1000.0
 PLAIN_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,31}", re.ASCII)
 CANONICAL = orjson.OPT_SORT_KEYS
@@ -84,7 +84,7 @@ def row_of(
         preview=" ".join(content.prompt[-1]["content"].split())[:PREVIEW_LENGTH],
         prompt_hash=prompt_hash(content.prompt),
         source=source[:300],
-        note=note[:300],
+        note=note[:LONGEST_NOTE],
         created_by=person,
         **as_dict(content),
     )
@@ -137,6 +137,14 @@ def refused(refusal: RowRefused) -> Refused:
     """What is wrong with a row as a sentence of its own."""
     words = refusal.sentence
     return Refused(f"{words[:1].upper()}{words[1:]}.")
+
+
+def accepted(content: Content) -> Content:
+    """The same as `checked`, for what a person wrote or chose. Raises Refused."""
+    try:
+        return checked(content)
+    except RowRefused as refusal:
+        raise refused(refusal) from refusal
 
 
 def _within(name: str, count: int, most: int) -> None:

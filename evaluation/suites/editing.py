@@ -5,19 +5,19 @@ from collections.abc import Iterable, Sequence
 from django.db import transaction
 
 from evaluation.models import Case, Suite
-from evaluation.suites.content import Content, as_dict, checked, content_of, refused, row_of, tags_from
+from evaluation.suites.content import Content, accepted, as_dict, content_of, row_of, tags_from
 from evaluation.suites.versions import living, locked, open_version
 from evaluation.suites.writing import (
     chunks,
     end_rows,
     following,
-    insert_rows,
+    held_by_seal,
     living_of,
     next_position,
     rewrite,
-    seal_alike,
+    store,
 )
-from labeling.errors import Refused, RowRefused
+from labeling.errors import Refused
 from labeling.models import User
 
 
@@ -31,13 +31,13 @@ class Overtaken(Refused):
 
 @transaction.atomic
 def add_case(*, suite: Suite, content: Content, person: User | None, source: str = "") -> Case:
-    """Put one case at the end of the suite; under seal where it shares its prompt or cluster with a sealed one. Raises
-    Refused for one that is there or cannot be stored."""
-    suite, content = locked(suite), _accepted(content)
+    """Put one case at the end of the suite; under seal where it was sealed before, or shares its prompt or cluster with
+    a sealed one. Raises Refused for one that is there or cannot be stored."""
+    suite, content = locked(suite), accepted(content)
     there = living(suite).filter(uid=content.identity).first()
     if there is not None:
         raise Refused(f"{suite} has this case already, as number {there.position + 1}; change that one.")
-    case = row_of(
+    made = row_of(
         suite=suite,
         uid=content.identity,
         content=content,
@@ -46,8 +46,7 @@ def add_case(*, suite: Suite, content: Content, person: User | None, source: str
         person=person,
         source=source,
     )
-    case.save()
-    return _kept(case)
+    return _stored(made)
 
 
 @transaction.atomic
@@ -59,16 +58,14 @@ def edit_case(*, case: Case, content: Content, person: User | None, note: str = 
     cannot be stored.
     """
     suite = locked(case.suite)
-    content = _accepted(content_of(case, **{**as_dict(content), "sealed": case.sealed}))
+    content = accepted(content_of(case, **{**as_dict(content), "sealed": case.sealed}))
     if not living(suite).filter(pk=case.pk).exists():
         raise _overtaken(case)
     if content == content_of(case):
         return case
     number = open_version(suite, person).number
     end_rows([case.pk], number)
-    made = following(case, content, number, person, note)
-    made.save()
-    return _kept(made)
+    return _stored(following(case, content, number, person, note))
 
 
 @transaction.atomic
@@ -85,7 +82,8 @@ def remove_cases(*, suite: Suite, uids: Sequence[str], person: User | None) -> l
 
 @transaction.atomic
 def restore_cases(*, suite: Suite, uids: Sequence[str], person: User | None) -> list[str]:
-    """Bring removed cases back as they last were. Returns the uids of those that came back."""
+    """Bring removed cases back as they last were, but under seal where one of their prompt or cluster was sealed since.
+    Returns the uids of those that came back."""
     suite = locked(suite)
     there = {case.uid for case in living_of(suite, uids)}
     last: dict[str, Case] = {}
@@ -94,15 +92,16 @@ def restore_cases(*, suite: Suite, uids: Sequence[str], person: User | None) -> 
         last |= {case.uid: case for case in rows}
     if last:
         number = open_version(suite, person).number
-        again = [case for case in last.values() if case.removed == number]
-        for keys in chunks([case.pk for case in again]):
+        held = held_by_seal(suite, last.values())
+        again = {case.pk for case in last.values() if case.removed == number and case.uid not in held}
+        for keys in chunks(list(again)):
             Case.objects.filter(pk__in=keys, removed=number).update(removed=None)
-        insert_rows(
+        anew = [
             following(case, content_of(case), number, person)
             for case in last.values()
-            if case.removed != number
-        )
-        seal_alike(suite=suite, rows=list(last.values()), person=person)
+            if case.pk not in again
+        ]
+        store(suite=suite, rows=anew, person=person)
     return list(last)
 
 
@@ -122,22 +121,15 @@ def retag(
 
     def tagged(case: Case) -> Content:
         kept = [tag for tag in case.tags if tag not in less]
-        return _accepted(content_of(case, tags=list(dict.fromkeys([*kept, *more]))))
+        return accepted(content_of(case, tags=list(dict.fromkeys([*kept, *more]))))
 
     return rewrite(suite=suite, uids=uids, make=tagged, person=person)
 
 
-def _kept(case: Case) -> Case:
-    """The case that was just stored, as it is after what the seal asks for."""
-    sealed = seal_alike(suite=case.suite, rows=[case], person=case.created_by)
-    return living_of(case.suite, [case.uid])[0] if case.uid in sealed else case
-
-
-def _accepted(content: Content) -> Content:
-    try:
-        return checked(content)
-    except RowRefused as refusal:
-        raise refused(refusal) from refusal
+def _stored(case: Case) -> Case:
+    """The case after its unsaved row was stored, as it is then."""
+    store(suite=case.suite, rows=[case], person=case.created_by)
+    return living_of(case.suite, [case.uid])[0]
 
 
 def _overtaken(case: Case) -> Overtaken:

@@ -88,11 +88,12 @@ def _store(batch: CaseImport, chunk: list[Outcome], share: float | None) -> None
         batch.new += done.new
         batch.updated += done.updated
         batch.unchanged += done.unchanged
+        batch.sealed += done.sealed
         batch.refused += len(errors)
         batch.row_errors += [
             {"line": line, "reason": _storable(error.sentence)} for line, error in errors[:room]
         ]
-        names = ("rows", "new", "updated", "unchanged", "refused", "row_errors")
+        names = ("rows", "new", "updated", "unchanged", "sealed", "refused", "row_errors")
         if not batch.heartbeat(share, **{name: getattr(batch, name) for name in names}):
             raise Interrupted
 

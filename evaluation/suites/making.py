@@ -48,6 +48,16 @@ def create_suite(
     )
 
 
+def suite_called(*, project: Project, name: str, person: User | None) -> Suite:
+    """The suite of this name that is not put away, or a new one. Raises Refused without a name, and where the suite of
+    this name was put away."""
+    words = " ".join(name.split())
+    if not words:
+        raise Refused("No suite was named; write the name of one, there or new.")
+    known = Suite.objects.filter(project=project, name=words, archived_at=None).first()
+    return known or create_suite(project=project, name=words, person=person)
+
+
 def change_suite(
     *,
     suite: Suite,

@@ -1,23 +1,25 @@
-"""Cases chosen while browsing: items of the labeling queue, cases of other suites, results that went wrong."""
+"""Cases chosen while browsing: items of the labeling queue, cases of other suites and of runs."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from django.db import transaction
 
-from evaluation.models import Case, CaseResult, Suite
-from evaluation.suites.content import content_of, refused
+from evaluation.models import Case, Suite
+from evaluation.suites.content import accepted, content_of, refused, tags_from
 from evaluation.suites.making import create_suite
 from evaluation.suites.reading import Draft, read_case
 from evaluation.suites.reviewed import fields_of
 from evaluation.suites.versions import living
-from evaluation.suites.writing import Put, chunks, put_cases
+from evaluation.suites.writing import Put, chunks, held_by_seal, put_cases
 from labeling.blind import hidden_items
 from labeling.curation.rows import prompt_text
 from labeling.errors import Refused, RowRefused
 from labeling.models import Item, Judgment, Project, Resolution, Response, Task, User
 from labeling.protection import protect
+from labeling.rag.prompting import question_of
 from labeling.reviewlist import standing
 
 MOST = 5000
@@ -29,7 +31,6 @@ def add_picked(
     suite: Suite,
     items: Sequence[int] = (),
     cases: Sequence[int] = (),
-    results: Sequence[int] = (),
     tags: Sequence[str] = (),
     person: User | None,
 ) -> Put:
@@ -38,15 +39,15 @@ def add_picked(
     Items bring the answer that people preferred as the reference, where a majority or a settled answer says which, and
     where this person may read what others said: not while they may still be given the item to judge.
     Reviewed RAG answers bring their chunks, the correction and the errors as well, and are kept out of training at
-    once. `results` are of runs: the case behind each is taken. Raises Refused for sealed cases: copied, they would be
-    open.
+    once. `cases` are taken in the state of that number, as a run was on it. Raises Refused for those that are sealed or
+    were sealed since: copied, they would be open.
     """
-    count = len(items) + len(cases) + len(results)
+    count = len(items) + len(cases)
     if not count:
         raise Refused("Nothing was picked; mark at least one row.")
     if count > MOST:
         raise Refused(f"{count:,} rows were picked; up to {MOST:,} can be added at once.")
-    drafts = {draft.uid: draft for draft in _drafts(suite, items, cases, results, list(tags), person)}
+    drafts = {draft.uid: draft for draft in _drafts(suite, items, cases, list(tags), person)}
     there = set()
     for some in chunks(list(drafts)):
         there |= set(living(suite).filter(uid__in=some).values_list("uid", flat=True))
@@ -54,7 +55,7 @@ def add_picked(
     done = put_cases(suite=suite, drafts=fresh, person=person)
     if items and suite.project.task == Task.RAG:
         _keep_out_of_training(suite, items)
-    return Put(done.new, 0, len(drafts) - done.new)
+    return Put(done.new, 0, len(drafts) - done.new, done.sealed)
 
 
 @transaction.atomic
@@ -66,29 +67,34 @@ def suite_from_items(*, project: Project, name: str, items: Sequence[int], perso
 
 
 def _drafts(
-    suite: Suite,
-    items: Sequence[int],
-    cases: Sequence[int],
-    results: Sequence[int],
-    tags: list[str],
-    person: User | None,
+    suite: Suite, items: Sequence[int], cases: Sequence[int], tags: list[str], person: User | None
 ) -> Iterator[Draft]:
     for some in chunks(items):
         hidden = hidden_items(project=suite.project, person=person, items=some)
         yield from _of_items(suite, some, tags, hidden)
-    behind = list(cases)
-    for some in chunks(results):
-        rows = CaseResult.objects.filter(pk__in=some, run__project=suite.project)
-        behind += rows.values_list("case_id", flat=True)
-    for some in chunks(behind):
-        for case in Case.objects.filter(pk__in=some, suite__project=suite.project).select_related("suite"):
-            if case.sealed:
-                raise Refused(
-                    f"Case {case.position + 1} of {case.suite} is under seal; a copy of it would be open. "
-                    "Leave it out, or open its seal first."
-                )
-            content = content_of(case, tags=list(dict.fromkeys([*case.tags, *tags])))
-            yield Draft(case.uid, case.uid, {}, content, f"{case.suite}, case {case.position + 1}")
+    yield from _of_cases(suite, cases, tags)
+
+
+def _of_cases(suite: Suite, keys: Sequence[int], tags: list[str]) -> Iterator[Draft]:
+    """A copy keeps the uid, so that it can be compared; it gets that of its texts where another prompt has the uid."""
+    prompts: dict[str, str] = {}
+    for some in chunks(keys):
+        rows = Case.objects.filter(pk__in=some, suite__project=suite.project).select_related("suite")
+        there = living(suite).filter(uid__in=rows.values("uid"))
+        prompts = dict(there.values_list("uid", "prompt_hash")) | prompts
+        for source, of_one in groupby(rows.order_by("suite", "position", "id"), key=lambda case: case.suite):
+            found = list(of_one)
+            held = held_by_seal(source, found)
+            for case in found:
+                if case.sealed or case.uid in held:
+                    raise Refused(
+                        f"Case {case.position + 1} of {source} is under seal; a copy of it would be open. "
+                        "Leave it out, or open its seal first."
+                    )
+                content = accepted(content_of(case, tags=tags_from([*case.tags, *tags])))
+                own = prompts.setdefault(case.uid, case.prompt_hash) == case.prompt_hash
+                uid = case.uid if own else content.identity
+                yield Draft(uid, uid, {}, content, f"{source}, case {case.position + 1}")
 
 
 def _of_items(suite: Suite, keys: Sequence[int], tags: list[str], hidden: set[int]) -> Iterator[Draft]:
@@ -115,7 +121,7 @@ def _keep_out_of_training(suite: Suite, keys: Sequence[int]) -> None:
     """Before any run freezes the suite: what was learned from people's reviews is not to be trained on meanwhile."""
     for some in chunks(keys):
         rows = Item.objects.filter(pk__in=some, project=suite.project).values_list("prompt_hash", "messages")
-        prompts = {key: prompt_text(messages) for key, messages in rows}
+        prompts = {key: prompt_text(question_of(messages)) for key, messages in rows}
         protect(project=suite.project, prompts=prompts, reason=f"suite {suite.name}"[:200])
 
 

@@ -8,8 +8,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from evaluation.models import Case, Decision, Endpoint, EvalRun, RunTarget, Score, Split, Suite, SuiteVersion
 from evaluation.suites.content import content_of
-from evaluation.suites.versions import living, locked
-from evaluation.suites.writing import rewrite, under_seal
+from evaluation.suites.versions import living, locked, open_version, unopened
+from evaluation.suites.writing import chunks, following, rewrite, under_seal
 from labeling.errors import Refused
 from labeling.lifecycle import Status
 from labeling.models import User
@@ -26,7 +26,8 @@ SEEN = ~Q(checkpoint__kind=Checkpoint.Kind.BASE) & ~Q(index=0, checkpoint__stage
 def seal(*, suite: Suite, uids: Sequence[str], person: User | None) -> list[str]:
     """Put cases under seal, and with them all that share their prompt or cluster: one that stayed open would tell of
     the others. Returns the uids of those that were open."""
-    return rewrite(suite=suite, uids=_with_units(locked(suite), uids), make=under_seal, person=person)
+    wanted = _with_units(living(locked(suite)), uids)
+    return rewrite(suite=suite, uids=wanted, make=under_seal, person=person)
 
 
 @transaction.atomic
@@ -57,20 +58,40 @@ def seal_share(*, suite: Suite, share: float, seed: int = 0, person: User | None
 @transaction.atomic
 def unseal(*, suite: Suite, uids: Sequence[str], reason: str, person: User | None) -> list[str]:
     """Open sealed cases for good, and with them all that share their prompt or cluster: everybody may read them and
-    choose by them. The reason stays in their history.
+    choose by them. Removed ones among them stay removed and are open from then on. The reason stays in their history.
 
     Returns the uids of those that were sealed. Raises Refused without a reason.
     """
     words = " ".join(reason.split())
     if len(words) < 3:
         raise Refused("Opening a seal cannot be taken back; write the reason for it.")
-    return rewrite(
+    suite, note = locked(suite), f"Unsealed: {words}"
+    wanted = _with_units(living(suite) | unopened(suite), uids)
+    opened = rewrite(
         suite=suite,
-        uids=_with_units(locked(suite), uids),
+        uids=wanted,
         make=lambda case: content_of(case, sealed=False),
         person=person,
-        note=f"Unsealed: {words}",
+        note=note,
     )
+    return opened + _open_removed(suite, wanted, person, note)
+
+
+def _open_removed(suite: Suite, uids: Sequence[str], person: User | None, note: str) -> list[str]:
+    """Write down of removed cases that their seal is open: else it would hold what is written of their prompts."""
+    rows = [
+        row
+        for some in chunks(uids)
+        for row in unopened(suite).filter(uid__in=some).select_related("suite").order_by("pk")
+    ]
+    last = {row.uid: row for row in rows}
+    if last:
+        number = open_version(suite, person).number
+        made = [following(row, content_of(row, sealed=False), number, person, note) for row in last.values()]
+        for row in made:
+            row.removed = number
+        Case.objects.bulk_create(made)
+    return list(last)
 
 
 @transaction.atomic
@@ -78,7 +99,6 @@ def check_seal(version: SuiteVersion, asked: Sequence[Checkpoint | Endpoint]) ->
     """Refuse a run on the sealed cases that would choose by them: they are for one candidate, and after each of them
     somebody decides. `asked` is everybody that the run asks, the baseline first. Whoever plans holds the suite until
     the plan is stored."""
-    suite = locked(version.suite)
     if not Case.objects.in_split(version, Split.SEALED).exists():
         raise Refused(f"{version} has no sealed case; seal a share of its cases first.")
     candidates = _candidates(asked)
@@ -93,7 +113,13 @@ def check_seal(version: SuiteVersion, asked: Sequence[Checkpoint | Endpoint]) ->
             f"The baseline would be {asked[0].name}; on the sealed cases it is a base model or what is in production. "
             "Leave the baseline out, and the right one is taken."
         )
-    for run in undecided(suite).prefetch_related("targets__checkpoint"):
+    refuse_undecided(version, asked)
+
+
+@transaction.atomic
+def refuse_undecided(version: SuiteVersion, asked: Sequence[Checkpoint | Endpoint]) -> None:
+    """Refuse numbers of sealed cases while these are open for a candidate that is not asked; it holds the suite too."""
+    for run in undecided(locked(version.suite)).prefetch_related("targets__checkpoint"):
         for target in run.targets.all():
             if is_candidate(target) and target.checkpoint not in (None, *asked):
                 raise Refused(
@@ -138,12 +164,11 @@ def is_candidate(target: RunTarget) -> bool:
     return target.index > 0 and not base
 
 
-def _with_units(suite: Suite, uids: Sequence[str]) -> list[str]:
-    """These cases and all that depend on one of them."""
+def _with_units(cases: QuerySet[Case], uids: Sequence[str]) -> list[str]:
+    """Those of the cases that were named, and all that depend on one of them."""
     wanted = set(uids)
-    return [
-        uid for members in _units(living(suite)).values() if wanted.intersection(members) for uid in members
-    ]
+    found = [members for members in _units(cases).values() if wanted.intersection(members)]
+    return list(dict.fromkeys(uid for members in found for uid in members))
 
 
 def _units(cases: QuerySet[Case]) -> dict[str, list[str]]:

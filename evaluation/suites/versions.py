@@ -3,6 +3,7 @@
 import hashlib
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from evaluation.models import Case, CaseImport, Suite, SuiteVersion
@@ -12,6 +13,7 @@ from labeling.errors import Refused
 from labeling.lifecycle import TERMINAL
 from labeling.models import User
 from labeling.protection import protect, protected_hashes
+from labeling.rag.prompting import question_of
 
 PROTECTED_AT_ONCE = 2000
 LONGEST_NOTE = 200
@@ -35,6 +37,12 @@ def open_version(suite: Suite, person: User | None) -> SuiteVersion:
 def living(suite: Suite) -> CaseQuerySet:
     """The cases as they are now, frozen or not."""
     return Case.objects.filter(suite=suite, removed=None)
+
+
+def unopened(suite: Suite) -> CaseQuerySet:
+    """Every sealed state that a case of the suite ever had, removed or not, after which nobody opened that case."""
+    later = Case.objects.filter(suite=OuterRef("suite"), uid=OuterRef("uid"), pk__gt=OuterRef("pk"))
+    return Case.objects.filter(~Exists(later.filter(sealed=False)), suite=suite, sealed=True)
 
 
 def current_version(suite: Suite) -> SuiteVersion | None:
@@ -89,6 +97,8 @@ def _protect(suite: Suite, version: SuiteVersion) -> None:
     known = protected_hashes(project=suite.project)
     cases = Case.objects.of(version).values_list("prompt_hash", "prompt")
     fresh = {
-        key: prompt_text(prompt) for key, prompt in cases.iterator(PROTECTED_AT_ONCE) if key not in known
+        key: prompt_text(question_of(prompt))
+        for key, prompt in cases.iterator(PROTECTED_AT_ONCE)
+        if key not in known
     }
     protect(project=suite.project, prompts=fresh, reason=f"suite {suite.name}"[:200])

@@ -1,6 +1,6 @@
 """Rows of cases, begun and ended many at once, and the verb that puts in what a file or a program gives."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -8,14 +8,15 @@ from django.db import transaction
 from django.db.models import Max
 
 from evaluation.models import Case, Suite
-from evaluation.suites.content import Content, content_of, merged, row_of
+from evaluation.suites.content import LONGEST_NOTE, Content, content_of, hash_of, merged, row_of
 from evaluation.suites.reading import Draft
-from evaluation.suites.versions import living, locked, open_version
+from evaluation.suites.versions import living, locked, open_version, unopened
 from labeling.compiled import insert_many
 from labeling.models import User
 
 CHUNK = 500
-ALIKE = "Put under seal: it shares its prompt or cluster with a sealed case."
+ALIKE = "Put under seal: it was sealed before, or shares its prompt or cluster with a sealed case."
+BONDS = ("uid", "prompt_hash", "cluster")
 STORED = [
     *("uid", "added", "position", "sealed", "preview", "prompt", "prompt_hash", "reference", "rejected"),
     *("contexts", "gold", "tags", "checks", "weight", "cluster", "source", "note", "content_hash"),
@@ -25,8 +26,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """How many cases were added, changed, or there already; and how many were put under seal by it, because they share
-    their prompt or cluster with a sealed one."""
+    """How many cases were added, changed, or there already; and how many were put under seal by it, because they were
+    sealed before, or share their prompt or cluster with a sealed one."""
 
     new: int = 0
     updated: int = 0
@@ -63,8 +64,7 @@ def put_cases(*, suite: Suite, drafts: Sequence[Draft], person: User | None) -> 
                    person=person, source=draft.source)
             for index, draft in enumerate(fresh)
         ]  # fmt: skip
-        insert_rows(rows)
-        sealed = seal_alike(suite=suite, rows=rows, person=person)
+        sealed = store(suite=suite, rows=rows, person=person)
     return Put(len(fresh), len(changed), len(drafts) - len(fresh) - len(changed), len(sealed))
 
 
@@ -93,29 +93,52 @@ def rewrite(
     return changed
 
 
-def seal_alike(*, suite: Suite, rows: Sequence[Case], person: User | None) -> list[str]:
-    """Put the open cases under seal that share their prompt or cluster with a sealed one, as far as these rows, which
-    were just written, have to do with it: an open one would tell of the other. Returns their uids."""
-    found: list[str] = []
-    now = living(suite).order_by()
-    while rows and now.filter(sealed=True).exists():
-        bonds = {
-            "prompt_hash": {row.prompt_hash for row in rows},
-            "cluster": {row.cluster for row in rows if row.cluster},
-        }
-        alike = [
-            uid
-            for name, keys in bonds.items()
-            for some in chunks(sorted(keys))
-            for uid in now.filter(
-                sealed=False,
-                **{f"{name}__in": now.filter(sealed=True, **{f"{name}__in": some}).values(name)},
-            ).values_list("uid", flat=True)
-        ]
-        under = rewrite(suite=suite, uids=alike, make=under_seal, person=person, note=ALIKE)
-        rows = living_of(suite, under)
+def store(*, suite: Suite, rows: Sequence[Case], person: User | None) -> list[str]:
+    """Store unsaved rows of a suite that is locked. Those that a seal holds come under it, and so does every open case
+    that shares its prompt or cluster with a sealed one of them: an open one would tell of the other. Returns the uids
+    of all that came under seal."""
+    held = held_by_seal(suite, rows)
+    for row in rows:
+        if row.uid in held:
+            row.sealed, row.note = True, f"{row.note} {ALIKE}".strip()[:LONGEST_NOTE]
+            row.content_hash = hash_of(row)
+    insert_rows(rows)
+    found, sealed = list(held), [row for row in rows if row.sealed]
+    while sealed:
+        under = rewrite(
+            suite=suite, uids=_open_beside(suite, sealed), make=under_seal, person=person, note=ALIKE
+        )
+        sealed = living_of(suite, under)
         found += under
     return found
+
+
+def held_by_seal(suite: Suite, rows: Collection[Case]) -> set[str]:
+    """The uids of the open ones of these rows that are under a seal which nobody opened: their case was sealed before,
+    or another one with their prompt or cluster was, whether it is in the suite or was removed."""
+    seals = unopened(suite).order_by()
+    held = {
+        name: {
+            key
+            for some in chunks(sorted({getattr(row, name) for row in rows} - {""}))
+            for key in seals.filter(**{f"{name}__in": some}).values_list(name, flat=True)
+        }
+        for name in BONDS
+    }
+    return {
+        row.uid for row in rows if not row.sealed and any(getattr(row, name) in held[name] for name in BONDS)
+    }
+
+
+def _open_beside(suite: Suite, sealed: Sequence[Case]) -> list[str]:
+    """The uids of the open cases that share their prompt or cluster with one of these rows."""
+    rows = living(suite).filter(sealed=False).order_by()
+    return [
+        uid
+        for name in ("prompt_hash", "cluster")
+        for some in chunks(sorted({getattr(row, name) for row in sealed} - {""}))
+        for uid in rows.filter(**{f"{name}__in": some}).values_list("uid", flat=True)
+    ]
 
 
 def under_seal(case: Case) -> Content:
@@ -136,9 +159,8 @@ def following(case: Case, content: Content, number: int, person: User | None, no
     )
 
 
-def insert_rows(rows: Iterable[Case]) -> None:
-    """Store unsaved rows of one suite, begun by one person; they are not given their keys."""
-    cases = list(rows)
+def insert_rows(cases: Sequence[Case]) -> None:
+    """Store unsaved rows of one suite, begun by one person, as they are; they are not given their keys."""
     if cases:
         like = Case(suite_id=cases[0].suite_id, created_by_id=cases[0].created_by_id, position=0, prompt=[])
         insert_many(like, STORED, ([getattr(case, name) for name in STORED] for case in cases))

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
 from django.shortcuts import redirect
 
-from evaluation.forms_suites import CaseForm, PlannerForm, SealShareForm
+from evaluation.forms_suites import CaseForm, SealShareForm
 from evaluation.models import Case, CaseImport, Split, Suite, SuiteVersion
 from evaluation.suites import (
     Overtaken,
     add_case,
+    add_picked,
     edit_case,
     history,
     living,
@@ -21,6 +23,7 @@ from evaluation.suites import (
     restore_cases,
     retag,
     seal,
+    suite_called,
     unseal,
 )
 from evaluation.suites.content import Content, row_of
@@ -28,9 +31,10 @@ from evaluation.suites.diffing import changes, ended
 from evaluation.suites.listing import SPLITS, Wanted, cases_of, matching, slices_of
 from evaluation.suites.sealing import undecided
 from evaluation.suites.summary import lines_of
-from evaluation.suites.writing import ALIKE
-from evaluation.views.suites import find_suite
-from evaluation.wear import ASSUMED, cases_needed, wear_of
+from evaluation.suites.writing import ALIKE, chunks
+from evaluation.views.planner import planner
+from evaluation.views.suites import find_suite, picked_words
+from evaluation.wear import wear_of
 from labeling.access import Access, guarded
 from labeling.errors import Refused
 from labeling.pages import page
@@ -54,13 +58,15 @@ class Done:
 @guarded("view_results")
 def suite(request: HttpRequest, access: Access, suite_id: int) -> HttpResponse:
     found = find_suite(access, suite_id)
+    target = getattr(getattr(request, "htmx", None), "target", "")
+    if target == "planner":
+        (line,) = lines_of([found])
+        return page(request, "evaluation/suite_planner.html", planner(request.GET, line.detects))
     wanted = _wanted(request.GET, access)
     done = None
     if request.method == "POST":
         access.require("curate")
         done = _act(request.POST, access, found, wanted)
-    target = getattr(getattr(request, "htmx", None), "target", "")
-    planner = target == "planner"
     context = {
         "suite": found,
         "wanted": wanted,
@@ -68,26 +74,24 @@ def suite(request: HttpRequest, access: Access, suite_id: int) -> HttpResponse:
         "done": done,
         "sort": "newest" if wanted.newest else "",
         "section": "suites",
-        **(_planner(request.GET, found)),
+        "found": cases_of(suite=found, wanted=wanted),
+        "tags": slices_of(found)[:SHOWN_TAGS],
     }
-    if not planner:
-        context |= {"found": cases_of(suite=found, wanted=wanted), "tags": slices_of(found)[:SHOWN_TAGS]}
     if not target:
-        context |= _about(found)
+        context |= _about(found, request.GET)
     status = 422 if done and done.refused else 200
-    if planner:
-        return page(request, "evaluation/suite_planner.html", context, status=status)
     return page(request, "evaluation/suite.html", context, fragment="rows", status=status)
 
 
-def _about(found: Suite) -> dict[str, Any]:
-    """What stands around the list: power, wear, seal, versions."""
+def _about(found: Suite, data: QueryDict) -> dict[str, Any]:
+    """What stands around the list: power with its planner, wear, seal, versions."""
     (line,) = lines_of([found])
     versions = list(
         SuiteVersion.objects.filter(suite=found).select_related("created_by")[: SHOWN_VERSIONS + 1]
     )
     return {
         "line": line,
+        **planner(data, line.detects),
         "versions": versions[:SHOWN_VERSIONS],
         "more_versions": len(versions) > SHOWN_VERSIONS,
         "sealed_looks": wear_of([found], {}, Split.SEALED)[found.pk].looks,
@@ -96,25 +100,6 @@ def _about(found: Suite) -> dict[str, Any]:
         "running": CaseImport.objects.filter(suite=found).exclude(finished_at__isnull=False).first(),
         "imports": CaseImport.objects.filter(suite=found)[:5],
     }
-
-
-def _planner(data: QueryDict, found: Suite) -> dict[str, Any]:
-    """The planner with its answer. Without a share of flips it reckons with what runs of the suite have shown, or with
-    the share that is assumed until one has."""
-    form = PlannerForm(data if "difference" in data else None)
-    if not form.is_bound or not form.is_valid():
-        return {"planner": form}
-    values, detects = form.cleaned_data, lines_of([found])[0].detects
-    flips = values["flips"] / 100 if values["flips"] else None
-    by_runs = flips is None and not detects.assumed
-    needed = cases_needed(
-        values["difference"] / 100,
-        power=values["power"] / 100,
-        spread=detects.spread if by_runs else None,
-        discordant=flips or ASSUMED,
-    )
-    more = max(0, (needed or 0) - (detects.cases if by_runs else detects.units))
-    return {"planner": form, "needed": needed, "more": more, "planned": values, "by_runs": by_runs}
 
 
 def _wanted(data: QueryDict, access: Access) -> Wanted:
@@ -165,6 +150,8 @@ def _step(step: str, found: Suite, uids: list[str], data: QueryDict, access: Acc
     if step == "restore":
         changed = restore_cases(**who)
         return _undoable(f"Brought back {_cases(changed)}.", "remove", changed)
+    if step == "pick":
+        return Done(_picked(found, uids, data.get("name", ""), access))
     if step == "seal":
         changed = seal(**who)
         return Done(f"Put {_cases(changed)} under seal, with all that share their prompts.")
@@ -173,6 +160,18 @@ def _step(step: str, found: Suite, uids: list[str], data: QueryDict, access: Acc
         changed = unseal(**who, reason=data.get("reason", ""))
         return Done(f"Opened the seal of {_cases(changed)}. The reason stands in their history.")
     raise Refused("Nothing was chosen; press one of the buttons of this page.")
+
+
+@transaction.atomic
+def _picked(found: Suite, uids: list[str], name: str, access: Access) -> str:
+    """Copy cases into the suite of this name."""
+    keys = [
+        key
+        for some in chunks(uids)
+        for key in living(found).filter(uid__in=some).values_list("pk", flat=True)
+    ]
+    target = suite_called(project=access.project, name=name, person=access.person)
+    return picked_words(target, add_picked(suite=target, cases=keys, person=access.person))
 
 
 def _undoable(words: str, undo: str, changed: list[str], tags: str = "") -> Done:

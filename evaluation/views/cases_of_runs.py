@@ -15,6 +15,7 @@ from evaluation.caselist import (
     SHOWS,
     SORTS,
     Listing,
+    is_hidden,
     is_sealed,
     listed,
     page_of,
@@ -22,7 +23,8 @@ from evaluation.caselist import (
 )
 from evaluation.casepage import read_case_page
 from evaluation.comparison import Side, find_sides
-from evaluation.feedback import MOST, parcel_of, send_to_labeling
+from evaluation.errors.sending import COMPARING, MOST
+from evaluation.feedback import parcel_of, send_to_labeling
 from evaluation.models import EvalRun
 from evaluation.sheets import metrics_of
 from evaluation.suites.sealing import is_candidate
@@ -50,11 +52,11 @@ def cases(request: HttpRequest, access: Access, evaluation_id: int) -> HttpRespo
 def result_case(request: HttpRequest, access: Access, evaluation_id: int, case_id: int) -> HttpResponse:
     run = found_run(access, evaluation_id)
     sides = sides_asked(request, access, run)
-    if is_sealed(run) and not access.can.manage:
+    if any(map(is_sealed, (run, *(side.run for side in sides)))) and not access.can.manage:
         raise PermissionDenied(
             "Sealed cases stay unread, so that nobody chooses by them; owners may read them."
         )
-    asked = read_asked(request.GET, sides)
+    asked = read_asked(request.GET, sides, secret=access.can.manage)
     found = read_case_page(run, sides, case_id)
     if found is None:
         raise Http404("There is no such case in this evaluation.")
@@ -69,6 +71,7 @@ def result_case(request: HttpRequest, access: Access, evaluation_id: int, case_i
         "after": after,
         "place": place,
         "plain": request.GET.get("text") == "plain",
+        "sendable": _sendable(access, sides),
         "back": _back(request, access, run),
         "section": "evaluations",
     }
@@ -81,7 +84,7 @@ def send_cases(request: HttpRequest, access: Access, evaluation_id: int) -> Http
     """First what would be sent, with what follows from it; with ?sure the items are made."""
     run = found_run(access, evaluation_id)
     sides = sides_asked(request, access, run)
-    listing = listed(sides, read_asked(request.GET, sides))
+    listing = listed(sides, read_asked(request.GET, sides, secret=access.can.manage))
     keys = [int(key) for key in request.POST.getlist("case") if key.isascii() and key.isdigit()]
     if "every" in request.POST:
         keys = [row.id for row in listing.rows[:MOST]]
@@ -95,8 +98,8 @@ def send_cases(request: HttpRequest, access: Access, evaluation_id: int) -> Http
     except Refused as refusal:
         context["refusal"] = refusal.sentence
         return page(request, "evaluation/cases_send.html", context, status=422)
-    few = f", {parcel.few:,} skipped for want of two distinct answers" if parcel.few else ""
-    messages.success(request, f"{intake.new:,} new items to label, {intake.duplicate:,} known already{few}.")
+    said = [f"{intake.new:,} new items to label, {intake.duplicate:,} known already", *parcel.stayed]
+    messages.success(request, f"{'; '.join(said)}.")
     return redirect(back)
 
 
@@ -127,11 +130,11 @@ def _index(request: HttpRequest, name: str, count: int) -> int | None:
 
 def list_context(request: HttpRequest, access: Access, sides: list[Side]) -> dict[str, Any]:
     """What the list of cases needs, on whichever page it stands."""
-    asked = read_asked(request.GET, sides)
+    asked = read_asked(request.GET, sides, secret=access.can.manage)
     listing = listed(sides, asked)
     pages = Paginator(listing.rows, PER_PAGE)
     some = pages.get_page(asked.page)
-    hidden = any(is_sealed(side.run) for side in sides) and not access.can.manage
+    hidden = is_hidden(sides, asked)
     return {
         "listing": listing,
         "page_obj": some,
@@ -143,9 +146,19 @@ def list_context(request: HttpRequest, access: Access, sides: list[Side]) -> dic
         "sorts": SORTS.items() if len(sides) > 1 else (),
         "metrics": [metric.name for metric in metrics_of(sides[0].run)],
         "asked": asked,
-        "sendable": access.can.curate and len(sides) > 1 and not any(is_sealed(side.run) for side in sides),
+        "pickable": _pickable(access, sides),
+        "sendable": _sendable(access, sides),
         "most": MOST,
     }
+
+
+def _pickable(access: Access, sides: list[Side]) -> bool:
+    return access.can.curate and not any(is_sealed(side.run) for side in sides)
+
+
+def _sendable(access: Access, sides: list[Side]) -> bool:
+    """Whether this person may send these cases to labeling, in the form that the project's task takes."""
+    return _pickable(access, sides) and (len(sides) > 1 or access.project.task not in COMPARING)
 
 
 def _fits(show: str, listing: Listing) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-from evaluation.comparison import Side, find_sides
+from evaluation.comparison import NONE_SHARED, Side, find_sides
 from evaluation.measured import MOST, choices
 from evaluation.views.cases_of_runs import list_context
 from evaluation.views.charts import asked_chart
@@ -40,9 +40,7 @@ def compare(request: HttpRequest, access: Access) -> HttpResponse:
     if context.get("screen"):
         context |= list_context(request, access, sides)
     elif sides and "refusal" not in context:
-        context["refusal"] = (
-            "These have no metric in common; score one of them again with the other's scorers."
-        )
+        context["refusal"] = NONE_SHARED
     if not getattr(request, "htmx", None):
         chosen = [side.key for side in sides] or keys[:MOST]
         context |= {"choices": choices(access.project), "picks": picks(chosen)}

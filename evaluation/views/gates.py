@@ -10,7 +10,7 @@ from evaluation.deciding import candidate_of, decide, last_decision, set_gate
 from evaluation.findings import gate_of
 from evaluation.forms_gates import DecisionForm, GateForm
 from evaluation.models import EvalRun, RunTarget, Suite
-from evaluation.planning_specs import primary_of
+from evaluation.plans import primary_of
 from evaluation.suites.sealing import CANDIDATES
 from evaluation.views.verdict import found_run
 from labeling.access import Access, guarded

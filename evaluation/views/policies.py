@@ -13,7 +13,15 @@ from evaluation.forms_policies import PolicyForm
 from evaluation.models import Channel, PolicyRun, RetrainPolicy, Suite
 from evaluation.policies import advancing
 from evaluation.policies.facts import facts_of, waiting_of
-from evaluation.policies.reading import due_words, line_of, quiet_words, runs_of, uses, what_happens
+from evaluation.policies.reading import (
+    altered_words,
+    due_words,
+    line_of,
+    quiet_words,
+    runs_of,
+    uses,
+    what_happens,
+)
 from evaluation.policies.rules import let_go_on, set_policy
 from evaluation.policies.standing import hindrance, outlook, owed, triggers_in_words
 from evaluation.policies.starting import go_on, policy_of, start
@@ -49,6 +57,7 @@ def _standing(found: RetrainPolicy) -> dict[str, Any]:
     starts = owed(found, facts) is not None and hindrance(found, facts) is None
     return {
         "facts": facts,
+        "altered": altered_words(facts),
         "live": starts or facts.open_run is not None,
         "outlook": outlook(found, facts),
         "why_not": stops.sentence if stops else "",

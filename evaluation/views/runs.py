@@ -1,4 +1,4 @@
-"""Evaluations: the list, planning one, stopping it, scoring it again."""
+"""Evaluations: the list, planning one, planning it once more, stopping it, scoring its answers again."""
 
 from typing import Any
 
@@ -6,19 +6,22 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST
 
-from evaluation.forms import EvaluationForm
+from evaluation.forms import EvaluationForm, filled_from
 from evaluation.models import EvalRun, Suite
 from evaluation.planning import plan_again, plan_evaluation, plan_on_held_out
 from labeling.access import Access, guarded
 from labeling.errors import Refused
 from labeling.pages import page
+from labeling.views.parts import number
 
 SHOWN = 100
 
 
 @guarded("view_results")
 def evaluations(request: HttpRequest, access: Access) -> HttpResponse:
-    form = EvaluationForm(request.POST or None, project=access.project, initial=_initial(request))
+    origin = _origin(request, access)
+    initial = filled_from(origin) if origin else _initial(request)
+    form = EvaluationForm(request.POST or None, project=access.project, initial=initial)
     if request.method == "POST":
         access.require("train")
         if form.is_valid():
@@ -33,11 +36,18 @@ def evaluations(request: HttpRequest, access: Access) -> HttpResponse:
         "evaluations": found,
         "live": any(not run.is_over for run in found),
         "form": form,
+        "origin": origin,
         "section": "evaluations",
     }
     return page(
         request, "evaluation/evaluations.html", context, fragment="rows", status=422 if form.errors else 200
     )
+
+
+def _origin(request: HttpRequest, access: Access) -> EvalRun | None:
+    """The evaluation that the form is filled from, as the address says it: ?again=12"""
+    key = request.GET.get("again")
+    return get_object_or_404(EvalRun, project=access.project, pk=number(key)) if key else None
 
 
 def _initial(request: HttpRequest) -> dict[str, Any]:
@@ -73,7 +83,7 @@ def resume(request: HttpRequest, access: Access, evaluation_id: int) -> HttpResp
 @require_POST
 @guarded("train")
 def again(request: HttpRequest, access: Access, evaluation_id: int) -> HttpResponse:
-    """The same targets with the suite's cases and scorers of today."""
+    """The answers of an evaluation by the suite's scorers of today."""
     run = get_object_or_404(
         EvalRun.objects.select_related("suite", "project"), project=access.project, pk=evaluation_id
     )

@@ -13,6 +13,7 @@ from evaluation.forms_scoring import ScoringForm
 from evaluation.forms_suites import NewFromFileForm, NewFromSplitForm, NewSuiteForm, SealShareForm, SuiteForm
 from evaluation.models import Suite, SuiteVersion
 from evaluation.suites import (
+    Put,
     add_picked,
     archive_suite,
     change_suite,
@@ -21,6 +22,7 @@ from evaluation.suites import (
     freeze_version,
     seal_share,
     start_import,
+    suite_called,
     suite_from_split,
 )
 from evaluation.suites.reading import COLUMNS
@@ -230,11 +232,11 @@ def suite_diff(request: HttpRequest, access: Access, suite_id: int) -> HttpRespo
 @require_POST
 @guarded("curate")
 def suite_pick(request: HttpRequest, access: Access) -> HttpResponse:
-    """Copy what was picked on another page into a suite: `item`, `case` and `result` are numbers, `suite` one of the
-    project's, or `name` a new one."""
+    """Copy what was picked on another page into a suite: `item` and `case` are numbers, `suite` is one of the project,
+    or `name` that of one, there or new."""
     picked = {
         f"{kind}s": [key for key in map(number, request.POST.getlist(kind)) if key is not None]
-        for kind in ("item", "case", "result")
+        for kind in ("item", "case")
     }
     chosen = number(request.POST.get("suite"))
     tags = request.POST.get("tags", "").split(",")
@@ -243,13 +245,19 @@ def suite_pick(request: HttpRequest, access: Access) -> HttpResponse:
             if chosen is not None:
                 suite = find_suite(access, chosen)
             else:
-                name = " ".join(request.POST.get("name", "").split())
-                known = Suite.objects.filter(project=access.project, name=name, archived_at=None).first()
-                suite = known or create_suite(project=access.project, name=name, person=access.person)
+                name = request.POST.get("name", "")
+                suite = suite_called(project=access.project, name=name, person=access.person)
             done = add_picked(suite=suite, tags=tags, person=access.person, **picked)
     except Refused as refusal:
         messages.error(request, refusal.sentence)
         return redirect("evaluation:suites", access.project.slug)
-    there = f", {done.unchanged:,} were there already" if done.unchanged else ""
-    messages.success(request, f"{done.new:,} cases were added to {suite.name}{there}.")
+    messages.success(request, picked_words(suite, done))
     return redirect("evaluation:suite", access.project.slug, suite.pk)
+
+
+def picked_words(suite: Suite, done: Put) -> str:
+    """What came of copying cases into a suite."""
+    there = f", {done.unchanged:,} {'was' if done.unchanged == 1 else 'were'} there already"
+    sealed = f" {done.sealed:,} came under seal, as what it has of the same prompt or cluster."
+    words = f"{done.new:,} case{' was' if done.new == 1 else 's were'} added to {suite.name}"
+    return f"{words}{there if done.unchanged else ''}.{sealed if done.sealed else ''}"

@@ -1,4 +1,4 @@
-"""REST API of captures: one address, one right."""
+"""REST API by which captures come: one address, one right. The others are for the people of a project."""
 
 from typing import Any
 
@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from labeling.api import OnlyJson
+from labeling.capturing import api_listing, api_rules
 from labeling.capturing.bodies import captures_in, read_body
 from labeling.capturing.limiting import Limited, refuse_full
 from labeling.capturing.reading import FIELDS
@@ -167,4 +168,6 @@ def _raw(request: HttpRequest) -> bytes:
 urlpatterns = [
     path("captures", Captures.as_view(), name="api-captures"),
     path("captures/", Captures.as_view(schema=None)),  # as the other addresses end
+    *api_listing.urlpatterns,
+    *api_rules.urlpatterns,
 ]

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db.models import Count, F, Min, Q, QuerySet
+from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet
 
 from labeling.curation.recipe import Recipe
 from labeling.curation.withdrawing import rests_on
@@ -21,6 +21,7 @@ from labeling.models import (
     Judgment,
     Project,
     Resolution,
+    Review,
     ReviewState,
     Withdrawal,
 )
@@ -45,6 +46,8 @@ class Alteration:
             "settled": f"{judgments} {'is of an item' if one else 'are of items'} that {was} settled",
             "withdrawn": f"{judgments} {was} withdrawn",
             "guidelines": f"the guidelines were edited {'once' if one else f'{self.count} times'}",
+            "reviewed": f"{judgments} that it left out {was} given a state of review that the recipe takes",
+            "settled_too": f"{self.count:,} item{'' if one else 's'} that it has no row of {was} settled",
         }[self.kind]
 
 
@@ -61,6 +64,18 @@ def alterations_of(versions: Sequence[DatasetVersion]) -> dict[int, list[Alterat
     for version, count in _guidelines(versions).items():
         found[version].append(Alteration("guidelines", count))
     return found
+
+
+def news_of(version: DatasetVersion) -> list[Alteration]:
+    """What may give other rows by the same recipe without a new judgment: what was returned, settled or withdrawn of
+    the version, and what was reviewed or settled of what it left out. An edit of the guidelines changes no row."""
+    found = [
+        each
+        for each in alterations_of([version])[version.pk]
+        if each.kind in ("returned", "settled", "withdrawn")
+    ]
+    left_out = {"reviewed": _reviewed(version), "settled_too": _settled_too(version)}
+    return [*found, *(Alteration(kind, count) for kind, count in left_out.items() if count)]
 
 
 def sentence(altered: Sequence[Alteration], version: str = "it") -> str:
@@ -123,6 +138,28 @@ def _settled(versions: Sequence[DatasetVersion]) -> QuerySet[DatasetEntry]:
     said = Judgment.objects.filter(item__in=items.values("item_id")).order_by()
     later = Q(judgment__item__resolutions__created_at__gt=F("version__created_at"))
     return _of(versions).filter(judgment__in=said.values("pk")).filter(later)
+
+
+def _reviewed(version: DatasetVersion) -> int:
+    """How many judgments that it left out are in a state of review that its recipe takes, and were not then."""
+    states = version.recipe.get("statuses", Recipe().statuses)
+    if {*states, ReviewState.RETURNED} == {*ReviewState.values}:
+        return 0
+    given = Review.objects.filter(
+        assignment__project__in=_projects([version]),
+        assignment__review__in=states,
+        state__in=states,
+        created_at__gt=version.created_at,
+    )
+    inside = DatasetEntry.objects.filter(version=version, judgment=OuterRef("judgment"))
+    return given.filter(~Exists(inside)).order_by().values("judgment").distinct().count()
+
+
+def _settled_too(version: DatasetVersion) -> int:
+    """How many items without a row in it were settled after it was frozen."""
+    later = Resolution.objects.filter(project__in=_projects([version]), created_at__gt=version.created_at)
+    inside = Judgment.objects.filter(item=OuterRef("item"), dataset_entries__version=version)
+    return later.filter(~Exists(inside)).order_by().values("item").distinct().count()
 
 
 def _withdrawn(versions: Sequence[DatasetVersion]) -> QuerySet[DatasetEntry]:

@@ -24,6 +24,7 @@ from labeling.curation.splits import TRAIN, alike, split_of
 from labeling.curation.tokens import counter
 from labeling.curation.votes import CHUNK, REVIEW, Judged, Vote, Votes, prompts_of, refused
 from labeling.models import Item, Judgment, Project
+from labeling.rag.prompting import question_of
 
 NOBODY = (0, 0, 0, None, "", "", None, "", "")  # what a vote says of a judgment, for an item that needs none
 SAID = attrgetter("kind", "label", "strength")
@@ -241,4 +242,4 @@ class Build:
             if number % CHUNK == 0:
                 self._beat()
             self.texts_seen += 1
-            yield prompt_hash, prompt_text(next(group)[1])
+            yield prompt_hash, prompt_text(question_of(next(group)[1]))

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from labeling.curation.recipe import Recipe
-from labeling.curation.rows import Made, Row, texts_of
+from labeling.curation.rows import Made, texts_of
 from labeling.models import Project, ProtectedFingerprint
+from labeling.protection import hashes_of
 
 NEAR = 0.8  # Jaccard similarity from which a prompt counts as one of evaluation, where the recipe names none
 
@@ -33,13 +34,13 @@ class Material:
         if self._known is not None and "minhash" in self._rules and rows:
             near = self._known.near(prompts)
         return [
-            self._reason(made.row, text, alike) for made, text, alike in zip(rows, prompts, near, strict=True)
+            self._reason(made, text, alike) for made, text, alike in zip(rows, prompts, near, strict=True)
         ]
 
-    def _reason(self, row: Row, prompt: str, alike: bool) -> str | None:
-        if row["prompt_hash"] in self._hashes:
+    def _reason(self, made: Made, prompt: str, alike: bool) -> str | None:
+        if not self._hashes.isdisjoint(hashes_of(made.row, made.asked)):
             return "protected"
-        text = "\n".join([prompt, *texts_of(row)])
+        text = "\n".join([prompt, *texts_of(made.row)])
         if self._known is not None and "ngram" in self._rules and self._known.shares_run(text):
             return "ngram"
         return "near_evaluation" if alike else None

@@ -195,7 +195,7 @@ class _Written:
         if not self.counts.rows:
             reasons = "; ".join(f"{words}: {count:,}" for words, count in dropped_words(self.dropped))
             raise RecipeRefused(
-                f"The recipe leaves no row ({reasons or 'nothing has been judged yet'}); "
+                f"The recipe leaves no row ({reasons or 'nothing has been judged yet, or all of it was withdrawn'}); "
                 "relax the rule that drops most, or let people judge more items."
             )
         self.report = lint.report()

@@ -13,6 +13,7 @@ from labeling.curation.payload import Message, Source
 from labeling.curation.recipe import PAIRED, Recipe
 from labeling.curation.reviews import Verdict
 from labeling.curation.votes import WRITING, Vote
+from labeling.rag.prompting import question_of
 from labeling.values import BOTH_BAD, TIE
 
 Row = dict[str, Any]
@@ -41,8 +42,8 @@ class Made:
 
     @property
     def asked_text(self) -> str:
-        """What is compared with the prompts of evaluation."""
-        return prompt_text(self.asked or self.row.get("prompt", ()))
+        """What is compared with the prompts of evaluation: the question, whose chunks other prompts may hold too."""
+        return prompt_text(question_of(self.asked or self.row.get("prompt", ())))
 
 
 def rows_of(item: Decided, source: Source, recipe: Recipe) -> Iterator[Made | str]:

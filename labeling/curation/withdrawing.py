@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from labeling.errors import Refused
 from labeling.models import DatasetEntry, DatasetVersion, Item, Project, User, Withdrawal
@@ -59,6 +59,12 @@ def stale_versions(versions: Iterable[DatasetVersion]) -> set[int]:
     keys = [version.pk for version in versions]
     entries = DatasetEntry.objects.filter(rests_on(withdrawals), version__in=keys).order_by()
     return set(entries.values_list("version_id", flat=True).distinct())
+
+
+def is_withdrawn() -> Exists:
+    """Of judgments of whatever project: whether their person, or their item, was withdrawn from it."""
+    taken_out = Q(item=OuterRef("item")) | Q(person=OuterRef("person"))
+    return Exists(Withdrawal.objects.filter(taken_out, project=OuterRef("project")))
 
 
 def rests_on(withdrawals: Sequence[Withdrawal]) -> Q:

@@ -5,10 +5,9 @@ const boxes = () => [...document.querySelectorAll("#cases input[name=case]")];
 
 function count() {
   const marked = boxes().filter((box) => box.checked).length;
-  const words = document.querySelector("#cases [data-count]");
-  if (words) words.textContent = marked ? `${marked} case${marked === 1 ? "" : "s"}` : "the marked cases";
-  const bulk = document.querySelector("#cases [data-bulk]");
-  if (bulk) bulk.disabled = marked === 0;
+  const words = marked ? `${marked} case${marked === 1 ? "" : "s"}` : "the marked cases";
+  for (const each of document.querySelectorAll("#cases [data-count]")) each.textContent = words;
+  for (const button of document.querySelectorAll("#cases [data-bulk]")) button.disabled = marked === 0;
 }
 
 document.addEventListener("change", (event) => {
@@ -16,6 +15,13 @@ document.addEventListener("change", (event) => {
   if (event.target.matches?.("#cases input[type=checkbox]")) count();
 });
 document.addEventListener("htmx:afterSettle", count);
+
+// Enter in the field of the suite means the button beside it, not the first one of the form.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !event.target.matches?.("#cases .tagging input")) return;
+  event.preventDefault();
+  event.target.parentElement.querySelector("button:not(:disabled)")?.click();
+});
 
 // j and k go through the cases, whatever other tables stand on the page: before the shell takes the key.
 function step(by) {

@@ -151,6 +151,7 @@ def test_leo_accepts_without_scripts(chromium: Browser, site: str, reviewed: str
     context.close()
 
 
+@pytest.mark.heavy
 def test_no_page_of_review_and_quality_shuts_anybody_out(chromium: Browser, site: str, reviewed: str) -> None:
     context = chromium.new_context(reduced_motion="reduce")
     let_in(context, site, "leo")

@@ -211,6 +211,7 @@ def test_cleo_sees_how_the_work_goes(page: Page, site: str) -> None:
     expect(page.locator("main")).to_contain_text("judgments are still wanted")
 
 
+@pytest.mark.heavy
 def test_no_page_of_the_set_up_is_complained_about_empty_or_filled(chromium: Browser, site: str) -> None:
     context = chromium.new_context(reduced_motion="reduce")
     page = context.new_page()

@@ -81,12 +81,19 @@ API: dict[str, dict[str, str]] = {
     "evaluation": {"get": READ},
     **{f"evaluation-{name}": {"post": USE} for name in ("cancel", "resume", "again")},
     "suites": {"get": READ, "post": CHANGE},
-    "suite": {"get": READ},
+    "suite": {"get": READ, "patch": CHANGE},
+    **{name: {"post": CHANGE} for name in ("cases-change", "suite-seal")},
+    "gate": {"get": READ, "patch": OWN},
+    "share-links": {"get": SHARE, "post": SHARE},
+    "share-link": {"delete": SHARE},
     "suite-cases": {"get": READ, "post": CHANGE},
     "suite-freeze": {"post": CHANGE},
     "suite-picks": {"post": CHANGE},
     "judges": {"get": READ, "post": USE},
+    "judge": {"get": READ, "patch": USE},
     "judge-versions": {"post": USE},
+    **{name: {"post": USE} for name in ("agreement-card-cancel", "agreement-card-resume", "study-resume")},
+    **{name: {"post": CHANGE} for name in ("generation-cancel", "generation-resume")},
     "agreement-cards": {"get": READ, "post": USE},
     "agreement-card": {"get": READ},
     "generations": {"get": READ, "post": CHANGE},
@@ -102,12 +109,16 @@ API: dict[str, dict[str, str]] = {
     "gate-verdict": {"get": READ, "post": USE},
     "decisions": {"get": READ},
     **{name: {"get": READ, "post": CHANGE} for name in ("fixes", "rounds")},
-    **{name: {"get": READ} for name in ("fix", "round")},
+    "fix": {"get": READ},
+    "round": {"get": READ, "patch": CHANGE},
+    **{name: {"post": CHANGE} for name in ("fix-take-in", "round-fill", "error-send")},
     "roll-back": {"post": USE},
     "analyses": {"get": READ, "post": REVIEW},
     "analysis": {"get": READ},
     "error-reads": {"get": READ, "post": REVIEW},
-    "interventions": {"post": USE},
+    "interventions": {"get": READ, "post": USE},
+    "error-categories": {"post": REVIEW},
+    "error-plan": {"get": READ, "put": REVIEW},
     "intervention": {"get": READ},
     **policing.API,
     "conversations": {"get": READ, "post": READ},
@@ -115,7 +126,7 @@ API: dict[str, dict[str, str]] = {
     "turn": {"get": READ},
     **{name: {"post": READ} for name in ("turn-stop", "turn-again", "turn-vote", "turn-edit")},
     **{name: {"post": CHANGE} for name in ("turn-queue", "turn-case")},
-    "conversation-reveal": {"post": READ},
+    **{name: {"post": READ} for name in ("conversation-reveal", "conversation-anew")},
     "conversation": {"get": READ, "delete": READ},
 }
 
@@ -133,6 +144,7 @@ def numbers(project: Project, version: DatasetVersion) -> dict[str, list[Any]]:
         **at("suite suite_settings suite_archive suite_freeze suite_seal", suite.pk),
         **at("suite_diff suite_file suite_imports case_new gate", suite.pk),
         **at("api-suite api-suite-cases api-suite-freeze api-suite-picks", suite.pk),
+        **at("api-cases-change api-suite-seal api-gate", suite.pk),
         "suite_import": [suite.pk, batch.pk],
         "suite_import_cancel": [suite.pk, batch.pk],
         "case": [suite.pk, living(suite)[0].uid],
@@ -166,12 +178,14 @@ def _of_judges(project: Project, version: DatasetVersion, ada: User) -> dict[str
         project=project, queue=project, name="s", spec=SPEC, design={}, prompts=1, folder="s"
     )
     return {
-        **at("judge judge_version judge_check judge_archive api-judge-versions", first.judge_id),
+        **at("judge judge_version judge_check judge_archive api-judge api-judge-versions", first.judge_id),
         **at("agreement_card card_cancel card_resume api-agreement-card", card.pk),
+        **at("api-agreement-card-cancel api-agreement-card-resume", card.pk),
         **at("endpoint endpoint_archive api-endpoint", endpoint.pk),
         **at("generation generation_cancel generation_resume", generation.pk),
-        "api-generation": [generation.pk],
-        **at("study study_look study_cancel study_resume api-study api-study-looks", study.pk),
+        **at("api-generation api-generation-cancel api-generation-resume", generation.pk),
+        **at("study study_look study_cancel study_resume", study.pk),
+        **at("api-study api-study-looks api-study-resume", study.pk),
         "study_file": [study.pk, "md"],
     }
 
@@ -200,17 +214,17 @@ def _of_runs(project: Project, ada: User) -> dict[str, list[Any]]:
         metric="exact",
     )
     return {
-        **at("fix fix_take_in api-fix", fix.pk),
+        **at("fix fix_take_in api-fix api-fix-take-in", fix.pk),
         **_of_rounds(project),
         **_of_errors(project, run, ada),
         **at("evaluation cancel resume again result_csv", run.pk),
-        **at("cases send_cases share api-evaluation api-run-cases", run.pk),
+        **at("cases send_cases share api-evaluation api-run-cases api-share-links", run.pk),
         **at("api-evaluation-cancel api-evaluation-resume api-evaluation-again", run.pk),
         "verdict_file": [run.pk, "md"],
         "result_case": [run.pk, case.case_id],
         "gate_verdict": [run.pk, 1],
         "api-gate-verdict": [run.pk, 1],
-        "share_revoke": [run.pk, link.pk],
+        **at("share_revoke api-share-link", run.pk, link.pk),
         "decision": [decision.pk],
         "decision_file": [decision.pk, "md"],
         "roll_back": [candidate.pk],
@@ -224,9 +238,10 @@ def _of_errors(project: Project, run: EvalRun, ada: User) -> dict[str, list[Any]
     asked = Intervention.objects.create(analysis=analysis, scope="failing", cases=1, seed=0)
     return {
         **at("analysis error_next error_category_new intervention_new", analysis.pk),
-        **at("api-analysis api-error-reads api-interventions", analysis.pk),
+        **at("api-analysis api-error-reads api-interventions api-error-categories", analysis.pk),
+        "api-error-plan": [categories_of(project)[0].key],
         **at("intervention api-intervention", analysis.pk, asked.pk),
-        **at("error_category error_send", analysis.pk, categories_of(project)[0].key),
+        **at("error_category error_send api-error-send", analysis.pk, categories_of(project)[0].key),
         "analysis_file": [analysis.pk, "csv"],
         "error_read": [analysis.pk, 0],
     }
@@ -238,6 +253,7 @@ def _of_conversations(project: Project, ada: User) -> dict[str, list[Any]]:
     return {
         **at("conversation conversation_state", one.pk),
         **at("api-conversation api-conversation-turns api-conversation-reveal", one.pk),
+        "api-conversation-anew": [one.pk],
         "conversation_turn": [one.pk, turn.pk],
         **at(
             "api-turn api-turn-stop api-turn-again api-turn-vote api-turn-edit api-turn-queue api-turn-case",
@@ -248,7 +264,10 @@ def _of_conversations(project: Project, ada: User) -> dict[str, list[Any]]:
 
 def _of_rounds(project: Project) -> dict[str, list[Any]]:
     number = Round.objects.create(project=project, name="Round 1").pk
-    return {**at("round round_edit round_fill api-round", number), "round_file": [number, "md"]}
+    return {
+        **at("round round_edit round_fill api-round api-round-fill", number),
+        "round_file": [number, "md"],
+    }
 
 
 SPEC = {

@@ -50,6 +50,12 @@ API: dict[str, dict[str, str]] = {
     "policy-runs": {"get": READ, "post": USE},
     "policy-run": {"get": READ, "delete": USE},
     "policy-run-go-on": {"post": USE},
+    "policy-go-on": {"post": USE},
+    "channels": {"get": USE, "post": OWN},
+    **{name: {"post": OWN} for name in ("channel-test", "channel-secret")},
+    "channel": {"delete": OWN},
+    "deliveries": {"get": USE},
+    "delivery-again": {"post": USE},
 }
 WEDNESDAY = datetime(2026, 12, 2, 12, 0, tzinfo=UTC)
 
@@ -168,11 +174,11 @@ def numbers(project: Project, origin: TrainingRun, suite: Any) -> dict[str, list
         known=origin.dataset_version, suite=suite, plan={}, outcome="failed", sentence="It failed.",
     )  # fmt: skip
     PolicyStep.objects.bulk_create(PolicyStep(run=run, kind=kind) for kind in PolicyStep.Kind.values)
-    hook, away = (
+    hook, away, gone = (
         Channel.objects.create(
             project=project, kind="webhook", url=f"https://hooks.example.com/{n}", events=[]
         )
-        for n in range(2)
+        for n in range(3)
     )
     notice = Notice.objects.create(
         project=project, run=run, event="stopped", key="k", subject="s", text="t", payload={}
@@ -181,8 +187,9 @@ def numbers(project: Project, origin: TrainingRun, suite: Any) -> dict[str, list
     return {
         **{name: [run.pk] for name in ("policy_run", "policy_run_cancel", "policy_run_go_on")},
         **{name: [run.pk] for name in ("api-policy-run", "api-policy-run-go-on")},
-        "channel_test": [hook.pk],
-        "channel_secret": [hook.pk],
+        **{name: [hook.pk] for name in ("channel_test", "channel_secret")},
+        **{name: [hook.pk] for name in ("api-channel-test", "api-channel-secret")},
         "channel_away": [away.pk],
-        "delivery_again": [delivery.pk],
+        "api-channel": [gone.pk],
+        **{name: [delivery.pk] for name in ("delivery_again", "api-delivery-again")},
     }

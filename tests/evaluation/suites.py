@@ -1,8 +1,10 @@
 """Short verbs to arrange suites in tests."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from evaluation.models import Case, Decision, EvalRun, RunTarget, Score, Split, Suite, SuiteVersion
+from evaluation.plans import primary_of
 from evaluation.suites import create_suite, living, put_cases
 from evaluation.suites.content import Content
 from evaluation.suites.reading import read_case
@@ -44,8 +46,11 @@ def finished_run(
     spread: float = 0.2,
     n: int = 100,
     status: str = Status.SUCCEEDED,
+    metrics: Sequence[dict[str, Any]] = (),
 ) -> EvalRun:
-    """A run that scored these targets, the first of them as the baseline, with the spread of their differences."""
+    """A run that scored these targets, the first of them as the baseline, with the spread of their differences in the
+    primary metric."""
+    primary = primary_of({metric["name"]: metric["weight"] for metric in metrics}) or "preference"
     run = EvalRun.objects.create(
         project=version.suite.project,
         suite=version.suite,
@@ -53,7 +58,7 @@ def finished_run(
         split=split,
         name=f"run of {targets[-1]}",
         engine="fake",
-        spec={"primary": "preference", "metrics": []},
+        spec={"primary": primary, "metrics": list(metrics)},
         folder="x",
         status=status,
     )
@@ -64,7 +69,7 @@ def finished_run(
         for index, target in enumerate(targets)
     ]
     for row in rows[1:] if status == Status.SUCCEEDED else ():
-        for metric, value in (("preference", spread), ("perplexity", 99.0)):
+        for metric, value in ((primary, spread), ("another", 99.0)):
             Score.objects.create(
                 run=run, target=row, versus=rows[0], metric=metric, value=0.1, n=n, spread=value
             )

@@ -6,8 +6,10 @@ import pytest
 from rest_framework.test import APIRequestFactory, force_authenticate
 
 from evaluation import api_compare
-from evaluation.models import Decision
+from evaluation.models import Decision, Gate
 from labeling.models import Item, Project, User
+from tests import world
+from tests.evaluation.finished import suite_of
 from tests.evaluation.gating import pair, promoted
 
 pytestmark = pytest.mark.django_db
@@ -32,12 +34,36 @@ def test_emma_compares_by_script(project: Project, emma: User) -> None:
     assert call(api_compare.Compare, emma, project, query="?s=1").status_code == 422
 
 
+def test_what_cannot_be_compared_is_told_beside_what_can(project: Project, emma: User) -> None:
+    metrics = {"metrics": ("exact", "pairwise"), "version": suite_of(project, 200)}
+    one, _ = pair(project, EVEN, UP, **metrics)
+    two, _ = pair(project, EVEN, UP, names=("champion", "other"), **metrics)
+    far, _ = pair(project, EVEN, UP, names=("champion", "far"))
+    query = f"?s={one.pk}.0&s={one.pk}.1&s={two.pk}.1&s={far.pk}.1"
+    found = call(api_compare.Compare, emma, project, query=query).data
+    assert [each.get("standing") for each in found["exact"]] == ["better", "better", None]
+    assert "only the same cases can be paired" in found["exact"][2]["why"]
+    assert [each.get("why", "")[:9] for each in found["pairwise"]] == ["", "pairwise ", "Support, "]
+    refused = call(api_compare.Compare, emma, project, query=f"?s={one.pk}.0&s={far.pk}.1")
+    assert refused.status_code == 422
+    assert "only the same cases can be paired" in refused.data["detail"]
+
+
 def test_emma_reads_cases_by_script(project: Project, emma: User) -> None:
     run, _ = pair(project, EVEN, UP)
     found = call(api_compare.RunCases, emma, project, query="?show=fixed", evaluation_id=run.pk).data
     assert found["count"] == 50
     assert found["cases"][0]["values"] == [0.0, 1.0]
     assert found["cases"][0]["preview"].startswith("Question")
+
+
+def test_sealed_cases_are_found_by_their_words_for_owners_alone(
+    project: Project, emma: User, ada: User
+) -> None:
+    run, _ = pair(project, EVEN, UP, version=suite_of(project, 200, sealed=200), split="sealed")
+    for who, count in ((emma, 0), (ada, 11)):
+        found = call(api_compare.RunCases, who, project, query="?q=Question+7", evaluation_id=run.pk).data
+        assert found["count"] == count
 
 
 def test_emma_decides_by_script_and_takes_it_back(project: Project, emma: User, ada: User) -> None:
@@ -67,6 +93,8 @@ def test_emma_sends_cases_by_script(project: Project, emma: User) -> None:
         "new": 3,
         "duplicate": 0,
         "skipped": 0,
+        "unfit": [],
+        "left": {},
         "protected": 0,
     }
     assert Item.objects.count() == 3
@@ -80,3 +108,22 @@ def test_others_get_what_the_pages_give_them(project: Project, ben: User, leo: U
     names = {"evaluation_id": run.pk, "index": 1}
     assert call(api_compare.GateVerdict, leo, project, {"action": "keep"}, **names).status_code == 403
     assert call(api_compare.Send, leo, project, {"s": [], "cases": []}).status_code == 403
+
+
+def test_ada_sets_a_gate_by_script(project: Project, ada: User, emma: User) -> None:
+    run, _ = pair(project, EVEN, UP)
+    client, at = world.sign_in(ada), f"/api/v1/projects/{project.slug}/suites/{run.suite_id}/gate/"
+    usual = client.get(at).json()
+    assert (usual["alpha"], usual["changed_by"], Gate.objects.count()) == (0.05, None, 0)
+    given = {"alpha": 0.01, "guardrails": [{"metric": "exact", "margin": 0.1}]}
+    kept = client.patch(at, given, "application/json").json()
+    assert (kept["alpha"], kept["guardrails"], kept["margin"]) == (0.01, given["guardrails"], usual["margin"])
+    assert client.get(at).json() == kept
+    for wrong, code in (
+        ({"alpha": 0.9}, 422),
+        ({"margin": "nan"}, 400),
+        ({"guardrails": [{"metric": "charm", "margin": 0.1}]}, 422),
+        ({"forgetting": run.suite_id}, 422),
+    ):
+        assert client.patch(at, wrong, "application/json").status_code == code, wrong
+    assert world.sign_in(emma).patch(at, given, "application/json").status_code == 403

@@ -10,6 +10,7 @@ from evaluation.candidates import carry_generation, items_made, start_generation
 from evaluation.engines import ENGINES
 from evaluation.engines.fake import Died, FakeEngine
 from evaluation.engines.protocol import Answer, Request
+from evaluation.grouping import origin_of
 from evaluation.models import Endpoint, Generation, Output
 from evaluation.outlook import Wanted, outlook
 from evaluation.prompts import Prompts, from_items, from_suite
@@ -58,6 +59,7 @@ def test_two_models_answer_and_ben_is_given_pairs_of_theirs(project: Project, bi
     assert all(";t=0.8;p=1;k=0;n=256;s=" in origin and len(origin) <= 120 for origin in origins)
     assert generation.facts["cost"] is None
     assert generation.facts["failed"] == 0
+    assert origin_of("dpo", "1a2b3c4d" * 8, t=0.7, p=1.0, s=1_234_567) == "dpo#1a2b3c4d;t=0.7;p=1;s=1234567"
 
 
 def test_pairs_are_of_two_models_wherever_that_is_possible(project: Project, bill: Bill) -> None:

@@ -192,8 +192,11 @@ def test_the_api_generates_too(project: Project, root: Checkpoint) -> None:
     body["engine"] = "transformers"
     made = emma.post(place, body, content_type="application/json")
     assert made.status_code == 202, made.content
+    one = f"{place}{made.json()['id']}/"
+    assert emma.post(f"{one}cancel/").json()["status"] == "cancelled"
+    assert emma.post(f"{one}resume/").json()["status"] == "queued"
     carry_generation(Generation.objects.get())
-    found = emma.get(f"{place}{made.json()['id']}/").json()
+    found = emma.get(one).json()
     assert found["status"] == "succeeded", found["error"]
     assert found["made"] > 0
     assert found["spec"]["sampling"]["max_tokens"] == 32

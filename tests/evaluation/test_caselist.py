@@ -76,6 +76,15 @@ def test_slices_and_words_narrow_it_and_come_in_counts(project: Project) -> None
     assert listing.slices == [("odd", 4)]
 
 
+def test_a_search_spells_out_no_sealed_case(project: Project) -> None:
+    version = suite_of(project, 8, sealed=8)
+    run, _ = pair(project, FIRST, SECOND, version=version, split="sealed")
+    uid = Case.objects.get(suite=version.suite, position=2).uid
+    assert shown(project, run, q="question 5") == []
+    assert shown(project, run, q=uid) == [2]
+    assert shown(project, run, q="question 5", secret=True) == [5]
+
+
 def test_neighbours_stay_within_the_filter(project: Project) -> None:
     run, _ = pair(project, FIRST, SECOND)
     listing = listed(

@@ -155,7 +155,7 @@ def test_an_open_copy_of_a_sealed_prompt_comes_under_seal_however_it_is_written(
     assert [case.uid for case in living(suite).filter(sealed=False)] == ["f"]
     assert (
         history(suite, "b")[0].case.note
-        == "Put under seal: it shares its prompt or cluster with a sealed case."
+        == "Put under seal: it was sealed before, or shares its prompt or cluster with a sealed case."
     )
     assert add_case(suite=suite, content=asked("Secret?", reference="third"), person=None).sealed
     assert edit_case(case=living(suite).get(uid="f"), content=asked("More?"), person=None).sealed
@@ -176,6 +176,58 @@ def test_sealing_and_opening_take_all_that_hang_together(project: Project, ada: 
     assert seal(suite=suite, uids=["q0"], person=ada) == ["q0", "a", "b"]
     assert unseal(suite=suite, uids=["b"], reason="told in public", person=ada) == ["q0", "a", "b"]
     put(suite, {"id": "c", "prompt": "Question 0?"})
+    assert not living(suite).filter(sealed=True).exists()
+
+
+def test_what_emma_removes_from_under_a_seal_comes_back_under_it_however_it_is_written(
+    project: Project, emma: User
+) -> None:
+    suite = filled(project, 3, cluster="")
+    seal(suite=suite, uids=["q0", "q1"], person=None)
+    put(suite, {"id": "q1", "prompt": "Something else?"})
+    remove_cases(suite=suite, uids=["q0", "q1"], person=emma)
+    again = [{"id": f"q{n}", "prompt": f"Question {n}?"} for n in range(3)]
+    done = put_cases(suite=suite, drafts=[read_case(row) for row in again], person=emma)
+    assert (done.new, done.unchanged, done.sealed) == (2, 1, 2)
+    assert [case.uid for case in living(suite).filter(sealed=False)] == ["q2"]
+    assert [state.case.sealed for state in history(suite, "q0")] == [True, True, False]
+    assert "it was sealed before" in history(suite, "q0")[0].case.note
+    remove_cases(suite=suite, uids=["q0", "q1"], person=emma)
+    assert add_case(suite=suite, content=asked("Question 0?"), person=emma).sealed
+    put(suite, {"id": "copy", "prompt": "something else?", "cluster": "doc"}, {"id": "far", "prompt": "Far?"})
+    put(suite, {"id": "near", "prompt": "Near?", "cluster": "doc"})
+    edited = edit_case(case=living(suite).get(uid="q2"), content=asked("Question 1?"), person=emma, note="so")
+    assert (edited.sealed, edited.note.startswith("so Put under seal")) == (True, True)
+    assert [case.uid for case in living(suite).filter(sealed=False)] == ["far"]
+    version, runs = freeze_version(suite=suite, person=emma), seal(suite=suite, uids=["copy"], person=emma)
+    assert (version.sealed, version.cases, runs) == (4, 5, [])
+
+
+def test_an_open_case_that_was_removed_comes_back_under_the_seal_of_its_prompt(project: Project) -> None:
+    suite = filled(project, 1)
+    put(suite, {"id": "twin", "prompt": "Question 0?"})
+    remove_cases(suite=suite, uids=["twin"], person=None)
+    seal(suite=suite, uids=["q0"], person=None)
+    remove_cases(suite=suite, uids=["q0"], person=None)
+    assert restore_cases(suite=suite, uids=["twin"], person=None) == ["twin"]
+    assert living(suite).get().sealed
+
+
+def test_what_ada_opened_stays_open_and_so_do_removed_cases_of_its_prompt(
+    project: Project, ada: User, emma: User
+) -> None:
+    suite = filled(project, 2)
+    put(suite, {"id": "twin", "prompt": "Question 0?", "cluster": "doc"})
+    seal(suite=suite, uids=["q0"], person=ada)
+    remove_cases(suite=suite, uids=["twin"], person=emma)
+    opened = unseal(suite=suite, uids=["q0"], reason="told in public", person=ada)
+    assert opened == ["q0", "twin"]
+    assert history(suite, "twin")[0].case.note == "Unsealed: told in public"
+    edit_case(case=first(suite), content=asked("Question 0?", tags=["hard"]), person=emma)
+    remove_cases(suite=suite, uids=["q0"], person=emma)
+    put(suite, {"id": "q0", "prompt": "Question 0?"}, {"id": "new", "prompt": "?", "cluster": "doc"})
+    restore_cases(suite=suite, uids=["twin"], person=emma)
+    assert living(suite).count() == 4
     assert not living(suite).filter(sealed=True).exists()
 
 

@@ -1,5 +1,6 @@
 """What Emma, Leo and Ada see of comparisons, cases, gates and decisions; what Ben may not, nor Mallory know of."""
 
+import re
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from labeling.models import Item, Project, User
 from tests import world
 from tests.evaluation.finished import finished, suite_of
 from tests.evaluation.gating import listed, marks, pair, promoted
+from tests.evaluation.suites import filled
 from training.models import Checkpoint
 
 pytestmark = pytest.mark.django_db
@@ -119,6 +121,45 @@ def test_leo_reads_a_case_with_both_answers_and_goes_on_within_his_filter(
     assert "<del>" not in page(leo, "result_case", project, run.pk, fixed[1].pk, query=f"{query}&text=plain")
 
 
+def test_leo_drills_from_the_verdict_to_the_candidate_that_it_speaks_of(project: Project, leo: User) -> None:
+    run = finished(
+        project, {"champion": listed(EVEN), "tuned": listed(UP), "other": listed(EVEN)},
+        cases=200, metrics=("exact", "contains"), tags=lambda n: ["even" if n % 2 == 0 else "odd"],
+    )  # fmt: skip
+    shown = page(leo, "evaluation", project, run.pk, query="?target=1&slice=even")
+    (better,) = re.findall(r'aria-label="Got better".*?</section>', shown, re.DOTALL)
+    links = re.findall(r'href="([^"]*)', better)
+    links += re.findall(r'href="([^"]*)"[^>]*>All cases', shown)
+    assert len(links) == 7
+    for link in links:
+        assert {"a=0", "b=1", "metric=exact", "slice=even"} <= set(link.partition("?")[2].split("&amp;"))
+    case = world.sign_in(leo).get(links[0].replace("&amp;", "&")).content.decode()
+    assert re.findall(r'aria-label="Answer of (\w*)"', case)[:2] == ["champion", "tuned"]
+    assert "1 of those you filtered" in case
+    assert "metric=contains" in page(leo, "evaluation", project, run.pk, query="?target=1&metric=contains")
+
+
+def test_leo_reads_three_answers_each_against_the_first(project: Project, leo: User) -> None:
+    run = finished(project, {"a": listed(EVEN), "b": listed(UP), "c": listed(EVEN)}, cases=200)
+    case = run.suite.cases.all()[0]
+    query = f"?s={run.pk}.0&s={run.pk}.1&s={run.pk}.2"
+    shown = page(leo, "result_case", project, run.pk, case.pk, query=query)
+    assert re.findall(r"<del>(\w)</del><ins>(\w)</ins> says", shown) == [("a", "b"), ("a", "c")]
+    assert "<ins>" not in page(leo, "result_case", project, run.pk, case.pk, query=f"{query}&text=plain")
+
+
+def test_leo_reads_the_first_of_several_samples_against_the_first(project: Project, leo: User) -> None:
+    run, _ = better(project)
+    case = run.suite.cases.all()[0]
+    for result in CaseResult.objects.filter(run=run, case=case).select_related("target"):
+        CaseResult.objects.create(
+            run=run, case=case, target=result.target, sample=1, output_id=result.output_id
+        )
+    shown = page(leo, "result_case", project, run.pk, case.pk)
+    assert shown.count("<del>champion</del>") == shown.count("<ins>candidate</ins>") == 1
+    assert "sample 2 of 2" in shown
+
+
 def test_texts_of_a_case_are_never_run(project: Project, emma: User) -> None:
     run, target = better(project)
     case = run.suite.cases.all()[0]
@@ -144,7 +185,11 @@ def test_the_words_of_sealed_cases_are_for_owners(project: Project, emma: User, 
     assert "Question 3?" not in page(emma, "cases", project, run.pk)
     page(emma, "result_case", project, run.pk, case.pk, status=403)
     assert "Question 3?" in page(ada, "cases", project, run.pk)
-    page(ada, "result_case", project, run.pk, case.pk)
+    for name, args in (("cases", [run.pk]), ("result_case", [run.pk, case.pk])):
+        assert reverse("evaluation:suite_pick", args=[project.slug]) not in page(ada, name, project, *args)
+    for who, found in ((emma, False), (ada, True)):
+        shown = page(who, "cases", project, run.pk, query="?q=Question+3")
+        assert ("No case fits" not in shown) == found
     assert send(emma, "send_cases", project, run.pk, case=case.pk).status_code == 422
 
 
@@ -166,6 +211,41 @@ def test_emma_sends_all_that_fit_her_filter(project: Project, emma: User) -> Non
         "Send 50 items"
         in send(emma, "send_cases", project, run.pk, query="?show=fixed", every="1").content.decode()
     )
+
+
+def test_emma_picks_cases_of_a_run_and_of_a_comparison_for_a_suite(
+    project: Project, emma: User, leo: User
+) -> None:
+    run, _ = better(project)
+    cases = list(run.suite.cases.all()[:3])
+    form = f'action="{reverse("evaluation:suite_pick", args=[project.slug])}"'
+    for name, args, query in (
+        ("cases", [run.pk], "?a=1&b=1"),
+        ("compare", [], f"?s={run.pk}.0&s={run.pk}.1"),
+        ("result_case", [run.pk, cases[2].pk], ""),
+    ):
+        assert form in page(emma, name, project, *args, query=query), name
+        assert form not in page(leo, name, project, *args, query=query), name
+    keys = [case.pk for case in cases]
+    target = filled(project, 0, name="Regressions")
+    assert send(emma, "suite_pick", project, case=keys, suite=target.pk).status_code == 302
+    picked = target.cases.order_by("position")
+    assert [case.uid for case in picked] == [case.uid for case in cases]
+    assert send(leo, "suite_pick", project, case=keys, suite=target.pk).status_code == 403
+
+
+def test_emma_is_told_what_stays_and_what_people_will_see(project: Project, emma: User) -> None:
+    run = finished(project, {"a": listed(EVEN), "b": listed(UP), "c": listed(EVEN)}, cases=200)
+    keys = [case.pk for case in run.suite.cases.all()[:3]]
+    query = f"?s={run.pk}.0&s={run.pk}.1&s={run.pk}.2"
+    shown = send(emma, "send_cases", project, run.pk, query=query, case=keys).content.decode()
+    assert "judge the answers of a and b, without" in shown
+    assert "3 answers of c stayed: a pair has two." in shown
+    Project.objects.filter(pk=project.pk).update(task="rag")
+    shown = send(emma, "send_cases", project, run.pk, query=query, case=keys).content.decode()
+    assert "Send 9 items" in shown
+    assert "Each answer is an item of its own" in shown
+    assert "Send all 200" in page(emma, "cases", project, run.pk, query="?a=1&b=1")
 
 
 @pytest.mark.parametrize("values", [{}, {"case": "x"}, {"case": "999999"}])

@@ -1,8 +1,10 @@
 """Emma compares targets: paired where they were measured alike, and a sentence where they were not."""
 
+import json
+
 import pytest
 from django.core.cache import cache
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -239,6 +241,28 @@ def test_the_same_weights_twice_are_called_the_same_model(project: Project) -> N
     assert "the same model" in remarks(found)[0]
 
 
+def test_two_of_one_run_that_were_given_other_tokens_say_so(project: Project) -> None:
+    run, _ = pair(project, FIRST, SECOND)
+    assert "prompt tokens" not in " ".join(
+        remarks(compare(*sides(project, f"{run.pk}.0", str(run.pk)), "exact"))
+    )
+    for index, template in enumerate(("aaa", "bbb")):
+        run.facts["targets"][str(index)]["template"] = template
+    run.save()
+    chosen = sides(project, f"{run.pk}.0", f"{run.pk}.1")
+    assert "were given different prompt tokens" in " ".join(remarks(compare(*chosen, "exact")))
+    found = screen(chosen, "")
+    assert found is not None
+    assert dict(found.properties)["Prompt tokens, hash"] == ["aaa", "bbb"]
+
+
+def test_flips_lead_to_the_cases_of_the_two_that_flipped(project: Project) -> None:
+    run = finished(project, {"a": listed(FIRST), "b": listed(SECOND), "c": listed(FIRST)}, cases=10)
+    found = screen(sides(project, *(f"{run.pk}.{n}" for n in range(3))), "")
+    assert found is not None
+    assert found.closer[1].broken == f"?s={run.pk}.0&s={run.pk}.2&metric=exact&show=broken#cases-title"
+
+
 def test_the_screen_lists_every_shared_metric_and_what_differs(project: Project) -> None:
     run = finished(
         project,
@@ -255,12 +279,30 @@ def test_the_screen_lists_every_shared_metric_and_what_differs(project: Project)
     assert "times" in found.lines[1].others[0].difference
 
 
-def test_shared_metrics_are_those_of_all_sides(project: Project) -> None:
+def test_shared_metrics_are_those_of_the_first_that_another_has(project: Project) -> None:
     version = suite_of(project, 8)
     one = finished(project, {"a": passing(0.5)}, version=version, metrics=("exact", "length"))
     two = finished(project, {"b": passing(0.5)}, version=version, metrics=("length",))
     assert shared_metrics(sides(project, f"{one.pk}.0", f"{two.pk}.0")) == ["length"]
+    assert shared_metrics(sides(project, f"{two.pk}.0", f"{one.pk}.0")) == ["length"]
     assert set(measured(one)) == {"exact", "length"}
+
+
+def test_the_command_goes_on_past_a_metric_that_cannot_be_paired(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    metrics = {"metrics": ("exact", "pairwise"), "version": suite_of(project, 10)}
+    one, _ = pair(project, FIRST, FIRST, **metrics)
+    two, _ = pair(project, FIRST, SECOND, names=("champion", "other"), **metrics)
+    keys = f"{one.pk}.1", f"{two.pk}.1"
+    call_command("compare", *keys, "--json")
+    *_, told, last = capsys.readouterr().out.splitlines()
+    assert "pairwise: not compared. pairwise sets each answer against" in told
+    found = json.loads(last)["metrics"]
+    assert (found["exact"]["fixed"], bool(found["exact"]["slices"])) == (3, True)
+    assert "Choose it first" in found["pairwise"]["why"]
+    with pytest.raises(CommandError, match="pairwise sets each answer against"):
+        call_command("compare", *keys, "--metric", "pairwise")
 
 
 def test_the_command_says_it_and_gives_json(project: Project, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from evaluation import conditions
+from evaluation import cards
 from evaluation.comparison import Side
 from evaluation.conditions import (
     contamination,
@@ -19,6 +19,7 @@ from evaluation.sheets import KEPT, metrics_of
 from labeling.models import Project
 from tests.evaluation.finished import checkpoint
 from tests.evaluation.gating import marks, pair, promoted
+from tests.evaluation.judged import a_judge, by_place, judge_by
 
 pytestmark = pytest.mark.django_db
 EVEN = [float(n % 2) for n in range(200)]
@@ -134,10 +135,27 @@ def test_only_judges_that_decide_are_asked_for_their_agreement(
         asked.append((number, threshold))
         return number != 5, f"agrees {number}"
 
-    monkeypatch.setattr(conditions, "trusted_in", trusted_in)
+    monkeypatch.setattr(cards, "trusted_in", trusted_in)
     gate = Gate(suite=run.suite, guardrails=[{"metric": "contains", "margin": 0.1}], agreement=0.7)
     assert [each.passed for each in judges(gate, run, deciding(gate, metrics_of(run)))] == [True, False]
     assert asked == [(4, 0.7), (5, 0.7)]
+
+
+def test_how_a_judge_agrees_by_its_rubric_says_nothing_of_other_questions(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge_by(monkeypatch, by_place)
+    run, _ = pair(project, EVEN, EVEN, metrics=("exact", "contains"))
+    number = a_judge(project, "pairwise").pk
+    gate = Gate(suite=run.suite, guardrails=[{"metric": "contains", "margin": 0.1}])
+    for scorer in ("groundedness", "rubric"):
+        run.spec["metrics"][1] |= {"judge": number, "scorer": scorer}
+        (found,) = judges(gate, run, deciding(gate, metrics_of(run)))
+        assert found.passed is None
+        assert "contains: the judge is asked other questions than its rubric" in found.words
+    run.spec["metrics"][1]["scorer"] = "pairwise"
+    (found,) = judges(gate, run, deciding(gate, metrics_of(run)))
+    assert (found.passed, "was not held against people yet" in found.words) == (False, True)
 
 
 def test_a_champion_that_failed_to_answer_makes_no_candidate_good(project: Project) -> None:

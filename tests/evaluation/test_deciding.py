@@ -12,10 +12,10 @@ from labeling.errors import Refused
 from labeling.models import Project, User
 from labeling.models.appendonly import Unchangeable
 from tests import world
-from tests.evaluation.finished import finished, suite_of
+from tests.evaluation.finished import checkpoint, finished, suite_of
 from tests.evaluation.gating import listed, marks, pair, promoted
 from training.models import Checkpoint, StageChange
-from training.staging import StageMoved
+from training.staging import StageMoved, set_stage
 
 pytestmark = pytest.mark.django_db
 EVEN = [float(n % 2) for n in range(200)]
@@ -175,6 +175,23 @@ def test_emma_rolls_back_to_what_was_there_before(project: Project, emma: User) 
     assert "It swears" in made.record
     with pytest.raises(StageMoved, match="not in production"):
         roll_back(project=project, checkpoint=candidate, person=emma, reason="Again")
+
+
+def test_what_was_rolled_back_does_not_come_back_by_the_next_roll_back(project: Project, emma: User) -> None:
+    rows = [promoted(project, "first")]
+    for name in ("second", "third"):
+        rows.append(checkpoint(project, name))
+        set_stage(
+            checkpoint=rows[-1], before="candidate", after="production", replaces=rows[-2].pk, person=emma
+        )
+    for bad, back in ((2, "second"), (1, "first")):
+        found = Checkpoint.objects.get(pk=rows[bad].pk)
+        made = roll_back(project=project, checkpoint=found, person=emma, reason="It swears")
+        assert made.candidate.name == back
+    with pytest.raises(Refused, match="Nothing was in production before first"):
+        roll_back(
+            project=project, checkpoint=Checkpoint.objects.get(name="first"), person=emma, reason="Again"
+        )
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,16 @@ def test_signs_without_spaces_are_words_of_their_own() -> None:
     assert changed(word_difference("今日は雨です", "今日は雪です")) == (["雨"], ["雪"])
 
 
+def test_both_texts_in_one_row_have_what_went_before_what_came() -> None:
+    found = word_difference("We refund within 5 days.", "We refund within 14 days.")
+    assert [(span.kind, span.text) for span in found.both] == [
+        ("same", "We refund within "),
+        ("gone", "5"),
+        ("come", "14"),
+        ("same", " days."),
+    ]
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_the_spans_of_a_side_add_up_to_its_text(seed: int) -> None:
     drawn = random.Random(seed)

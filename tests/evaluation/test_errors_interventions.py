@@ -105,7 +105,12 @@ def test_a_sample_of_failures_measures_the_same_ceilings_less_surely(
     assert page.status_code == 200
     assert "Retrieval: what holds the answer was not found" in page.text
     assert "every 3s" not in page.text
+    assert f"/?a=0&amp;b={analysis.target.index}&amp;metric={analysis.metric}" in page.text
     told = world.sign_in(leo).get(reverse("api-intervention", args=[project.slug, analysis.pk, sample.pk]))
+    listed = world.sign_in(leo).get(reverse("api-interventions", args=[project.slug, analysis.pk])).json()
+    whole = world.sign_in(leo).get(reverse("api-analysis", args=[project.slug, analysis.pk])).json()
+    assert [each["id"] for each in listed["results"]] == whole["interventions"]
+    assert sample.pk in whole["interventions"]
     assert [arm["status"] for arm in told.json()["arms"]] == ["succeeded"] * 4
     assert told.json()["stages"][0]["ceiling"]["value"] == pytest.approx(retrieval.ceiling.value)
 

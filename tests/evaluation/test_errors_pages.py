@@ -263,6 +263,35 @@ def test_leo_does_it_all_by_api(project: Project, leo: User) -> None:
     assert wrong.status_code == 422
 
 
+def test_a_kind_of_error_is_added_planned_against_and_sent_by_api(
+    project: Project, leo: User, emma: User, ben: User
+) -> None:
+    analysis = analysed(evaluation(project))
+    read_some(analysis, leo, ["incomplete"], ["incomplete"])
+    at = f"/api/v1/projects/{project.slug}/"
+    one, plan = f"{at}analyses/{analysis.pk}/", f"{at}categories/incomplete/plan/"
+    leos, emmas = world.sign_in(leo), world.sign_in(emma)
+    made = leos.post(f"{one}categories/", {"name": "Wrong tone", "stage": "other"}, "application/json")
+    assert (made.status_code, made.json()["name"]) == (201, "Wrong tone")
+    assert "Wrong tone" in leos.post(f"{one}categories/", {"name": "Wrong tone"}).json()["detail"]
+    assert leos.get(plan).json()["status"] == "open"
+    given = {"effort": 2.5, "owner": "ben", "status": "working", "note": "Longer examples"}
+    told = leos.put(plan, given, "application/json").json()
+    assert {name: told[name] for name in given} == given
+    assert leos.get(plan).json() == told
+    for wrong, words in (({"owner": "mallory"}, "mallory is not in this project"), ({"effort": 0}, "0 days")):
+        refused = leos.put(plan, wrong, "application/json")
+        assert (refused.status_code, words in refused.json()["detail"]) == (422, True)
+    assert leos.post(f"{one}categories/incomplete/send/").status_code == 403
+    sent = emmas.post(f"{one}categories/incomplete/send/").json()
+    assert (sent["new"], sent["known"], sent["unfit"]) == (2, 0, [])
+    assert emmas.post(f"{one}categories/incomplete/send/").json()["known"] == 2
+    row = emmas.get(one).json()["categories"][0]
+    assert (row["sent"], row["owner"], row["effort"]) == (2, "ben", 2.5)
+    none = emmas.post(f"{one}categories/wrong_format/send/")
+    assert (none.status_code, "there is nothing to send" in none.json()["detail"]) == (422, True)
+
+
 def test_long_texts_and_html_are_shown_whole_and_harmless(project: Project, leo: User) -> None:
     run = finished(project, {"base": always(0.0)}, cases=5, metrics=["exact"])
     run.version.suite.cases.update(contexts=["<script>alert(1)</script>" + "x" * 50_000], gold=["g" * 1000])

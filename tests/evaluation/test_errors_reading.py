@@ -259,7 +259,7 @@ def test_a_failure_that_no_item_takes_stays_and_is_named(project: Project, leo: 
     Case.objects.filter(pk=reads[1].case_id).update(contexts=["y" * 150_000])
     sent = send_category(analysis=analysis, key="incomplete")
     assert (sent.new, len(sent.unfit)) == (2, 1)
-    assert f"1 stayed, as no item takes it: “{reads[1].case.preview}” (Context 1 has 150,000" in sent.words
+    assert f"1 stayed, as no item takes it: “{reads[1].case.preview}” (context 1 has 150,000" in sent.words
     with pytest.raises(Refused, match="There is nothing to send: 1 stayed, as no item takes it"):
         send_category(analysis=analysis, key="incomplete")
 

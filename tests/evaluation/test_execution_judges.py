@@ -1,14 +1,18 @@
 """Judges and reward models score a run's answers after every answer is there; what they cannot say is counted."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from evaluation.engines import ENGINES
+from evaluation.engines.protocol import Answer, Request
 from evaluation.execution import drive
 from evaluation.models import CaseScore, EvalRun, Output, Suite
 from evaluation.planning import plan_evaluation
 from evaluation.reading import target_lines
 from evaluation.specs import JUDGE_LENGTH
+from evaluation.verdicts_trust import footer
 from evaluation.winrates import rates_of
 from labeling.lifecycle import Status
 from labeling.models import Project
@@ -32,6 +36,14 @@ def scored(suite: Suite, *scoring: dict[str, Any]) -> EvalRun:
     drive(run)
     run.refresh_from_db()
     return run
+
+
+def a_reward_model(project: Project) -> Checkpoint:
+    root = root_checkpoint()
+    return Checkpoint.objects.create(
+        project=project, base=root.base, parent=root, name="taste", kind="full", path="/nowhere/taste",
+        line=Checkpoint.Line.REWARD, content_hash="cd" * 32,
+    )  # fmt: skip
 
 
 def values(run: EvalRun, metric: str, target: int) -> list[float | None]:
@@ -89,11 +101,7 @@ def test_a_judge_outside_its_labels_is_an_error_in_every_case_and_in_no_mean(
 
 def test_a_reward_model_scores_the_answers(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     judge_by(monkeypatch, by_place)
-    root = root_checkpoint()
-    reward = Checkpoint.objects.create(
-        project=project, base=root.base, parent=root, name="taste", kind="full", path="/nowhere/taste",
-        line=Checkpoint.Line.REWARD, content_hash="cd" * 32,
-    )  # fmt: skip
+    reward = a_reward_model(project)
     monkeypatch.setattr("evaluation.planning_specs.REWARDED_BY", "fake")
     run = scored(
         a_suite(project),
@@ -103,6 +111,48 @@ def test_a_reward_model_scores_the_answers(project: Project, monkeypatch: pytest
     assert run.status == Status.SUCCEEDED, run.error
     assert all(value is not None and -2 <= value <= 2 for value in values(run, "reward", 1))
     assert set(values(run, "wins", 1)) <= {0.0, 0.5, 1.0}
+
+
+def cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the engine of the test say of every question that it lost its start."""
+
+    class Cutting(ENGINES["fake"]):  # type: ignore[name-defined,misc]
+        def answer(self, request: Request) -> Answer:
+            return replace(super().answer(request), truncated=request.kind != "complete")
+
+    monkeypatch.setitem(ENGINES, "fake", Cutting)
+
+
+@pytest.mark.parametrize("scorer", ["rubric", "pairwise", "reward"])
+def test_a_judge_that_lost_its_rubric_gives_no_judgment(
+    project: Project, monkeypatch: pytest.MonkeyPatch, scorer: str
+) -> None:
+    judge_by(monkeypatch, by_place)
+    cut(monkeypatch)
+    if scorer == "reward":
+        monkeypatch.setattr("evaluation.planning_specs.REWARDED_BY", "fake")
+        who = {"reward": a_reward_model(project).pk}
+    else:
+        who = {"judge": a_judge(project, scorer).pk}
+    run = scored(a_suite(project), {"name": "taste", "scorer": scorer, "weight": 1.0, **who})
+    assert run.status == Status.SUCCEEDED, run.error
+    line = target_lines(run)[1]
+    assert line.primary.counts == (12, 0, 12)
+    marks = CaseScore.objects.filter(result__run=run, result__target__index=1)
+    assert all("the question is longer than it reads" in mark.reason for mark in marks)
+
+
+def test_likelihoods_of_texts_that_were_cut_are_counted_and_told(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge_by(monkeypatch, by_place)
+    cut(monkeypatch)
+    run = scored(a_suite(project), {"name": "perplexity", "scorer": "perplexity", "weight": 1.0})
+    lines = target_lines(run)
+    assert lines[1].facts["cut"] == {"perplexity": 12}
+    (told,) = (fact for fact in footer(run, lines) if fact.label == "Read in part")
+    assert told.words == "perplexity: 24 of 24 texts with their prompts are longer than the model reads"
+    assert told.doubt
 
 
 def test_groundedness_is_over_the_claims_of_an_answer(

@@ -4,7 +4,7 @@ import pytest
 
 from evaluation.comparison import Side, find_sides
 from evaluation.feedback import MOST, parcel_of, send_to_labeling
-from evaluation.models import CaseResult, EvalRun
+from evaluation.models import Case, CaseResult, EvalRun
 from evaluation.suites import put_cases
 from evaluation.suites.reading import read_case
 from labeling.errors import Refused
@@ -76,7 +76,7 @@ def test_where_all_are_skipped_nothing_is_sent(project: Project) -> None:
     run, _ = pair(project, [1.0], [1.0])
     for index in (0, 1):
         say(run, index, 0, "The same.")
-    with pytest.raises(Refused, match="two distinct answers"):
+    with pytest.raises(Refused, match="nothing to send: 1 stayed: too few different answers"):
         send_to_labeling(project=project, sides=sides(project, run), case_ids=cases(run))
 
 
@@ -90,6 +90,76 @@ def test_a_project_that_ranks_gets_all_answers_and_one_of_pairs_two(project: Pro
     assert {
         len(draft.responses) for draft in parcel_of(project=project, sides=three, case_ids=cases(run)).drafts
     } == {3}
+
+
+@pytest.mark.parametrize(
+    ("task", "answers", "texts"),
+    [
+        (Task.PAIRWISE, [2, 2], []),
+        (Task.RANKING, [3, 3], []),
+        (Task.RATING, [3, 3], []),
+        (Task.EDIT, [3, 3], []),
+        (Task.DEMONSTRATION, [0, 0], []),
+        (Task.RAG, [1] * 6, ["One text.", "Another."]),
+    ],
+)
+def test_each_task_gets_the_items_that_its_people_can_judge(
+    task: str, answers: list[int], texts: list[str]
+) -> None:
+    project = world.make_project("Judging", task=task)
+    run = finished(project, {name: listed(SIX) for name in "abc"}, cases=6)
+    run.suite.cases.update(contexts=["One text.", {"text": "Another."}])
+    intake, _ = send_to_labeling(project=project, sides=sides(project, run, 0, 1, 2), case_ids=cases(run)[:2])
+    items = list(Item.objects.filter(project=project))
+    assert (intake.new, [item.responses.count() for item in items]) == (len(answers), answers)
+    assert all([chunk.text for chunk in item.chunks.all()] == texts for item in items)
+
+
+def test_one_target_is_enough_where_nothing_is_compared() -> None:
+    project = world.make_project("Reviews", task=Task.RAG)
+    run, _ = pair(project, SIX, SIX)
+    assert parcel_of(project=project, sides=sides(project, run)[1:], case_ids=cases(run)).new == 6
+
+
+def test_a_third_answer_that_a_pair_does_not_take_is_named(project: Project) -> None:
+    run = finished(project, {name: listed(SIX) for name in "abc"}, cases=6)
+    say(run, 1, 0, "a says: open order 0, then return it.")  # as a does: the pair is of a and c
+    parcel = parcel_of(project=project, sides=sides(project, run, 0, 1, 2), case_ids=cases(run))
+    assert parcel.left == {"c": 5}
+    assert parcel.stayed == ["5 answers of c stayed: a pair has two"]
+
+
+def test_reviewed_answers_stand_beside_the_texts_of_their_own_run() -> None:
+    project = world.make_project("Reviews", task=Task.RAG)
+    version = suite_of(project, 6)
+    version.suite.cases.update(contexts=["Retrieved."], gold=["Gold."])
+    one, _ = pair(project, SIX, SIX, version=version)
+    two, _ = pair(project, SIX, SIX, version=version, contexts="gold")
+    chosen = find_sides(project, [f"{one.pk}.1", f"{two.pk}.1"])
+    send_to_labeling(project=project, sides=chosen, case_ids=cases(one)[:1])
+    assert sorted(item.chunks.get().text for item in Item.objects.all()) == ["Gold.", "Retrieved."]
+
+
+def test_what_no_item_takes_stays_and_is_named() -> None:
+    project = world.make_project("Reviews", task=Task.RAG)
+    run, _ = pair(project, SIX, SIX)
+    run.suite.cases.filter(position=0).update(contexts=["y" * 150_000])
+    parcel = parcel_of(project=project, sides=sides(project, run), case_ids=cases(run))
+    assert parcel.new == 10
+    assert "“Question 0?” (context 1 has 150,000" in parcel.stayed[0]
+
+
+def test_an_answer_to_an_older_prompt_is_not_sent_with_the_newer_one(project: Project) -> None:
+    version = suite_of(project, 6)
+    one, _ = pair(project, SIX, SIX, version=version)
+    newer = type(version).objects.create(suite=version.suite, number=2, content_hash="x", cases=6)
+    old = Case.objects.get(suite=version.suite, position=3)
+    Case.objects.filter(pk=old.pk).update(removed=2)
+    Case.objects.create(suite=version.suite, uid=old.uid, added=2, position=3, prompt=[], prompt_hash="y")
+    two, _ = pair(project, SIX, SIX, version=newer, names=("champion", "other"))
+    chosen = find_sides(project, [f"{one.pk}.1", f"{two.pk}.1"])
+    parcel = parcel_of(project=project, sides=chosen, case_ids=[old.pk])
+    assert (parcel.new, parcel.few) == (0, 1)
 
 
 def test_protected_prompts_are_counted_and_never_trained_on(project: Project, ben: User) -> None:

@@ -12,12 +12,14 @@ from evaluation.errors.reading import record
 from evaluation.models import Case, ErrorRead, EvalRun, Fix
 from evaluation.rounds.opening import take_in
 from evaluation.suites import living
+from labeling.curation.withdrawing import withdraw
 from labeling.errors import Refused
 from labeling.intake import ItemDraft, ResponseDraft, add_items, prompt_hash
 from labeling.models import Item, Project, Task, User
 from labeling.protection import protect, protected_hashes
 from labeling.queue import claim_next
 from labeling.rag.answers import RagAnswer
+from labeling.reviewing import return_with_comment
 from labeling.values import PairwiseAnswer
 from tests import world
 from tests.evaluation.finished import finished, passing, suite_of
@@ -170,7 +172,7 @@ def test_a_case_whose_context_no_item_takes_stays_and_is_named(leo: User) -> Non
     assert found.stayed == len(found.unfit) == len(kept) > 0
     assert found.sent == 20 - len(kept)
     assert f"{len(kept)} stayed, as no item takes" in found.words
-    assert f"“{kept[0].preview}” (Context 1 has 150,000 characters" in found.words
+    assert f"“{kept[0].preview}” (context 1 has 150,000 characters" in found.words
     assert "too few different answers" not in found.words
 
 
@@ -224,7 +226,8 @@ def test_items_judged_to_be_of_the_category_join_and_siblings_never_do(ben: User
     sibling = cases_of(fix, "sibling")[0]
     Case.objects.filter(pk=sibling.pk).update(prompt_hash=prompt_hash(sibling.prompt))
     held = sibling.prompt[0]["content"]
-    said = {"Of it?": [KEY], "Of it too?": [KEY], "Of another?": ["evident_conflict"], held: [KEY]}
+    said = {prompt: [KEY] for prompt in ("Of it?", "Of it too?", "Withdrawn?", held)}
+    said["Of another?"] = ["evident_conflict"]
     world.put(
         project,
         *(
@@ -237,7 +240,9 @@ def test_items_judged_to_be_of_the_category_join_and_siblings_never_do(ben: User
         spans = [{"start": 0, "end": 3, "category": key} for key in keys]
         answer = {"verdict": "bad" if spans else "good", "answers_question": 1, "spans": spans}
         world.send(slot, ben, RagAnswer.model_validate(answer))
-    assert take_in(fix=fix) == 2
+    withdraw(project=project, by=None, item_id=project.items.get(preview="Withdrawn?").pk)
+    address = reverse("api-fix-take-in", args=[project.slug, fix.pk])
+    assert world.sign_in(world.person("emma")).post(address).json()["joined"] == 2
     assert take_in(fix=fix) == 0
     joined = {each.item.preview for each in fix.items.filter(case=None).select_related("item")}
     assert joined == {"Of it?", "Of it too?"}
@@ -261,7 +266,7 @@ def test_emma_opens_a_fix_on_the_page_and_reads_what_became_of_the_cases(
     project: Project, emma: User
 ) -> None:
     client, place = world.sign_in(emma), reverse("evaluation:fix_new", args=[project.slug])
-    assert "Nothing was evaluated yet" in client.get(place).text
+    assert "No evaluation to begin with yet" in client.get(place).text
     run = failed_run(project)
     form = {"category": KEY, "of": f"t{run.pk}.0", "held_out": 50}
     answer = client.post(place, form, follow=True)
@@ -282,6 +287,8 @@ def test_a_fix_lists_its_items_with_how_far_each_is_judged(project: Project, ben
         assert reverse("labeling:item", args=[project.slug, item]) in page
     assert page.count("1 of 1 judged") == 1
     assert page.count("0 of 1 judged") == 19
+    aimed = f"?a=0&amp;b={fix.target.index}&amp;metric={fix.metric}"
+    assert page.count(aimed) == fix.cases.count()
     read = client.get(reverse("api-fix", args=[project.slug, fix.pk])).json()
     assert sorted(fix.items.values_list("item_id", flat=True)) == read["item_ids"]
     assert (read["items"], read["judged"]) == (20, 1)
@@ -325,6 +332,41 @@ def test_ten_fixes_take_as_many_queries_as_two(
         )
     with django_assert_max_num_queries(len(few.captured_queries)):
         assert client.get(url).status_code == 200
+
+
+def test_judgments_that_were_withdrawn_or_returned_do_not_count_as_judged(
+    project: Project, ben: User, cleo: User
+) -> None:
+    fix = opened(project).fix
+    world.judge_all(project, ben)
+    slot, other = project.assignments.order_by("pk")[:2]
+    return_with_comment(project=project, assignment_id=slot.pk, reviewer=cleo, comment="Look again.")
+    withdraw(project=project, by=None, item_id=other.item_id)
+    found = entry(fix)
+    assert (found.standing, found.trace.judged) == ("labeled", 18)
+    assert found.sentence == "18 of 20 items of Wrong citation are judged; freeze a dataset version of them."
+    withdraw(project=project, by=None, username="ben")
+    found = entry(fix)
+    assert (found.standing, found.sentence) == ("not begun", "20 items of Wrong citation wait to be judged.")
+
+
+@pytest.mark.parametrize("unusual", [{"contexts": "none"}, {"contexts": "gold"}, {"only": ("one",)}], ids=str)
+def test_a_run_with_other_contexts_or_chosen_cases_opens_no_fix(
+    project: Project, emma: User, unusual: dict[str, Any]
+) -> None:
+    run = failed_run(project, **unusual)
+    with pytest.raises(
+        Refused, match="gave its targets other contexts than a product does, or chosen cases only"
+    ):
+        opened(project, run)
+    client, place = world.sign_in(emma), reverse("evaluation:fix_new", args=[project.slug])
+    assert "No evaluation to begin with yet" in client.get(place).text
+    usual = failed_run(project, version=run.version)
+    page = client.get(place, {"target": f"{run.pk}.0"}).text
+    assert "What was asked for opens no fix; choose another" in page
+    assert f'value="t{run.pk}.0"' not in page
+    assert "opens no fix" not in client.get(place, {"target": f"{usual.pk}.0"}).text
+    assert (living(run.suite).count(), Fix.objects.count()) == (100, 0)
 
 
 def test_a_run_of_another_project_or_without_an_end_is_refused(project: Project) -> None:

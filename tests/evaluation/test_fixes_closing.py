@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.core.cache import cache
@@ -201,6 +202,31 @@ def test_measured_in_another_way_it_is_not_compared(project: Project) -> None:
     found = entry(fix)
     assert found.standing == "not enough data"
     assert "in another way" in found.sentence
+
+
+UNLIKE: list[dict[str, Any]] = [
+    {"contexts": "none"},
+    {"contexts": "gold"},
+    {"contexts": "shuffled"},
+    {"only": ("one", "two")},
+    {"metrics": ("contains",)},
+]
+
+
+@pytest.mark.parametrize("unlike", UNLIKE, ids=str)
+def test_a_later_run_with_other_contexts_cases_or_metrics_says_nothing_of_the_fix(
+    project: Project, unlike: dict[str, Any]
+) -> None:
+    fix = opened(project).fix
+    made = trained_on(project, judged_and_frozen(project))
+    evaluated(fix, made, always(0.0), base=always(0.0), **unlike)
+    alone = entry(fix)
+    assert (alone.standing, alone.trace.unmeasured) == ("trained", [made])
+    assert "evaluate after on Support, in exact, to see whether it closed" in alone.sentence
+    run = evaluated(fix, made, cured)
+    evaluated(fix, made, always(0.0), base=always(0.0), **unlike)
+    found = entry(fix)
+    assert (found.standing, [each.run for each in found.measures]) == ("closed", [run])
 
 
 def test_without_the_baseline_in_the_run_its_own_run_is_what_it_is_held_against(project: Project) -> None:

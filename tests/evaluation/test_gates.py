@@ -1,5 +1,7 @@
 """The gate as a whole, on numbers and on runs: what it lets through, and how often by mistake."""
 
+from datetime import timedelta
+
 import numpy as np
 import pytest
 from scipy.stats import binom
@@ -217,3 +219,14 @@ def test_another_champion_begins_to_count_anew(project: Project) -> None:
     found = finished(project, {"second": listed(UP), "third": listed(UP)}, version=run.version)
     target = found.targets.get(index=1)
     assert tries_of(found, target) == Tries(0, 1)
+
+
+@pytest.mark.django_db
+def test_runs_count_in_the_order_in_which_they_ended(project: Project) -> None:
+    """Of runs that were planned in one order and end in the other, none is the first one twice."""
+    run, target = pair(project, EVEN, UP)
+    found = [target, *(again(project, run, name)[0] for name in ("second", "third"))]
+    for place, one in enumerate(reversed(found)):
+        EvalRun.objects.filter(pk=one.run_id).update(finished_at=run.created_at + timedelta(hours=place))
+    tries = [tries_of(EvalRun.objects.get(pk=one.run_id), one) for one in found]
+    assert tries == [Tries(2, 1), Tries(1, 1), Tries(0, 1)]

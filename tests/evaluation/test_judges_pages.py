@@ -237,6 +237,11 @@ def test_the_api_makes_judges_and_checks_them(project: Project, monkeypatch: pyt
     body = {"version": again.json()["id"], "dataset_version": data.number, "limit": 60}
     card = emma.post(f"{place}/agreement-cards/", body, content_type="application/json")
     assert card.status_code == 202
+    one = f"{place}/agreement-cards/{card.json()['id']}/"
+    assert [emma.post(f"{one}{step}/").json()["status"] for step in ("cancel", "resume")] == [
+        "cancelled",
+        "queued",
+    ]
     carry_card(AgreementCard.objects.get())
     found = emma.get(f"{place}/agreement-cards/{card.json()['id']}/").json()
     assert found["status"] == "succeeded"
@@ -244,6 +249,10 @@ def test_the_api_makes_judges_and_checks_them(project: Project, monkeypatch: pyt
     listed = emma.get(f"{place}/judges/").json()["results"][0]
     assert listed["trusted"] is True
     assert listed["versions"][0]["number"] == 2
+    judge = f"{place}/judges/{listed['id']}/"
+    for archived in (True, False):
+        told = emma.patch(judge, {"archived": archived}, "application/json").json()
+        assert (told["archived_at"] is not None) is archived
     refused = emma.post(f"{place}/agreement-cards/", {**body, "limit": 1}, content_type="application/json")
     assert refused.status_code == 422
     assert "choose 20 to 5,000" in refused.json()["detail"]

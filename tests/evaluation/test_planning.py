@@ -15,7 +15,7 @@ from labeling.errors import Refused
 from labeling.models import DatasetVersion, Project, ProtectedFingerprint
 from labeling.protection import protected_hashes
 from tests import world
-from tests.evaluation.judged import a_judge
+from tests.evaluation.judged import a_judge, by_place, judge_by
 from tests.evaluation.planned import EXACT, a_suite, tuned
 from tests.training.folders import write_adapter
 from tests.training.runs import RESULT, judged_version, launched, root_checkpoint
@@ -161,6 +161,18 @@ def test_scorers_that_cannot_work_are_refused_before_anything_runs(
             project=project, suite=suite, checkpoints=[tiny], person=None, scoring=[EXACT[0], scoring]
         )
     assert not EvalRun.objects.exists()
+
+
+@pytest.mark.parametrize(("kind", "other"), [("rubric", "pairwise"), ("pairwise", "rubric")])
+def test_a_judge_reads_only_by_the_kind_of_rubric_that_it_has(
+    project: Project, monkeypatch: pytest.MonkeyPatch, kind: str, other: str
+) -> None:
+    judge_by(monkeypatch, by_place)
+    suite, tiny, judge = a_suite(project), root_checkpoint(), a_judge(project, other)
+    judged = {"name": "said", "scorer": kind, "judge": judge.pk}
+    words = f"said is read by a {kind} judge, and {judge} is a {other} judge; choose another"
+    with pytest.raises(Refused, match=words):
+        plan_evaluation(project=project, suite=suite, checkpoints=[tiny], person=None, scoring=[judged])
 
 
 def test_a_budget_needs_the_prices_of_every_endpoint_that_is_asked(project: Project) -> None:

@@ -256,6 +256,8 @@ def test_a_script_begins_asks_reads_and_votes(project: Project, chatter: Chatter
     assert (again.status_code, again.json()["settings"]["seed"]) == (202, 6)
     assert post(f"conversation-turns/{again.json()['id']}/stop/").json()["over"]
     assert browser.delete(f"{api}conversations/{one['id']}/").status_code == 422
+    anew = post(f"conversations/{one['id']}/anew/").json()
+    assert (anew["blind"], anew["hidden"], anew["id"] > one["id"]) == (True, True, True)
     whole = browser.get(f"{api}conversations/{one['id']}/").json()
     assert [row["settings"]["seed"] for row in whole["turns"]] == [6]
 

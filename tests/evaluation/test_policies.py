@@ -1,5 +1,6 @@
 """A run of Emma's policy, from the newest judgments to a candidate: each step once, and a sentence where it stops."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,19 @@ from evaluation.policies.moves import next_move
 from evaluation.policies.rules import let_go_on, set_policy
 from labeling.errors import Refused
 from labeling.lifecycle import Status
-from labeling.models import Freeze, Project
+from labeling.models import Freeze, Project, User
 from labeling.protection import protect
+from labeling.reviewing import resolve
 from tests import world
+from tests.evaluation.altering import (
+    answered_anew,
+    edited_guidelines,
+    first_slot,
+    returned,
+    settled,
+    withdrawn_item,
+    withdrawn_person,
+)
 from tests.evaluation.planned import Bill, counting
 from tests.evaluation.policing import (
     a_policy,
@@ -106,7 +117,8 @@ def test_what_finds_nothing_new_ends_with_a_sentence_and_no_training(project: Pr
     a_policy(project)
     run = carried(begun(project))
     assert (run.outcome, states(run)) == (Outcome.NOTHING_NEW, "stopped skipped skipped skipped skipped")
-    assert run.sentence == "Nothing was judged since version 1 was frozen; there is nothing new to train on."
+    words = "Nothing was judged or altered since version 1 was frozen; there is nothing new to train on."
+    assert run.sentence == words
     assert (Freeze.objects.count(), TrainingRun.objects.count()) == (0, 1)
 
 
@@ -115,7 +127,43 @@ def test_judgments_that_change_no_row_train_nothing_either(project: Project) -> 
     judged(project, 2, ("tie", "tie"))
     run = carried(begun(project))
     assert (run.outcome, TrainingRun.objects.count()) == (Outcome.NOTHING_NEW, 1)
-    assert "The judgments since give the same training rows as version 1" in run.sentence
+    assert "The judgments as they are now give the same training rows as version 1" in run.sentence
+
+
+@pytest.mark.parametrize("alter", [answered_anew, returned, settled, withdrawn_item])
+def test_what_was_altered_is_trained_on_once(project: Project, alter: Callable[[Project], None]) -> None:
+    a_policy(project)
+    alter(project)
+    run = carried(begun(project))
+    assert run.outcome == Outcome.GATE, run.sentence
+    assert steps(run)["freeze"].sentence.startswith("Version 2 has ")
+    again = carried(begun(project))
+    assert (again.outcome, TrainingRun.objects.count()) == (Outcome.NOTHING_NEW, 2)
+
+
+def test_where_everything_was_withdrawn_or_only_the_guidelines_were_edited_nothing_is_trained(
+    project: Project,
+) -> None:
+    a_policy(project)
+    edited_guidelines(project)
+    assert carried(begun(project)).outcome == Outcome.NOTHING_NEW
+    withdrawn_person(project)
+    run = carried(begun(project))
+    assert (run.outcome, TrainingRun.objects.count()) == (Outcome.FAILED, 1)
+    assert (
+        "The recipe leaves no row (nothing has been judged yet, or all of it was withdrawn)" in run.sentence
+    )
+
+
+def test_what_was_altered_and_changed_back_is_trained_on_once_more_and_not_every_night(
+    project: Project, ben: User, cleo: User
+) -> None:
+    a_policy(project)
+    item = first_slot(project).item_id
+    for label, trainings in (("1", 2), ("0", 3), ("0", 3)):
+        resolve(project=project, item_id=item, person=cleo, label=label)
+        carried(begun(project))
+        assert TrainingRun.objects.count() == trainings
 
 
 def test_judgments_of_prompts_that_are_held_out_train_nothing_either(project: Project) -> None:

@@ -94,7 +94,10 @@ def test_rows_that_are_the_same_go_on_with_what_was_trained_on_them(
     run = carried(begun(project))
     assert (run.outcome, TrainingRun.objects.count()) == (Outcome.GATE, 2)
     assert steps(run)["train"].checkpoint == steps(first)["train"].checkpoint
-    assert "The judgments since give the same training rows as version 2;" in steps(run)["freeze"].sentence
+    assert (
+        "The judgments as they are now give the same training rows as version 2;"
+        in steps(run)["freeze"].sentence
+    )
 
 
 def test_a_training_that_emma_resumes_on_its_own_page_waits_for_its_gate_too(

@@ -313,3 +313,36 @@ def test_a_run_that_ends_is_told_of_or_has_not_ended(
     assert run.outcome == ""
     carried(run)
     assert RetrainPolicy.objects.get().runs.get().notices.count() == 1
+
+
+def test_a_program_says_who_is_told_tests_it_and_sends_it_again(
+    project: Project, receiver: Receiver, ada: User, emma: User
+) -> None:
+    User.objects.filter(username="leo").update(email="leo@example.org")
+    client, root = world.sign_in(ada), f"/api/v1/projects/{project.slug}/retrain-policy/"
+    told = client.post(f"{root}channels/", {"person": "leo", "events": ["candidate"]}, "application/json")
+    assert (told.status_code, told.json()["told"], told.json()["secret"]) == (201, "leo", None)
+    made = client.post(f"{root}channels/", {"url": receiver.url}, "application/json")
+    assert (made.status_code, made["Cache-Control"], made.json()["events"]) == (201, "no-store", EVENTS)
+    hook, secret = f"{root}channels/{made.json()['id']}/", made.json()["secret"]
+    assert secret not in client.get(f"{root}channels/").text
+    another = client.post(f"{hook}secret/").json()["secret"]
+    assert another not in (secret, "")
+    sent = client.post(f"{hook}test/").json()
+    tried(Delivery.objects.get(pk=sent["id"]))
+    emmas = world.sign_in(emma)
+    (row,) = emmas.get(f"{root}deliveries/").json()["results"]
+    assert (row["event"], row["state"], row["code"], row["channel"]) == (
+        "test",
+        "sent",
+        200,
+        made.json()["id"],
+    )
+    assert emmas.post(f"{root}deliveries/{row['id']}/again/").json()["state"] == "waiting"
+    again = emmas.post(f"{root}deliveries/{row['id']}/again/")
+    assert (again.status_code, "on its way already" in again.json()["detail"]) == (422, True)
+    assert emmas.post(f"{root}channels/", {"person": "leo"}, "application/json").status_code == 403
+    for wrong, code in (({}, 400), ({"person": "mallory"}, 422), ({"url": "nowhere"}, 422)):
+        assert client.post(f"{root}channels/", wrong, "application/json").status_code == code, wrong
+    assert client.delete(hook).status_code == 204
+    assert [each["told"] for each in client.get(f"{root}channels/").json()["results"]] == ["leo"]

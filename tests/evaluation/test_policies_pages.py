@@ -12,11 +12,12 @@ from django.test import Client
 from django.urls import reverse
 
 from evaluation.models import PolicyRun, RetrainPolicy
-from evaluation.policies import advancing
+from evaluation.policies import advancing, starting
 from evaluation.policies.rules import set_policy
 from labeling.errors import Refused
 from labeling.models import Project, User
 from tests import world
+from tests.evaluation.altering import withdrawn_item
 from tests.evaluation.planned import Bill, a_suite, counting
 from tests.evaluation.policing import (
     a_policy,
@@ -173,6 +174,20 @@ def test_the_list_asks_as_little_for_many_runs_as_for_one(
     assert policy.runs.count() == 9
 
 
+def test_leo_is_told_what_was_withdrawn_and_that_no_run_starts_because_of_it(
+    project: Project, leo: User
+) -> None:
+    a_policy(project, every=1)
+    withdrawn_item(project)
+    client, words = world.sign_in(leo), "Since version 1 was frozen: 1 judgment was withdrawn."
+    page = client.get(at("policy", project)).text
+    assert f"{words} No run starts because of it; the next one takes it up." in page
+    assert client.get(reverse("api-policy", args=[project.slug])).json()["altered"] == words
+    assert starting.look() == []
+    carried(begun(project))
+    assert "was withdrawn" not in client.get(at("policy", project)).text
+
+
 def test_after_failures_the_page_says_that_it_pauses_and_emma_lets_it_go_on(
     project: Project, emmas: Client
 ) -> None:
@@ -182,8 +197,12 @@ def test_after_failures_the_page_says_that_it_pauses_and_emma_lets_it_go_on(
     page = emmas.get(at("policy", project)).text
     assert "It pauses: the last 1 run failed. Mend the cause, then let it go on." in page
     assert "Check blocked" in page
+    assert "It pauses" in emmas.get(reverse("api-policy", args=[project.slug])).json()["why_not"]
     emmas.post(at("policy_go_on", project))
     assert "It pauses" not in emmas.get(at("policy", project)).text
+    carried(begun(project))
+    told = emmas.post(reverse("api-policy-go-on", args=[project.slug])).json()
+    assert told["why_not"] == ""
 
 
 def test_leo_reads_and_starts_nothing(project: Project, leo: User) -> None:

@@ -20,11 +20,20 @@ from labeling.curation.altering import alterations_of
 from labeling.curation.withdrawing import withdraw
 from labeling.errors import Refused
 from labeling.guidelines import save_guideline
-from labeling.models import Assignment, DatasetVersion, Project, User
-from labeling.reviewing import accept, resolve, return_with_comment
+from labeling.models import DatasetVersion, Project, User
+from labeling.reviewing import accept
 from labeling.values import PairwiseAnswer
 from tests import world
 from tests.evaluation import studying
+from tests.evaluation.altering import (
+    answered_anew,
+    edited_guidelines,
+    first_slot,
+    returned,
+    settled,
+    withdrawn_item,
+    withdrawn_person,
+)
 from tests.evaluation.finished import finished, passing, suite_of
 from tests.evaluation.fixing import trained_on
 from tests.evaluation.suites import decided
@@ -44,12 +53,6 @@ def version(project: Project, ben: User) -> DatasetVersion:
 @pytest.fixture
 def made(project: Project, version: DatasetVersion) -> Checkpoint:
     return trained_on(project, version)
-
-
-def first_slot(project: Project) -> Assignment:
-    slot = project.assignments.filter(submitted_at__isnull=False).order_by("pk").first()
-    assert slot is not None
-    return slot
 
 
 def test_a_round_of_a_version_ties_what_lineage_finds_and_is_made_once(
@@ -91,6 +94,26 @@ def test_a_round_of_a_decision_finds_the_data_behind_the_candidate(
     assert list(round.checkpoints.all()) == [made]
 
 
+def test_a_program_changes_a_round_and_fills_it_in(
+    project: Project, version: DatasetVersion, emma: User, leo: User
+) -> None:
+    round = start_round(project=project, person=emma, version=version)
+    made = trained_on(project, version)
+    run = finished(project, {"base": passing(0.5), "after": passing(0.7)}, checkpoints={"after": made})
+    decision = decided(run, made, by=emma)
+    client, at = world.sign_in(emma), reverse("api-round", args=[project.slug, round.pk])
+    given = {"name": "The first", "decision": decision.pk, "evaluations": [run.pk], "dataset_version": None}
+    told = client.patch(at, given, "application/json").json()
+    assert (told["round"]["name"], told["decision"]["id"]) == ("The first", decision.pk)
+    assert ([each["id"] for each in told["evaluations"]], told["dataset_version"]) == ([run.pk], None)
+    filled = client.post(reverse("api-round-fill", args=[project.slug, round.pk])).json()
+    assert (filled["new"], [each["id"] for each in filled["checkpoints"]]) == (3, [made.pk])
+    assert client.patch(at, {"evaluations": []}, "application/json").json()["evaluations"] == []
+    for wrong in ({"runs": [10**30]}, {"study": 0}, {"name": " " * 3 + "x" * 200}):
+        assert client.patch(at, wrong, "application/json").status_code == 422, wrong
+    assert world.sign_in(leo).patch(at, given, "application/json").status_code == 403
+
+
 def test_what_came_since_is_filled_in_and_nothing_is_taken_out(
     project: Project, version: DatasetVersion, emma: User
 ) -> None:
@@ -105,36 +128,6 @@ def test_what_came_since_is_filled_in_and_nothing_is_taken_out(
     assert list(round.checkpoints.all()) == [made]
     assert list(round.evaluations.all()) == [stranger]
     assert fill_in(round=round) == 0
-
-
-def answered_anew(project: Project) -> None:
-    slot, ben = first_slot(project), world.person("ben")
-    again = reopen(project=project, person=ben, assignment_id=slot.pk)
-    verdict = world.verdict_for("1", again)
-    world.send(again, ben, PairwiseAnswer.model_validate({"verdict": verdict}), revises=1)
-
-
-def returned(project: Project) -> None:
-    cleo = world.person("cleo")
-    return_with_comment(
-        project=project, assignment_id=first_slot(project).pk, reviewer=cleo, comment="Look again."
-    )
-
-
-def settled(project: Project) -> None:
-    resolve(project=project, item_id=first_slot(project).item_id, person=world.person("cleo"), label="1")
-
-
-def withdrawn_item(project: Project) -> None:
-    withdraw(project=project, by=None, item_id=first_slot(project).item_id)
-
-
-def withdrawn_person(project: Project) -> None:
-    withdraw(project=project, by=None, username="ben")
-
-
-def edited_guidelines(project: Project) -> None:
-    save_guideline(project=project, text="Prefer what is kind.", person=None)
 
 
 ALTERATIONS = [

@@ -130,3 +130,17 @@ def test_mallory_neither_shares_nor_revokes(run: EvalRun, leo: User, mallory: Us
     assert make(mallory, run).status_code == 404
     assert world.sign_in(mallory).post(address).status_code == 404
     assert opened(secret).status_code == 200
+
+
+def test_leos_script_makes_a_link_whose_address_is_told_once_and_revokes_it(run: EvalRun, leo: User) -> None:
+    client = world.sign_in(leo)
+    at = reverse("api-share-links", args=[run.project.slug, run.pk])
+    made = client.post(at, {"days": 7}, "application/json")
+    assert (made.status_code, made["Cache-Control"]) == (201, "no-store")
+    address = made.json()["address"]
+    assert Client().get(address).status_code == 200
+    (listed,) = client.get(at).json()
+    assert (listed["created_by"], "address" in listed) == ("leo", False)
+    assert client.post(at, {"days": 3}, "application/json").status_code == 422
+    assert client.delete(f"{at}{listed['id']}/").status_code == 204
+    assert (Client().get(address).status_code, client.get(at).json()) == (404, [])

@@ -51,13 +51,20 @@ def test_what_counts_as_many_is_clusters_not_cases() -> None:
 
 
 def test_an_interval_stays_on_the_scale() -> None:
-    scores = [1.0] * 38 + [0.9, 0.2]
+    scores = [1.0] * 115 + [0.9] * 9 + [0.0]
     assert bounds(mean_estimate(scores))[1] > 1
-    found = score_estimate(scores, ends=(0, 1))
-    assert found is not None
-    assert found.high == 1
+    assert bounds(score_estimate(scores, ends=(0, 1)))[1] == 1
     with pytest.raises(ValueError, match="leave the scale"):
         score_estimate([1.0, 6.0], ends=(1, 5))
+
+
+def test_scores_that_are_alike_but_for_a_few_get_wilsons_interval() -> None:
+    for scores in ([0.5] * 40, [1.0] * 38 + [0.9, 0.2], [0.3, 0.4, 0.5]):
+        assert score_estimate(scores, ends=(0, 1)) == proportion_estimate(scores)
+    shared = np.repeat([1.0] * 25 + [0.9, 0.8, 0.7, 0.6, 0.5], 4).tolist()
+    assert score_estimate(shared, KEYS, ends=(0, 1)) == proportion_estimate(shared, KEYS)
+    weighted = weighted_mean_estimate([0.5] * 40, [1.0, 3.0] * 20, ends=(0, 1))
+    assert bounds(weighted) == pytest.approx(wilson_bounds(0.5, 32, stats.t.ppf(0.975, 39)))
 
 
 @pytest.mark.parametrize(("score", "low", "high"), [(5.0, False, True), (1.0, True, False)])

@@ -15,6 +15,7 @@ from evaluation.studies.answering import carry_study
 from evaluation.studies.looking import take_look
 from evaluation.studies.results import result_of
 from evaluation.studies.sentences import percent
+from labeling.lifecycle import Status
 from labeling.models import Project
 from labeling.templatetags.labeling import estimate_pct
 from tests import world
@@ -180,6 +181,8 @@ def test_a_program_starts_looks_and_cancels(project: Project, suite: Suite) -> N
     made = emma.post(root, {**body, "engine": "transformers"}, content_type="application/json")
     assert made.status_code == 202, made.content
     study = Study.objects.get()
+    Study.objects.update(status=Status.FAILED)
+    assert emma.post(f"{root}{study.pk}/resume/").json()["status"] == "queued"
     carry_study(study)
     judge(study, "ben", "tie", most=20)
     assert emma.get(f"{root}{study.pk}/").json()["looks"] == []

@@ -232,6 +232,12 @@ def test_a_suite_is_not_frozen_in_the_middle_of_an_import(suite: Suite) -> None:
     assert freeze_version(suite=suite, person=None).cases == 1
 
 
+def test_an_import_says_how_many_cases_came_under_seal_beside_a_sealed_one(suite: Suite) -> None:
+    sent(suite, json_lines({"prompt": "One?", "reference": "1", "sealed": "yes"}))
+    batch = sent(suite, json_lines({"prompt": "One?", "reference": "I"}, {"prompt": "Two?"}))
+    assert (counts(batch), batch.sealed) == ((2, 0, 0, 0), 1)
+
+
 def test_a_picture_is_refused_as_a_whole(suite: Suite) -> None:
     batch = sent(suite, b"\x89PNG\r\n", "cases.png")
     assert (batch.status, living(suite).count()) == (Status.FAILED, 0)

@@ -174,7 +174,7 @@ def test_sealed_texts_are_shown_to_owners_only(as_emma: Client, ada: User, suite
 
 def test_emma_is_told_that_a_copy_of_a_sealed_prompt_came_under_seal(as_emma: Client, suite: Suite) -> None:
     seal(suite=suite, uids=["q0"], person=None)
-    words = "Put under seal: it shares its prompt or cluster with a sealed case."
+    words = "Put under seal: it was sealed before, or shares its prompt or cluster with a sealed case."
     copy = {"role": "user", "content": "question 0?", "weight": "1"}
     added = as_emma.post(at("case_new", suite.project, suite.pk), copy, follow=True)
     assert f"Added as case 4. {words}" in added.content.decode()
@@ -346,6 +346,23 @@ def test_picked_items_become_cases(as_emma: Client, suite: Suite) -> None:
     assert living(Suite.objects.get(name="Picked")).count() == 2
     told = as_emma.post(address, {"suite": suite.pk}, follow=True)
     assert "Nothing was picked" in told.content.decode()
+
+
+def test_emma_copies_marked_cases_into_another_suite(as_emma: Client, suite: Suite) -> None:
+    address = at("suite", suite.project, suite.pk)
+    values = {"do": "pick", "case": ["q0", "q2"], "name": " Regressions "}
+    assert "2 cases were added to Regressions." in as_emma.post(address, values, **HTMX).content.decode()
+    target = Suite.objects.get(name="Regressions")
+    assert [case.uid for case in living(target).order_by("position")] == ["q0", "q2"]
+    every = as_emma.post(address, {"do": "pick", "all": "1", "name": "Regressions"}).content.decode()
+    assert "1 case was added to Regressions, 2 were there already." in every
+    nameless = as_emma.post(address, {**values, "name": " "})
+    assert (nameless.status_code, Suite.objects.count()) == (422, 2)
+    assert "No suite was named; write the name of one" in nameless.content.decode()
+    seal(suite=suite, uids=["q0"], person=None)
+    told = as_emma.post(address, {**values, "name": "New"}).content.decode()
+    assert "Case 1 of Support questions is under seal; a copy of it would be open." in told
+    assert not Suite.objects.filter(name="New").exists()
 
 
 @pytest.mark.parametrize("name", ["suites", "suite"])

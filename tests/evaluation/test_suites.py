@@ -19,6 +19,7 @@ from evaluation.suites import (
     seal,
     suite_from_items,
     suite_from_split,
+    unseal,
 )
 from evaluation.suites.content import Content, content_of
 from labeling.curation import rowfile
@@ -26,7 +27,7 @@ from labeling.errors import Refused
 from labeling.models import Project, ProtectedFingerprint, User
 from labeling.protection import protected_hashes
 from tests import world
-from tests.evaluation.suites import asked, filled, first
+from tests.evaluation.suites import asked, filled, first, put
 from tests.training.runs import judged_version
 
 pytestmark = pytest.mark.data_layer
@@ -191,6 +192,44 @@ def test_cases_of_another_suite_are_copied_but_not_those_under_seal(project: Pro
         Refused, match="Case 3 of Support questions is under seal; a copy of it would be open"
     ):
         add_picked(suite=target, cases=[living(source).get(position=2).pk], person=emma)
+
+
+def test_a_case_is_copied_as_a_run_was_on_it_unless_it_was_sealed_since(
+    project: Project, emma: User, ada: User
+) -> None:
+    source, target = filled(project, 2), create_suite(project=project, name="Regressions", person=emma)
+    before = list(living(source).order_by("position"))
+    edit_case(case=before[0], content=asked("Asked anew?"), person=emma)
+    add_picked(suite=target, cases=[before[0].pk], person=emma)
+    assert first(target).preview == "Question 0?"
+    seal(suite=source, uids=["q1"], person=emma)
+    with pytest.raises(Refused, match="Case 2 of Support questions is under seal"):
+        add_picked(suite=target, cases=[before[1].pk], person=emma)
+    remove_cases(suite=source, uids=["q1"], person=emma)
+    with pytest.raises(Refused, match="Case 2 of Support questions is under seal"):
+        add_picked(suite=target, cases=[before[1].pk], person=emma)
+    unseal(suite=source, uids=["q1"], reason="told in public", person=ada)
+    assert add_picked(suite=target, cases=[before[1].pk], person=emma).new == 1
+
+
+def test_two_suites_may_have_one_id_for_two_prompts(project: Project, emma: User) -> None:
+    one, two = filled(project, 1), create_suite(project=project, name="Two", person=emma)
+    put(two, {"id": "q0", "prompt": "Something else?"})
+    target = create_suite(project=project, name="Regressions", person=emma)
+    keys = [first(one).pk, first(two).pk]
+    assert add_picked(suite=target, cases=keys, person=emma).new == 2
+    assert add_picked(suite=target, cases=keys, person=emma).unchanged == 2
+    assert add_picked(suite=two, cases=keys, person=emma).new == 1
+    assert sorted(case.preview for case in living(two)) == ["Question 0?", "Something else?"]
+
+
+def test_what_is_copied_beside_a_sealed_case_comes_under_seal(project: Project, emma: User) -> None:
+    one, two = filled(project, 2), filled(project, 1, name="Two")
+    seal(suite=two, uids=["q0"], person=None)
+    remove_cases(suite=two, uids=["q0"], person=emma)
+    done = add_picked(suite=two, cases=[case.pk for case in living(one)], person=emma)
+    assert (done.new, done.sealed) == (2, 1)
+    assert living(two).get(sealed=True).preview == "Question 0?"
 
 
 def test_nothing_is_copied_from_another_project(project: Project) -> None:

@@ -50,6 +50,25 @@ def test_a_split_becomes_a_suite(project: Project, emma: User) -> None:
     assert made.json()["versions"][0]["frozen_at"]
 
 
+def test_cases_are_picked_by_their_numbers_by_the_api_and_by_command(
+    project: Project, emma: User, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client, suite = world.sign_in(emma), filled(project, 3)
+    listed = client.get(f"{SUITES}{suite.pk}/cases/").json()["results"]
+    target = filled(project, 0, name="Regressions")
+    address = f"{SUITES}{target.pk}/picks/"
+    picked = post(client, address, {"cases": [each["case"] for each in listed[:2]], "tags": ["hard"]})
+    assert picked.json() == {"new": 2, "unchanged": 0, "sealed": 0}
+    call_command("pick_cases", "helpfulness", "Regressions", "--case", str(listed[2]["case"]))
+    assert "Regressions: 1 new, 0 there already" in capsys.readouterr().out
+    assert [(case.uid, case.tags) for case in living(target).order_by("position")] == [
+        ("q0", ["hard"]), ("q1", ["hard"]), ("q2", []),
+    ]  # fmt: skip
+    assert "Nothing was picked" in post(client, address, {}).json()["detail"]
+    long = post(client, address, {"cases": [listed[0]["case"]], "tags": [f"tag {n}" for n in range(21)]})
+    assert "There are 21 tags; a case has up to 20." in long.json()["detail"]
+
+
 def test_refusals_are_sentences(project: Project, emma: User) -> None:
     client, suite = world.sign_in(emma), filled(project, 1)
     assert "The name has 0 letters" in post(client, SUITES, {}).json()["detail"]
@@ -58,6 +77,34 @@ def test_refusals_are_sentences(project: Project, emma: User) -> None:
     assert "1,001 cases were sent; up to 1,000" in many.json()["detail"]
     empty = post(client, f"{SUITES}{Suite.objects.create(project=project, name='E').pk}/freeze/", {})
     assert "E has no case yet" in empty.json()["detail"]
+
+
+def test_emma_tags_takes_out_and_seals_by_script_and_ada_opens_the_seal(
+    project: Project, emma: User, ada: User
+) -> None:
+    suite = filled(project, 10)
+    client, address = world.sign_in(emma), f"{SUITES}{suite.pk}/"
+
+    def change(action: str, **values: Any) -> Any:
+        return post(client, f"{address}cases/change/", {"action": action, "cases": ["q0"], **values})
+
+    assert change("tag", tags=["hard"]).json() == {"changed": 1}
+    assert living(suite).get(uid="q0").tags[-1] == "hard"
+    assert change("untag", tags=["hard"]).json() == change("remove").json() == {"changed": 1}
+    assert (living(suite).count(), change("restore").json()) == (9, {"changed": 1})
+    assert change("seal").json() == {"changed": 1}
+    assert change("unseal", reason="It leaked").status_code == 403
+    assert change("tag").json()["detail"].startswith("No tag was given")
+    assert post(client, f"{address}seal/", {"share": 0.3}).json() == {"changed": 3}
+    for share in (0, 1):
+        assert post(client, f"{address}seal/", {"share": share}).status_code == 422, share
+    client = world.sign_in(ada)
+    assert change("unseal").status_code == 422
+    assert change("unseal", reason="It leaked").json() == {"changed": 1}
+    changed = client.patch(address, {"name": "Other", "archived": True}, "application/json").json()
+    assert (changed["name"], changed["archived_at"] is None) == ("Other", False)
+    back = client.patch(address, {"archived": False}, "application/json").json()
+    assert (back["name"], back["archived_at"]) == ("Other", None)
 
 
 def test_sealed_cases_are_listed_for_owners_only(project: Project, emma: User, ada: User) -> None:

@@ -175,6 +175,19 @@ def test_the_footer_says_what_the_verdict_rests_on(project: Project) -> None:
     assert found["Sampling"] == "the likeliest token each time, up to 256 tokens, seed 0"
 
 
+@pytest.mark.parametrize(
+    ("engine", "words"),
+    [
+        ("transformers", "from the start of a batch of up to 16 to the end of each answer"),
+        ("vllm", "from a request to its answer, with up to 32 under way"),
+    ],
+)
+def test_the_footer_says_what_the_time_of_an_answer_is(project: Project, engine: str, words: str) -> None:
+    run = weekly(project)
+    run.engine = engine
+    assert facts(screen(run, {}))["Latency"] == words
+
+
 def test_the_footer_speaks_of_who_judged_this_run_not_of_who_would_judge_today(project: Project) -> None:
     run, judge = weekly(project), a_judge(project, engine="transformers")
     run.spec["metrics"][0]["judge"] = judge.pk

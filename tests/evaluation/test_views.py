@@ -2,6 +2,7 @@
 
 import json
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,11 +10,14 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.urls import reverse
 
+from evaluation.engines import ENGINES
+from evaluation.engines.fake import FakeEngine
 from evaluation.execution import drive
 from evaluation.models import EvalRun, Suite
 from labeling.models import Project, User
 from tests import world
 from tests.evaluation.planned import Bill, a_suite, counting, tuned
+from tests.evaluation.suites import put
 from tests.training.runs import RESULT, judged_version, launched, root_checkpoint
 from training.models import Checkpoint
 from training.registry import register_checkpoint
@@ -145,12 +149,45 @@ def test_emma_scores_a_finished_evaluation_again(
     world.sign_in(emma).post(url)
     again = EvalRun.objects.order_by("-id")[0]
     drive(again)
+    page = world.sign_in(emma).get(reverse("evaluation:evaluation", args=[project.slug, again.pk])).text
+    assert f"?again={again.pk}#start" in page
+    assert "scored again" in page
     assert EvalRun.objects.count() == 2
     assert len(bill.asked) == asked
     Suite.objects.update(scoring=[])
     refused = world.sign_in(emma).post(url)
     assert refused.status_code == 422
     assert "has no scorer yet" in refused.text
+
+
+def test_emma_evaluates_again_on_the_suite_as_it_is_today_from_a_form_that_is_filled(
+    project: Project, emma: User, suite: Suite, candidate: Checkpoint
+) -> None:
+    given = {
+        "max_tokens": 9,
+        "temperature": 0.5,
+        "samples": 2,
+        "stop": "END\n\\n",
+        "top_k": 7,
+        "contexts": "none",
+    }
+    plan_on_page(emma, f"suite:{suite.pk}", candidate, **given)
+    first = EvalRun.objects.get()
+    put(suite, {"prompt": "A question that came later?", "reference": "red"})
+    client, place = world.sign_in(emma), reverse("evaluation:evaluations", args=[project.slug])
+    first.request_cancel()
+    page = client.get(reverse("evaluation:evaluation", args=[project.slug, first.pk])).text
+    assert f'href="{place}?again={first.pk}#start"' in page
+    assert f'formaction="{reverse("evaluation:again", args=[project.slug, first.pk])}"' in page
+    form = client.get(f"{place}?again={first.pk}").context["form"]
+    filled = {field.name: field.value() for field in form if field.value() is not None}
+    client.post(place, filled)
+    second = EvalRun.objects.exclude(pk=first.pk).get()
+    assert second.spec == first.spec
+    assert second.version.number == 2
+    assert [row.name for row in second.targets.all()] == [row.name for row in first.targets.all()]
+    for nobody in ("0", "x", str(first.pk + 1) + "9" * 30):
+        assert client.get(f"{place}?again={nobody}").status_code == 404
 
 
 def test_emma_plans_by_api_and_reads_the_scores(
@@ -181,6 +218,9 @@ def test_emma_cancels_resumes_and_scores_again_by_api(
     again = client.post(reverse("api-evaluation-again", args=place)).json()
     drive(EvalRun.objects.get(pk=again["id"]))
     assert (EvalRun.objects.count(), len(bill.asked)) == (2, asked)
+    body = {"scoring": [{"name": "has red", "scorer": "contains"}]}
+    other = client.post(reverse("api-evaluation-again", args=place), body, content_type="application/json")
+    assert [metric["name"] for metric in other.json()["spec"]["metrics"]] == ["has red"]
 
 
 @pytest.mark.parametrize(
@@ -206,9 +246,9 @@ def test_what_cannot_be_is_refused_by_api(
     assert not EvalRun.objects.exists()
 
 
-def shell(*arguments: str) -> dict[str, Any]:
+def shell(*arguments: str, command: str = "evaluate") -> dict[str, Any]:
     out = StringIO()
-    call_command("evaluate", *arguments, "--json", stdout=out)
+    call_command(command, *arguments, "--json", stdout=out)
     found: dict[str, Any] = json.loads(out.getvalue().splitlines()[-1])
     return found
 
@@ -225,6 +265,43 @@ def test_an_evaluation_from_a_shell_prints_its_numbers(
     assert exact["low"] <= exact["value"] <= exact["high"]
     assert exact["n"] == 12
     assert found["sentence"].endswith(".")
+
+
+def test_an_evaluation_is_scored_again_from_a_shell(
+    project: Project, suite: Suite, candidate: Checkpoint, bill: Bill
+) -> None:
+    first = shell("--suite", f"{project.slug}/{suite.name}", "--checkpoint=tuned", "--engine=fake", "--wait")
+    asked = len(bill.asked)
+    found = shell(str(first["evaluation"]), "--wait", command="score_again")
+    assert found["evaluation"] != first["evaluation"]
+    assert (found["status"], found["scores"], len(bill.asked)) == ("succeeded", first["scores"], asked)
+    with pytest.raises(CommandError, match=r"There is no evaluation 999\."):
+        shell("999", command="score_again")
+
+
+def test_what_an_engine_warns_of_is_told_on_the_page_by_api_and_in_the_shell(
+    project: Project, leo: User, suite: Suite, candidate: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = "The adapter gives the base model's log-probabilities: its weights are zero."
+
+    class Warning(FakeEngine):
+        def ask(self, *, folder: Path, **told: Any) -> None:
+            folder.mkdir(parents=True, exist_ok=True)
+            event = {"type": "warning", "step": 0, "values": {"checkpoint": "1", "message": words}}
+            lines = f"{json.dumps(event)}\n" * 2 + '{"type": "progress"}\n{"type": "warning", "val'
+            (folder / "events.jsonl").write_text(lines)
+            super().ask(folder=folder, **told)
+
+    monkeypatch.setitem(ENGINES, "fake", Warning)
+    found = shell("--suite", f"{project.slug}/{suite.name}", "--checkpoint=tuned", "--engine=fake", "--wait")
+    run = EvalRun.objects.get()
+    assert run.facts["warnings"] == [f"tuned: {words}"]
+    fact = {"label": "The engine warns", "words": f"tuned: {words}", "doubt": True}
+    assert fact in found["rests_on"]
+    client, place = world.sign_in(leo), [project.slug, run.pk]
+    assert fact in client.get(reverse("api-evaluation", args=place)).json()["rests_on"]
+    page = client.get(reverse("evaluation:evaluation", args=place))
+    assert "tuned: The adapter gives the base model" in page.text
 
 
 def test_a_suite_that_is_not_there_is_refused_in_the_shell(project: Project, suite: Suite) -> None:

@@ -1,8 +1,10 @@
 """What a suite can detect, how worn it is, and how many cases a question takes: numbers of the literature."""
 
 import math
+from typing import Any
 
 import pytest
+from django.urls import reverse
 
 from evaluation.models import Split
 from evaluation.statistics.power import (
@@ -12,7 +14,7 @@ from evaluation.statistics.power import (
     mean_cases,
     minimal_detectable_effect,
 )
-from evaluation.suites import freeze_version
+from evaluation.suites import change_suite, freeze_version
 from evaluation.suites.listing import Shape, shapes_of
 from evaluation.wear import (
     best_of,
@@ -24,7 +26,8 @@ from evaluation.wear import (
     smallest_of_spread,
     wear_of,
 )
-from labeling.models import Project
+from labeling.models import Project, User
+from tests import world
 from tests.evaluation.suites import candidate, filled, finished_run, put
 from tests.training.runs import root_checkpoint
 from training.models import Checkpoint
@@ -97,6 +100,78 @@ def test_what_a_suites_own_runs_showed_takes_the_place_of_the_assumption(project
     found = detectable_of([suite], shapes_of([suite]))[suite.pk]
     assert (found.runs, found.spread) == (2, pytest.approx(0.2))
     assert found.points == pytest.approx(100 * 2.8016 * math.sqrt(0.2 / 100), abs=0.01)
+
+
+def frozen(name: str, scorer: str, weight: float = 0.0, **params: Any) -> dict[str, Any]:
+    """A metric as a run keeps it."""
+    return {"name": name, "scorer": scorer, "params": params, "weight": weight, "judge": None, "reward": None}
+
+
+def test_a_ratio_is_found_where_the_primary_metric_is_perplexity(project: Project) -> None:
+    suite, base = filled(project, 120), root_checkpoint()
+    change_suite(suite=suite, scoring=[{"name": "loss", "scorer": "perplexity"}])
+    found = detectable_of([suite], shapes_of([suite]))[suite.pk]
+    assert (found.words, found.is_known, found.error) == ("", False, None)
+    version, one = freeze_version(suite=suite, person=None), candidate(project, base, "one")
+    finished_run(version, base, one, spread=0.16, metrics=[frozen("loss", "perplexity")])
+    found = detectable_of([suite], shapes_of([suite]))[suite.pk]
+    assert found.difference == pytest.approx(2.8016 * math.sqrt(0.16 / 120), abs=1e-4)
+    assert (found.words, found.points, found.error) == ("1.11 times", None, None)
+    assert found.needed(1.05) == mean_cases(0.16, math.log(1.05))
+
+
+def test_a_metric_without_bounds_has_its_own_unit_and_its_own_comparisons(project: Project) -> None:
+    suite, base = filled(project, 60), root_checkpoint()
+    scoring = {"name": "length", "scorer": "length", "params": {"unit": "characters"}}
+    change_suite(suite=suite, scoring=[scoring])
+    version, one = freeze_version(suite=suite, person=None), candidate(project, base, "one")
+    for spread, metrics in (
+        (900.0, [frozen("length", "length", unit="characters")]),
+        (6.0, [frozen("length", "length", unit="words")]),
+        (0.2, [frozen("exact", "exact")]),
+    ):
+        finished_run(version, base, one, spread=spread, metrics=metrics)
+    found = detectable_of([suite], shapes_of([suite]))[suite.pk]
+    assert (found.runs, found.words) == (1, "±11 in length")
+    assert found.needed(5) == mean_cases(900.0, 5)
+    change_suite(suite=suite, scoring=[{"name": "length", "scorer": "length"}])
+    assert detectable_of([suite], shapes_of([suite]))[suite.pk].words == "±0.89 in length"
+
+
+def test_the_page_of_such_a_suite_tells_a_ratio_and_plans_for_one(project: Project, emma: User) -> None:
+    suite, client = filled(project, 120), world.sign_in(emma)
+    change_suite(suite=suite, scoring=[{"name": "perplexity", "scorer": "perplexity"}])
+    address, listed = (
+        reverse(f"evaluation:{name}", args=[project.slug, *numbers])
+        for name, numbers in (("suite", [suite.pk]), ("suites", []))
+    )
+    page = client.get(address).content.decode()
+    assert "Perplexity has no bounds: how far two checkpoints differ" in page
+    assert "How many cases would I need?" not in page
+    assert "not known yet" in client.get(listed).content.decode()
+    version, base = freeze_version(suite=suite, person=None), root_checkpoint()
+    one, metrics = candidate(project, base, "one"), [frozen("perplexity", "perplexity")]
+    finished_run(version, base, one, spread=0.16, metrics=metrics)
+    page = client.get(address).content.decode()
+    assert "1.11 times" in page
+    assert "The smallest ratio in perplexity between two checkpoints" in page
+    assert "Flips" not in page
+    assert " points" not in page
+    asked = {"difference": "1.05", "power": "80"}
+    reckoned = client.get(address, asked, HTTP_HX_REQUEST="true", HTTP_HX_TARGET="planner").content.decode()
+    assert "528 cases." in reckoned
+    assert "408 more than there are." in reckoned
+
+
+def test_metrics_that_are_weighed_together_are_known_by_what_they_are(project: Project) -> None:
+    suite, base = filled(project, 100), root_checkpoint()
+    change_suite(suite=suite, scoring=[frozen(key, key, 1.0) for key in ("exact", "rouge_l")])
+    version, one = freeze_version(suite=suite, person=None), candidate(project, base, "one")
+    for other in ("rouge_l", "chrf"):
+        metrics = [frozen("exact", "exact", 1.0), frozen(other, other, 2.0)]
+        finished_run(version, base, one, spread=0.05, metrics=metrics)
+    found = detectable_of([suite], shapes_of([suite]))[suite.pk]
+    assert (found.runs, found.words) == (1, "±6.3 points")
 
 
 def test_every_candidate_is_one_look_and_neither_the_champion_nor_bases_are(project: Project) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from django.urls import reverse
 
 from labeling.capturing.receiving import receive
+from labeling.capturing.sampling import save_rule
 from labeling.capturing.tokens import make_token
 from labeling.curation.freezes import start_freeze
 from labeling.curation.recipe import Recipe
@@ -112,6 +113,14 @@ PAGES: dict[str, dict[str, str]] = {
 }
 API: dict[str, dict[str, str]] = {
     "api-categories": {"get": "review", "post": "manage"},
+    "api-received-captures": {"get": "curate"},
+    "api-received-capture": {"get": "curate"},
+    "api-capture-tokens": {"get": "manage", "post": "manage"},
+    "api-capture-token": {"delete": "manage"},
+    "api-capture-rules": {"get": "curate", "post": "curate"},
+    "api-capture-rules-apply": {"post": "curate"},
+    "api-capture-rule-move": {"post": "curate"},
+    "api-capture-rule": {"patch": "curate", "delete": "curate"},
     "api-imports": {"post": "curate"},
     "api-import": {"get": "curate", "head": "curate"},
     "api-next": {"post": "annotate"},
@@ -188,6 +197,7 @@ def numbers(project: Project, version: DatasetVersion) -> dict[str, list[Any]]:
         person=None,
     )
     choice = start_selection(version=version, checkpoint=root_checkpoint(), values={"k": 2}, person=None)
+    capture, rule = a_capture(project), save_rule(project=project, person=None, voice="bad")
     checkpoint = register_checkpoint(run=run, result=RESULT)
     start_merge(adapter=checkpoint, person=None)
     of_checkpoint = ("checkpoint", "stage", "notes", "merge", "merge_cancel", "measure", "card", "weights")
@@ -200,7 +210,8 @@ def numbers(project: Project, version: DatasetVersion) -> dict[str, list[Any]]:
         "retrain_cancel": [Retraining.objects.create(project=project, origin=run).pk],
         **of_a_pipeline(project, version),
         "submit": [slot.pk], "skip": [slot.pk], "draft": [slot.pk], "item": [slot.item_id], "import": [batch.pk],
-        "review_item": [slot.item_id], "capture": [a_capture(project).pk],
+        "review_item": [slot.item_id], "capture": [capture.pk], "api-received-capture": [capture.pk],
+        "api-capture-token": [capture.token_id], "api-capture-rule": [rule.pk], "api-capture-rule-move": [rule.pk],
         "import_cancel": [batch.pk], "guideline": [1],
         "again": [slot.pk], "ahead": [slot.pk], "later": [slot.pk], "beat": [slot.pk],
         "chunk": [slot.pk, 0], "chunks_found": [slot.pk],

@@ -85,6 +85,11 @@ def test_what_the_user_said_is_hidden_from_whoever_may_still_judge_the_item(emma
     )
     assert "are hidden from you" in client.get(page).text
     assert [words for url, words in told if words in client.get(url).text] == []
+    api = f"/api/v1/projects/{project.slug}/captures/"
+    one = client.get(f"{api}{Capture.objects.get().pk}/").json()
+    assert [one[name] for name in ("voice", "model", "comment", "chosen", "rule")] == [None] * 5
+    assert client.get(api).json()["captures"][0]["voice"] is None
+    assert client.get(f"{api}?voice=chose").json()["captures"] == []
     world.judge_all(project, emma)
     assert [words for url, words in told if words not in client.get(url).text] == []
 
@@ -134,3 +139,38 @@ def test_the_list_reads_no_text_and_costs_the_same_with_more_rows(project: Proje
     after = re.search(r"after=(\d+)", client.get(url).text)
     assert after is not None
     assert "Where is parcel 60?" in client.get(f"{url}?after={after[1]}").text
+
+
+def test_a_program_makes_a_token_sets_rules_and_reads_what_came(project: Project, ada: User) -> None:
+    client, root = world.sign_in(ada), f"/api/v1/projects/{project.slug}/"
+
+    def call(method: str, path: str, body: Any = None) -> Any:
+        return getattr(client, method)(f"{root}{path}", body or {}, "application/json")
+
+    made = call("post", "capture-tokens/", {"name": "web shop", "per_minute": 600})
+    assert (made.status_code, made["Cache-Control"]) == (201, "no-store")
+    secret = made.json()["secret"]
+    down = a_capture(1, thumbs="down", comment="Wrong city", slice="shipping")
+    assert send(secret, down).status_code == send(secret, a_capture(2)).status_code == 201
+    listed = client.get(f"{root}capture-tokens/")
+    assert (secret in listed.text, listed.json()["results"][0]["created_by"]) == (False, "ada")
+    whole = call("post", "capture-rules/", {"voice": "bad"})
+    half = call("post", "capture-rules/", {"share": 0.5, "daily_cap": 10})
+    assert (whole.status_code, whole.json()["share"], half.json()["share"]) == (201, 1.0, 0.5)
+    moved = call("post", f"capture-rules/{half.json()['id']}/move/", {"up": True}).json()
+    assert [rule["id"] for rule in moved["rules"]] == [half.json()["id"], whole.json()["id"]]
+    off = call("patch", f"capture-rules/{half.json()['id']}/", {"is_on": False, "share": 0.25}).json()
+    assert (off["is_on"], off["share"], off["daily_cap"]) == (False, 0.25, 10)
+    seen = client.get(f"{root}capture-rules/").json()
+    assert (seen["looked_at"], seen["left"], seen["would_take"]) == (2, 1, {str(whole.json()["id"]): 1})
+    assert call("post", "capture-rules/apply/").json() == {"taken": 1}
+    for share in (0, 2, "nan", "inf"):
+        assert call("post", "capture-rules/", {"share": share}).status_code == 400, share
+    assert call("delete", f"capture-rules/{half.json()['id']}/").status_code == 204
+    assert call("delete", f"capture-rules/{half.json()['id']}/").status_code == 422
+    (bad,) = client.get(f"{root}captures/?voice=bad").json()["captures"]
+    assert (bad["state"], bad["tags"], bad["hidden"]) == ("taken", ["shipping"], False)
+    read = client.get(f"{root}captures/{bad['id']}/").json()
+    assert (read["answers"], read["comment"], read["token"]) == (["In Berlin, 1."], "Wrong city", "web shop")
+    assert call("delete", f"capture-tokens/{made.json()['id']}/").status_code == 204
+    assert send(secret, down).status_code == 401

@@ -6,12 +6,12 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 
 from labeling.errors import Refused
-from labeling.intake import ContextDraft
+from labeling.intake import ContextDraft, prompt_hash
 from labeling.models import CategoryChange, ErrorCategory, Project, User
 from labeling.models.appendonly import Unchangeable
 from labeling.rag import taxonomy
 from labeling.rag.contexts import checked_contexts
-from labeling.rag.prompting import with_contexts
+from labeling.rag.prompting import MOST_READINGS, question_of, readings, with_contexts
 from labeling.rag.stages import stage_of
 from labeling.rag.triad import Triad, triad
 from tests import world
@@ -133,6 +133,29 @@ def test_a_prompt_holds_numbered_chunks_before_the_last_question_and_else_stays_
     assert made[2]["content"].endswith("[1] one\n\n[2] two\n\nQuestion: Why?")
     assert talk[2]["content"] == "Why?"
     assert with_contexts(talk, []) == talk
+
+
+@pytest.mark.parametrize("question", ["Why?", "Which?\n\nQuestion: Why?", "", "[2] and\n\n[3] say what?"])
+@pytest.mark.parametrize(
+    "chunks", [["one", " two "], ["", "x"], ["An FAQ.\n\nQuestion: How?\n\nSo."], ["[1] a"] * 3]
+)
+def test_the_question_is_read_out_of_a_prompt_whatever_its_chunks_say(
+    question: str, chunks: list[str]
+) -> None:
+    talk = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": question}]
+    made = with_contexts(talk, chunks)
+    assert talk in readings(made)
+    assert question.count("Question") or question_of(made) == talk
+    assert prompt_hash(made) == prompt_hash(with_contexts(talk, ["another", *chunks]))
+    assert question_of(talk) == talk
+    assert question_of(with_contexts(talk[:1], chunks[:1]))[:1] == talk[:1]
+
+
+def test_a_chunk_full_of_what_stands_before_questions_leaves_few_readings() -> None:
+    talk = [{"role": "user", "content": "Why?"}]
+    made = with_contexts(talk, ["\n\nQuestion: " * 100_000])
+    assert talk in readings(made)
+    assert len(readings(made)) == MOST_READINGS
 
 
 @pytest.mark.parametrize(

@@ -322,7 +322,7 @@ def test_cases_are_picked_by_the_api_and_by_command_and_a_chunk_too_large_says_w
     again = world.sign_in(emma).post(
         reverse("api-suite-picks", args=[rag.slug, suite.pk]), {"flagged": True}, "application/json"
     )
-    assert again.json() == {"new": 0, "unchanged": 2}
+    assert again.json() == {"new": 0, "unchanged": 2, "sealed": 0}
     (large,) = world.put(
         rag,
         ItemDraft(

@@ -13,7 +13,9 @@ from django.utils import timezone
 
 from evaluation.demo.reviews import drafts
 from labeling import queue
+from labeling.allocation import set_overlap
 from labeling.annotating import reopen, skip
+from labeling.errors import Refused
 from labeling.intake import ContextDraft, ItemDraft, ResponseDraft
 from labeling.models import Assignment, Project, Seat, ShownCandidates, User
 from labeling.projects import set_rules
@@ -134,6 +136,40 @@ def test_with_the_second_pass_switched_off_bea_gets_what_she_had_to_pass(
     assert rag.review(project, bea).item == two
     set_rules(project=project, two_pass=False)
     assert rag.claimed(project, bea).item == one
+
+
+def test_a_second_pass_for_which_no_item_has_people_is_refused_with_what_to_do(
+    project: Project, ada: User
+) -> None:
+    words = "takes two people for each item, and this project asks for one. Raise the people .* to 2 or more, or switch"
+    with pytest.raises(Refused, match=words):
+        set_rules(project=project, overlap=1)
+    set_rules(project=project, overlap=1, two_pass=False)
+    with pytest.raises(Refused, match=words):
+        set_rules(project=project, two_pass=True)
+    client, address = world.sign_in(ada), reverse("labeling:setup", args=[project.slug])
+    fields = client.get(address).context["form"]
+    sent = {field.html_name: field.value() or "" for field in fields} | {"action": "rules", "two_pass": "on"}
+    page = client.post(address, sent)
+    assert page.status_code == 422
+    assert "switch the second pass off" in page.text
+    project.refresh_from_db()
+    assert (project.two_pass, project.overlap) == (False, 1)
+    client.post(address, {**sent, "overlap": 2})
+    project.refresh_from_db()
+    assert (project.two_pass, project.overlap) == (True, 2)
+
+
+def test_items_with_people_of_their_own_may_have_a_second_pass(project: Project) -> None:
+    two, _ = rag.put(project, rag.draft(1), rag.draft(2))
+    set_rules(project=project, overlap=3)
+    set_overlap(project=project, overlap=2, items=[two])
+    set_rules(project=project, overlap=1)
+    assert (project.two_pass, project.overlap) == (True, 1)
+    with pytest.raises(Refused, match="takes two people"):
+        set_rules(project=project, every_item=True)
+    two.refresh_from_db()
+    assert two.overlap == 2
 
 
 @pytest.mark.data_layer

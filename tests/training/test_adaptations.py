@@ -25,8 +25,16 @@ pytestmark = pytest.mark.slow
 
 ROWS = {"sft": sft_rows, "reward": reward_rows, "dpo": dpo_rows, "kto": kto_rows}
 RATES = {"full": 2e-3, "lora": 1e-2, "qlora": 1e-2, "prompt": 5e-2, "prefix": 5e-2, "ia3": 5e-2}
+CORE = {
+    ("reward", "lora"),
+    ("dpo", "full"),
+    ("dpo", "lora"),
+    ("kto", "lora"),
+}  # beside all adaptations of SFT
 GRID = [
-    (method, adaptation)
+    pytest.param(
+        method, adaptation, marks=() if method == "sft" or (method, adaptation) in CORE else pytest.mark.heavy
+    )
     for method in ROWS
     for adaptation in RATES
     if method != "reward" or adaptation not in ("prompt", "prefix")
@@ -64,9 +72,9 @@ def test_the_held_out_loss_falls_and_the_saved_weights_give_the_same_logits(tmp_
     ("loss_type", "first", "options"),
     [
         ("ipo", 25.0, {}),
-        ("hinge", 1.0, {}),
+        pytest.param("hinge", 1.0, {}, marks=pytest.mark.heavy),
         ("robust", math.log(2), {"label_smoothing": 0.1}),
-        ("sigmoid_norm", math.log(2), {}),
+        pytest.param("sigmoid_norm", math.log(2), {}, marks=pytest.mark.heavy),
         ("sigmoid", math.log(2), {"label_smoothing": 0.1, "precompute_reference": False}),
     ],
 )

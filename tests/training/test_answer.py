@@ -20,6 +20,7 @@ from tests.training.forked import (
     sft_rows,
     trained,
 )
+from training.recipes import contract
 
 TEXTS = [(says("user", "Tell me " + "more " * (i * 3 % 17)), "and so " * (i % 5)) for i in range(13)]
 HOT = {"temperature": 1.0, "max_tokens": 12}
@@ -98,23 +99,42 @@ def test_an_adapter_taken_off_and_put_on_again_scores_the_same(scored):
     assert not events(scored, "warning")
 
 
-def copied(adapter: Path, place: Path, change) -> Path:
-    """An adapter with other weights."""
+def copied(adapter: Path, place: Path, change, name=lambda key: key) -> Path:
+    """An adapter with other weights, or with other names of them."""
     from safetensors.torch import load_file, save_file
 
     shutil.copytree(adapter, place)
     weights = load_file(place / "adapter_model.safetensors")
     save_file(
-        {name: change(name, value) for name, value in weights.items()}, place / "adapter_model.safetensors"
+        {name(key): change(key, value) for key, value in weights.items()}, place / "adapter_model.safetensors"
     )
     return place
 
 
-def test_an_adapter_that_does_nothing_is_called_out(tmp_path, adapter):
-    idle = copied(adapter, tmp_path / "idle", lambda name, value: value * ("lora_A" in name))
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda name, value: value * ("lora_A" in name), "its weights are zero"),
+        (lambda name, value: value * 1e-12, "what it learned is too little to show"),
+    ],
+)
+def test_an_adapter_that_does_nothing_is_called_out(tmp_path, adapter, change, words):
+    idle = copied(adapter, tmp_path / "idle", change)
     path = write_asked(tmp_path / "run", completing("idle"), [{"id": "idle", "adapter": str(idle)}])
     assert run(path) == 0
-    assert "idle" in events(path, "warning")[0]["values"]["message"]
+    (warning,) = events(path, "warning")
+    assert warning["values"]["checkpoint"] == "idle"
+    assert words in warning["values"]["message"]
+
+
+def test_an_adapter_of_other_layers_is_refused_and_answers_nothing_as_the_base(tmp_path, adapter):
+    other = copied(
+        adapter, tmp_path / "other", lambda _, value: value, lambda key: key.replace("layers.", "layers.9")
+    )
+    path = write_asked(tmp_path / "run", completing("other"), [{"id": "other", "adapter": str(other)}])
+    assert run(path) == contract.FAILED
+    assert "other silently answers as the base" in events(path, "error")[-1]["values"]["message"]
+    assert not answers(path)
 
 
 def test_a_killed_run_scores_only_what_is_left(tmp_path, scored, adapter):
@@ -186,6 +206,18 @@ def test_answers_say_why_they_ended_and_how_long_they_are(sampled):
         assert row["ms"] > 0
 
 
+def test_an_answer_is_timed_until_it_ends_and_not_until_its_batch_does(tmp_path):
+    lengths = {f"{most}": most for most in (1, 6, 12)}
+    asked = [wanted(key, sampling=HOT | {"max_tokens": most, "top_k": 0}) for key, most in lengths.items()]
+    path = write_asked(tmp_path / "run", asked)
+    assert run(path) == 0
+    found = answers(path).values()
+    by_length = sorted(found, key=lambda row: row["tokens"])
+    assert by_length[0]["tokens"] < by_length[-1]["tokens"]
+    assert by_length[0]["ms"] < by_length[-1]["ms"]
+    assert [row["ms"] for row in by_length] == sorted(row["ms"] for row in found)
+
+
 def greedy_by_transformers():
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -230,7 +262,7 @@ def with_windows():
         for i, (messages, _) in enumerate(TEXTS)
     ]
     drafts = [texts.draft(one) for one in asked]
-    own = [tokens for tokens, _ in write(model, drafts, texts, lambda: None)]
+    own = [tokens for tokens, *_ in write(model, drafts, texts, lambda: None)]
     plain = []
     for draft in drafts:
         ids = torch.tensor([draft.ids])

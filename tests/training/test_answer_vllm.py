@@ -230,7 +230,7 @@ def test_a_server_that_dies_is_started_again_and_asked_for_the_rest_alone(tmp_pa
     assert run(path, how="dies at 15") == 0, sentence(path)
     assert len(answers(path)) == 20
     assert len(events(path, "serving")) == 2
-    assert "vLLM died and is started again" in events(path, "warning")[0]["values"]["message"]
+    assert "vLLM died and was started again" in events(path, "warning")[0]["values"]["message"]
     given = [json.loads(line) for line in (path / "serving" / "asked.jsonl").read_text().splitlines()]
     repeated = [name for name in set(given) if given.count(name) > 1]
     assert len(repeated) <= 4, "those that were under way"

@@ -6,9 +6,12 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from labeling.curation import rowfile
+from labeling.curation.withdrawing import withdraw
 from labeling.errors import Refused
 from labeling.lifecycle import Status
 from labeling.models import Project, User
+from labeling.reviewing import accept, resolve
 from tests import world
 from tests.training.runs import RESULT, judged_version, launched
 from training import retraining
@@ -65,10 +68,59 @@ def test_the_page_spells_out_what_will_happen_and_one_click_does_it(
 
 
 def test_without_new_judgments_there_is_nothing_to_do(origin: TrainingRun, browser: Client) -> None:
-    with pytest.raises(Refused, match="Nothing was judged since version 1 was frozen"):
+    with pytest.raises(Refused, match="Nothing was judged or altered since version 1 was frozen"):
         start_retraining(origin, person=None)
     address = reverse("training:retrain", args=[origin.project.slug])
     assert "Freeze and train" not in browser.get(address).content.decode()
+
+
+def test_what_was_withdrawn_leaves_the_training_rows(
+    project: Project, origin: TrainingRun, browser: Client
+) -> None:
+    withdraw(project=project, by=None, item_id=project.items.order_by("pk").values_list("pk", flat=True)[0])
+    words = "Since version 1 was frozen: 1 judgment was withdrawn."
+    page = browser.get(reverse("training:retrain", args=[project.slug])).text
+    assert words in page
+    assert "by the recipe of version 1, of the judgments as they are now." in page
+    assert browser.get(reverse("api-retrain", args=[project.slug])).json()["altered"] == words
+    run_retraining(start_retraining(origin, person=None, override="a test"))
+    made = TrainingRun.objects.exclude(pk=origin.pk).get()
+    assert made.dataset_version.splits["train"]["rows"] == origin.dataset_version.splits["train"]["rows"] - 1
+
+
+def test_what_a_version_left_out_and_was_reviewed_or_settled_since_is_new(
+    project: Project, cleo: User
+) -> None:
+    world.fill(project, 24)
+    world.judge_all(project, world.person("ben"), ["tie", "tie"])
+    slots = list(project.assignments.order_by("pk"))
+    for slot in slots[:20]:
+        accept(project=project, assignment_id=slot.pk, reviewer=cleo)
+    origin = trained(project, version=world.frozen(project, statuses=("accepted",)))
+    assert "Nothing was judged or altered" in outlook(origin).refusal
+    for slot in slots[20:]:
+        accept(project=project, assignment_id=slot.pk, reviewer=cleo)
+    resolve(project=project, item_id=slots[0].item_id, person=cleo, label="1")
+    found = outlook(origin)
+    assert found.altered == (
+        "Since version 1 was frozen: 4 judgments that it left out were given a state of review that the recipe takes; "
+        "1 item that it has no row of was settled."
+    )
+    assert found.refusal == ""
+
+
+def test_where_only_rows_that_are_held_out_are_others_nothing_is_trained(
+    project: Project, origin: TrainingRun
+) -> None:
+    version = origin.dataset_version
+    training = {row["prompt_hash"] for row in rowfile.read(version.path, split="train")}
+    held_out = project.items.exclude(prompt_hash__in=training).order_by("pk")[0]
+    withdraw(project=project, by=None, item_id=held_out.pk)
+    job = start_retraining(origin, person=None, override="a test")
+    run_retraining(job)
+    job.refresh_from_db()
+    assert (job.status, TrainingRun.objects.count()) == (Status.FAILED, 1)
+    assert "give the same training rows as version 1; nothing was trained" in job.error
 
 
 def test_a_project_is_retrained_once_at_a_time(project: Project, origin: TrainingRun) -> None:

@@ -4,7 +4,8 @@ RUN_DIR/spec.json: training.specs.AnswerJob. RUN_DIR/requests.jsonl: {"id", "tar
 kind, "completion", "labels", "sampling". Appends to RUN_DIR/answers.jsonl one line an answer, whole or not at all:
 {"id", "target", "kind"} and
 
-- complete: text, tokens, prompt_tokens, prompt_hash, finish ("stop", "length"), ms; cost from an endpoint.
+- complete: text, tokens, prompt_tokens, prompt_hash, finish ("stop", "length"), ms from the start of its batch or
+  request until it ended; cost from an endpoint.
 - likelihood: logprob (sum, in nats, of the completion's `tokens` tokens after the rendered prompt, the end-of-turn
   token included, so an empty completion has one), bytes, truncated. A row above max_length loses the start of its
   prompt; when the completion alone is too long, its end.

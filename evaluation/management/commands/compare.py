@@ -3,7 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from evaluation.comparison import compare, find_sides, shared_metrics
+from evaluation.comparison import Unpaired, compare_or_say, find_sides, shared_metrics
 from evaluation.models import EvalRun
 from evaluation.reading import difference_words, worded
 from labeling.access import open_from_shell
@@ -24,17 +24,16 @@ class Command(VerbCommand):
         keys = [options["first"], options["second"]]
         project = self._project(keys[0])
         open_from_shell(project.slug, options["person"], "view_results")
-        first, second = find_sides(project, keys)
-        names = [options["metric"]] if options["metric"] else shared_metrics([first, second])
-        if not names:
-            raise Refused(
-                f"{first.run.name} and {second.run.name} have no metric in common; score one again."
-            )
+        first, second = sides = find_sides(project, keys)
+        names = [options["metric"]] if options["metric"] else shared_metrics(sides)
+        pairs = compare_or_say(sides, names, slices_of=names)
         self.say(f"{second.name} against {first.name}")
         found = {}
-        for name in names:
-            each = compare(first, second, name)
+        for name, (each,) in pairs.items():
             found[name] = each.as_dict()
+            if isinstance(each, Unpaired):
+                self.say(f"  {name}: not compared. {each.why}")
+                continue
             p = "none" if each.p is None else f"{each.p:.4f}"
             a, b = (worded(each.metric, estimate) for estimate in each.estimates)
             self.say(

@@ -1,6 +1,7 @@
 """manage.py evaluate --suite S [--checkpoint C …] [--endpoint P …] --engine E [--wait]"""
 
 from argparse import ArgumentParser
+from dataclasses import asdict
 from typing import Any
 
 from evaluation.endpoints import find_endpoint
@@ -10,6 +11,7 @@ from evaluation.models import EvalRun, Suite
 from evaluation.planning import plan_evaluation, plan_on_held_out
 from evaluation.reading import Reading, TargetLine, difference_words, target_lines, verdict, worded
 from evaluation.specs import CONTEXT_WORDS, LimitsSpec, SamplingSpec
+from evaluation.verdicts_trust import footer
 from labeling.access import open_from_shell
 from labeling.commands import VerbCommand, find_version
 from labeling.errors import Refused
@@ -56,7 +58,7 @@ class Command(VerbCommand):
         parser.add_argument("--wait", action="store_true", help="do the work here unless a worker takes it")
 
     def run(self, **options: Any) -> dict[str, Any]:
-        run = self._planned(options)
+        run = self.planned(options)
         self.say(f"evaluation {run.pk} is queued")
         if options["wait"]:
             run = carried(run, drive)
@@ -69,17 +71,22 @@ class Command(VerbCommand):
                 self.say(
                     f"    {reading.metric.name}: {worded(reading.metric, reading.estimate)} {n} {against}".rstrip()
                 )
-        found = verdict(lines)
+        found, rests_on = verdict(lines), footer(run, lines)
         self.say(str(found))
+        for fact in rests_on:
+            if fact.doubt:
+                self.say(f"  {fact.label}: {fact.words}")
         return {
             "evaluation": run.pk,
             "status": run.status,
             "verdict": found.kind,
             "sentence": str(found),
             "scores": [as_dict(line) for line in lines],
+            "rests_on": [asdict(fact) for fact in rests_on],
         }
 
-    def _planned(self, options: dict[str, Any]) -> EvalRun:
+    def planned(self, options: dict[str, Any]) -> EvalRun:
+        """The evaluation that is carried and told of."""
         slug, slash, name = options["suite"].partition("/")
         if not slash:
             version = find_version(options["suite"], options["person"], "train")

@@ -32,9 +32,11 @@ class Command(VerbCommand):
             f"{suite}: {batch.new:,} new, {batch.updated:,} changed, {batch.unchanged:,} unchanged, "
             f"{batch.refused:,} refused"
         )
+        if batch.sealed:
+            self.say(f"  {batch.sealed:,} came under seal beside a sealed case of the same prompt or cluster")
         for error in batch.row_errors[:SHOWN_ERRORS]:
             self.say(f"  row {error['line']}: {error['reason']}")
-        counts = {name: getattr(batch, name) for name in ("new", "updated", "unchanged", "refused")}
+        counts = {name: getattr(batch, name) for name in ("new", "updated", "unchanged", "sealed", "refused")}
         return {"suite": suite.pk, "import": batch.pk, **counts, "errors": batch.row_errors}
 
     def suite(self, access: Access, name: str, *, create: bool) -> Suite:

@@ -1,16 +1,20 @@
-"""Which adapters vLLM can serve, under which names, and how it is told of them."""
+"""Which adapters vLLM can serve, under which names, and how it is told of them; what is done about a silent one."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from training.recipes import contract, servers
 from training.specs import Asked
 from training.weights import ADAPTER, ADAPTER_WEIGHTS, WeightsDamaged, read_header
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SAME = 1e-6  # nats: an engine that leaves an adapter out gives the very same numbers
 AT_ONCE = 4  # adapters among the rows of one step; each costs memory
 HASH = 16  # characters
 # What adapter_config.json says → why vLLM 0.31 cannot serve it. It reads neither of the patterns, and would answer with
@@ -111,13 +115,40 @@ def layers(adapter: str) -> set[str]:
     return {name.split(".lora_")[0].rsplit(".", 1)[-1] for name in names if ".lora_" in name}
 
 
+def check(run: contract.Run, target: Asked, difference: float, *, is_loaded: bool, advice: str) -> None:
+    """Take down how far an adapter's next tokens are from the base's, in nats, and warn where they are the same.
+
+    Raises `RecipeFailed` about one that was trained and is not known to be loaded: the base's numbers would stand under
+    its name.
+    """
+    assert target.adapter is not None
+    run.event("canary", checkpoint=target.id, difference=difference)
+    if difference >= SAME:
+        return
+    does_something = not does_nothing(target.adapter)
+    if does_something and not is_loaded:
+        raise contract.RecipeFailed(
+            f"adapter {target.id} silently answers as the base: its log-probabilities are the base's, though its "
+            f"weights are not zero; {advice}"
+        )
+    why = "what it learned is too little to show" if does_something else "its weights are zero"
+    message = f"The adapter gives the base model's log-probabilities: {why}."
+    run.event("warning", checkpoint=target.id, message=message)
+
+
 def does_nothing(adapter: str) -> bool:
-    """Whether an adapter was never trained: in each of its layers one of the two matrices is zero."""
+    """Whether an adapter was never trained."""
     from safetensors.torch import load_file
 
-    weights = load_file(Path(adapter) / ADAPTER_WEIGHTS)
+    return is_idle(load_file(Path(adapter) / ADAPTER_WEIGHTS))
+
+
+def is_idle(weights: Mapping[str, Tensor]) -> bool:
+    """Whether in each layer of an adapter one of the two matrices is zero."""
     layers: dict[str, list[bool]] = {}
     for key, value in weights.items():
+        if "lora_magnitude" in key:  # of DoRA, which begins as the base's own
+            continue
         layer = key.replace("lora_embedding_", "lora_").replace("lora_A", "*").replace("lora_B", "*")
         layers.setdefault(layer, []).append(bool(value.any()))
     return not any(all(parts) for parts in layers.values())

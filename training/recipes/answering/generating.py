@@ -8,6 +8,7 @@ transformers' `generate`, one by one.
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from training.recipes.answering.tokens import Draft, Texts
 
 NEEDED = {"position_ids", "past_key_values", "logits_to_keep"}
-Written = tuple[list[int], str]
+Written = tuple[list[int], str, float]
 
 
 def at_once(net: PreTrainedModel | PeftModel) -> bool:
@@ -39,7 +40,8 @@ def at_once(net: PreTrainedModel | PeftModel) -> bool:
 def write(
     net: PreTrainedModel | PeftModel, drafts: list[Draft], texts: Texts, pause: Callable[[], None]
 ) -> list[Written]:
-    """Return (tokens, why it ended) for each draft: "stop" or "length". `pause` is called before every token.
+    """Return (tokens, why it ended, ms) for each draft: "stop" or "length", and the milliseconds from the start of its
+    batch until it ended. `pause` is called before every token.
 
     Raises `FloatingPointError` where the model gives something that is no number.
     """
@@ -53,6 +55,7 @@ class Loop:
     """One batch on its way. `rows` are the places in the batch of those that are still written."""
 
     def __init__(self, net: PreTrainedModel | PeftModel, drafts: list[Draft], texts: Texts) -> None:
+        self.began = time.monotonic()
         self.net, self.drafts, self.texts = net, drafts, texts
         device = net.device
         self.fed, mask = left_padded([draft.ids for draft in drafts], texts.ends[0], device)
@@ -63,6 +66,7 @@ class Loop:
         self.rows = list(range(len(drafts)))
         self.found: list[list[int]] = [[] for _ in drafts]
         self.ended = [""] * len(drafts)
+        self.took = [0.0] * len(drafts)
         self.taste = Taste(drafts, self.most, device)
         causal = net.get_base_model() if isinstance(net, PeftModel) else net
         if segments.sees_everything(causal):
@@ -78,7 +82,7 @@ class Loop:
         return self.written()
 
     def written(self) -> list[Written]:
-        return list(zip(self.found, self.ended, strict=True))
+        return list(zip(self.found, self.ended, self.took, strict=True))
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def steps(self) -> Iterator[None]:
@@ -101,6 +105,7 @@ class Loop:
                 self._keep(kept)
 
     def _note(self, tokens: list[int]) -> None:
+        took = since(self.began)
         for row, token in zip(self.rows, tokens, strict=True):
             if self.ended[row]:
                 continue
@@ -111,6 +116,7 @@ class Loop:
                 self.ended[row] = "stop"
             elif len(found) == draft.most:
                 self.ended[row] = "length"
+            self.took[row] = took
 
     def _keep(self, kept: list[int]) -> None:
         chosen = torch.tensor(kept, device=self.fed.device)
@@ -164,7 +170,7 @@ def _plainly(
     net: PreTrainedModel | PeftModel, draft: Draft, texts: Texts, pause: Callable[[], None]
 ) -> Written:
     """One answer by `generate`."""
-    asked = draft.wanted.sampling
+    began, asked = time.monotonic(), draft.wanted.sampling
     how: dict[str, Any] = {"do_sample": asked.temperature > 0, "num_beams": 1, "repetition_penalty": 1.0}
     if asked.temperature > 0:
         how |= {"temperature": asked.temperature, "top_k": asked.top_k, "top_p": asked.top_p}
@@ -185,4 +191,9 @@ def _plainly(
     )  # fmt: skip
     tokens: list[int] = out[0, ids.shape[1] :].tolist()
     ended = tokens[-1:] and (tokens[-1] in texts.ends or (asked.stop and texts.stops(tokens, asked.stop)))
-    return tokens, "stop" if ended else "length"
+    return tokens, "stop" if ended else "length", since(began)
+
+
+def since(began: float) -> float:
+    """Milliseconds since a reading of the monotonic clock."""
+    return round(1000 * (time.monotonic() - began), 1)

@@ -13,11 +13,11 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import torch
-from peft import PeftConfig, PeftModel
+from peft import PeftConfig, PeftModel, get_peft_model_state_dict
 from transformers import AutoModelForCausalLM
 
 from training.recipes import contract
-from training.recipes.answering import generating, judging
+from training.recipes.answering import adapters, generating, judging
 from training.recipes.answering.ledger import Answer, Impossible, Ledger, Wanted, diverged
 from training.recipes.answering.tokens import Choice, Draft, Row, Texts, texts
 from training.specs import AnswerJob, Asked
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     Model: TypeAlias = PreTrainedModel | PeftModel
 
 SomeRow = TypeVar("SomeRow", bound=Row)
-SAME = 1e-6  # nats
 CANARIES = 8
+NOT_LOADED = "its layers are not those of this base; choose the base that it was trained on"
 
 
 class Local:
@@ -90,8 +90,8 @@ class Local:
             if not answers:  # outside of the except block, which holds on to what was computed
                 self._halve(len(batch))
                 continue
-            spent = round(1000 * (time.monotonic() - began), 1)
-            self.ledger.write([answer | {"ms": spent} for answer in answers])
+            spent = {"ms": generating.since(began)}
+            self.ledger.write([spent | answer for answer in answers])  # one that was written has its own
             at += len(batch)
 
     def _halve(self, size: int) -> None:
@@ -109,9 +109,10 @@ class Local:
                 text=words.text(tokens, draft.wanted.sampling.stop),
                 tokens=len(tokens),
                 finish=why,
+                ms=ms,
                 **draft.facts,
             )
-            for draft, (tokens, why) in zip(batch, written, strict=True)
+            for draft, (tokens, why, ms) in zip(batch, written, strict=True)
         ]
 
     def _loaded(self) -> Iterator[tuple[Asked, Model, Texts]]:
@@ -207,7 +208,9 @@ def log_probabilities(model: Model, batch: list[Row]) -> Iterator[Tensor]:
 
 
 def canary(run: contract.Run, target: Asked, model: Model, rows: Sequence[Row]) -> None:
-    """Warn when an adapter changes no log-probability of the next token: then it was not loaded, or never trained."""
+    """Warn when an adapter changes no log-probability of the next token. Raises `RecipeFailed` where it is because its
+    weights were not loaded, or are no numbers.
+    """
     if target.adapter is None or not rows:
         return
     assert isinstance(model, PeftModel)
@@ -217,8 +220,8 @@ def canary(run: contract.Run, target: Asked, model: Model, rows: Sequence[Row]) 
         (with_adapter,) = log_probabilities(model, one)
         with model.disable_adapter():
             (without,) = log_probabilities(model, one)
-        difference = max(difference, (with_adapter - without).abs().max().item())
-    if difference < SAME:
-        message = f"Adapter {target.id} gives the base model's log-probabilities: it silently does nothing."
-        run.event("warning", checkpoint=target.id, message=message)
-    run.event("canary", checkpoint=target.id, difference=difference)
+        if bool(with_adapter.isnan().any()):
+            raise diverged(target.id)
+        difference = max(difference, (with_adapter - without).nan_to_num().abs().max().item())
+    is_loaded = not adapters.is_idle(get_peft_model_state_dict(model))
+    adapters.check(run, target, difference, is_loaded=is_loaded, advice=NOT_LOADED)

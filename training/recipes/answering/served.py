@@ -23,8 +23,8 @@ from training.specs import AnswerJob, Asked
 if TYPE_CHECKING:
     from training.recipes.servers import Server
 
-SAME = 1e-6  # nats: asked one at a time, a server that leaves the adapter out gives the very same numbers
 CANARIES, TOP = 8, 20
+NOT_SERVED = "choose the engine transformers, or merge it into a model first"
 RESTARTS = 2
 FAULT_SECONDS = 10  # in which a server that failed is gone, or well again
 COMPLETIONS = "/v1/completions"
@@ -106,16 +106,7 @@ class Served:
             except FloatingPointError:
                 raise diverged(target.id) from None
             difference = max(apart(one, other) for one, other in zip(of_base, own, strict=True))
-            self.run.event("canary", checkpoint=target.id, difference=difference)
-            if difference >= SAME:
-                continue
-            if not adapters.does_nothing(target.adapter):
-                raise contract.RecipeFailed(
-                    f"adapter {target.id} silently answers as the base: vLLM gives the base's probabilities under its "
-                    "name, though its weights are not zero; choose the engine transformers, or merge it first"
-                )
-            message = f"Adapter {target.id} gives the base model's log-probabilities: its weights are zero."
-            self.run.event("warning", checkpoint=target.id, message=message)
+            adapters.check(self.run, target, difference, is_loaded=False, advice=NOT_SERVED)
 
 
 def options(
@@ -195,9 +186,8 @@ class Round:
         self.server.close()
         if self.deaths > RESTARTS:
             raise contract.RecipeFailed(f"vLLM died {self.deaths} times, the last time with: {words}")
-        self.run.event(
-            "warning", message=f"vLLM died and is started again, with half as many requests: {words}"
-        )
+        message = "vLLM died and was started again, with half as many requests at a time."
+        self.run.event("warning", message=message, last_words=words)
         self.server.start()
 
     def _one(self, row: Row) -> Answer:

@@ -83,7 +83,7 @@ class LocalVoices:
             written = loop.written()
         else:
             written = yield from by_steps(partial(self._plainly, target, draft, words))
-        ((tokens, why),) = written
+        ((tokens, why, _),) = written
         return wanted.answer(text=words.text(tokens, stop), tokens=len(tokens), finish=why, **draft.facts)
 
     def _plainly(
