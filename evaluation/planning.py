@@ -167,6 +167,14 @@ def plan_again(
         )
 
 
+def find_run(number: int) -> EvalRun:
+    """The evaluation of this number, of whatever project. Raises Refused."""
+    run = EvalRun.objects.select_related("project", "suite", "version__suite").filter(pk=number).first()
+    if run is None:
+        raise Refused(f"There is no evaluation {number}.")
+    return run
+
+
 def chosen_targets(
     project: Project,
     checkpoints: Sequence[Checkpoint],

@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from evaluation.deciding import decide
-from evaluation.models import EvalRun
+from evaluation.planning import find_run
 from labeling.access import open_from_shell
 from labeling.commands import VerbCommand
 from labeling.errors import Refused
@@ -25,13 +25,7 @@ class Command(VerbCommand):
     def run(self, **options: Any) -> dict[str, Any]:
         from evaluation.gates import examine
 
-        run = (
-            EvalRun.objects.select_related("project", "suite", "version__suite")
-            .filter(pk=options["run"])
-            .first()
-        )
-        if run is None:
-            raise Refused(f"There is no evaluation {options['run']}.")
+        run = find_run(options["run"])
         acts = options["promote"] or options["keep"]
         access = open_from_shell(run.project.slug, options["person"], "train" if acts else "view_results")
         if options["despite"]:

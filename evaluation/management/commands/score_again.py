@@ -5,9 +5,8 @@ from typing import Any
 
 from evaluation.management.commands import evaluate
 from evaluation.models import EvalRun
-from evaluation.planning import plan_again
+from evaluation.planning import find_run, plan_again
 from labeling.access import open_from_shell
-from labeling.errors import Refused
 
 
 class Command(evaluate.Command):
@@ -20,12 +19,6 @@ class Command(evaluate.Command):
         parser.add_argument("--wait", action="store_true", help="do the work here unless a worker takes it")
 
     def planned(self, options: dict[str, Any]) -> EvalRun:
-        run = (
-            EvalRun.objects.select_related("project", "suite", "version__suite")
-            .filter(pk=options["run"])
-            .first()
-        )
-        if run is None:
-            raise Refused(f"There is no evaluation {options['run']}.")
+        run = find_run(options["run"])
         access = open_from_shell(run.project.slug, options["person"], "train")
         return plan_again(run=run, person=access.person)
