@@ -29,7 +29,7 @@ from evaluation import (
 )
 from evaluation.endpoints import find_endpoint
 from evaluation.models import EvalRun, Score, Split, Suite
-from evaluation.planning import plan_again, plan_evaluation, plan_on_held_out
+from evaluation.planning import plan_again, plan_evaluation, plan_on_held_out, resume_run
 from evaluation.reading import target_lines, verdict
 from evaluation.specs import CONTEXT_WORDS
 from evaluation.verdicts_trust import footer
@@ -234,7 +234,7 @@ class EvaluationResume(EvaluationActionView):
     @extend_schema(request=None, responses={202: EvaluationSerializer})
     def post(self, request: Request, slug: str, evaluation_id: int) -> Response:
         run = self.evaluation()
-        run.resume()
+        resume_run(run)
         return self.told(run)
 
 

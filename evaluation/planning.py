@@ -167,6 +167,17 @@ def plan_again(
         )
 
 
+@transaction.atomic
+def resume_run(run: EvalRun) -> None:
+    """Put an evaluation that failed or was cancelled into the queue again: it goes on where it stopped. Raises Refused
+    on sealed cases that were opened for another candidate meanwhile."""
+    if run.split == Split.SEALED:
+        refuse_undecided(
+            run.version, [row.checkpoint for row in run.targets.all() if row.checkpoint is not None]
+        )
+    run.resume()
+
+
 def find_run(number: int) -> EvalRun:
     """The evaluation of this number, of whatever project. Raises Refused."""
     run = EvalRun.objects.select_related("project", "suite", "version__suite").filter(pk=number).first()

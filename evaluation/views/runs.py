@@ -8,7 +8,7 @@ from django.views.decorators.http import require_POST
 
 from evaluation.forms import EvaluationForm, filled_from
 from evaluation.models import EvalRun, Suite
-from evaluation.planning import plan_again, plan_evaluation, plan_on_held_out
+from evaluation.planning import plan_again, plan_evaluation, plan_on_held_out, resume_run
 from labeling.access import Access, guarded
 from labeling.errors import Refused
 from labeling.pages import page
@@ -76,7 +76,11 @@ def cancel(request: HttpRequest, access: Access, evaluation_id: int) -> HttpResp
 @guarded("train")
 def resume(request: HttpRequest, access: Access, evaluation_id: int) -> HttpResponse:
     """Put a failed or cancelled evaluation into the queue again: it goes on where it stopped."""
-    get_object_or_404(EvalRun, project=access.project, pk=evaluation_id).resume()
+    run = get_object_or_404(EvalRun, project=access.project, pk=evaluation_id)
+    try:
+        resume_run(run)
+    except Refused as refusal:
+        return _refused(request, run, refusal)
     return redirect("evaluation:evaluation", access.project.slug, evaluation_id)
 
 
@@ -90,6 +94,10 @@ def again(request: HttpRequest, access: Access, evaluation_id: int) -> HttpRespo
     try:
         made = plan_again(run=run, person=access.person)
     except Refused as refusal:
-        context = {"words": refusal.sentence, "evaluation": run, "section": "evaluations"}
-        return page(request, "evaluation/refused.html", context, status=422)
+        return _refused(request, run, refusal)
     return redirect("evaluation:evaluation", access.project.slug, made.pk)
+
+
+def _refused(request: HttpRequest, run: EvalRun, refusal: Refused) -> HttpResponse:
+    context = {"words": refusal.sentence, "evaluation": run, "section": "evaluations"}
+    return page(request, "evaluation/refused.html", context, status=422)

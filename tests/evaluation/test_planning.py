@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.urls import reverse
 
 from evaluation.endpoints import EndpointDraft, add_endpoint, archive_endpoint
 from evaluation.models import Case, Endpoint, EvalRun, Suite
@@ -12,7 +13,7 @@ from evaluation.suites import add_case, change_suite, seal_share, suite_from_spl
 from evaluation.suites.content import Content
 from labeling.curation import rowfile
 from labeling.errors import Refused
-from labeling.models import DatasetVersion, Project, ProtectedFingerprint
+from labeling.models import DatasetVersion, Project, ProtectedFingerprint, User
 from labeling.protection import protected_hashes
 from tests import world
 from tests.evaluation.judged import a_judge, by_place, judge_by
@@ -256,6 +257,24 @@ def test_sealed_cases_judge_one_candidate_at_a_time(project: Project) -> None:
     assert planned_on(suite, both[0], root_checkpoint("tiny")).split == "sealed"
     with pytest.raises(Refused, match="opened for one and nothing was decided about it yet"):
         planned_on(suite, both[1])
+
+
+def test_a_cancelled_run_on_sealed_cases_waits_while_another_candidate_is_judged(
+    project: Project, emma: User
+) -> None:
+    suite = sealed_suite(project)
+    run = planned_on(suite, tuned(project, "one"))
+    run.request_cancel()
+    other = planned_on(suite, tuned(project, "two"))
+    client = world.sign_in(emma)
+    address = reverse("evaluation:resume", args=[project.slug, run.pk])
+    answer = client.post(address)
+    assert answer.status_code == 422
+    assert "The sealed cases were opened for two" in answer.content.decode()
+    other.request_cancel()
+    assert client.post(address).status_code == 302
+    run.refresh_from_db()
+    assert run.status == "queued"
 
 
 def test_no_endpoint_is_scored_on_sealed_cases(project: Project) -> None:
