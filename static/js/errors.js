@@ -3,11 +3,20 @@ import { actsOnEnter, bindKeys, turn } from "./keyboard.js";
 
 const form = document.querySelector("form[data-read]");
 const find = form.querySelector("[data-find]");
+const nothing = form.querySelector("[data-nothing]");
 const rows = () => [...form.querySelectorAll(".errors-choices li")];
 
 function toggle(row) {
   row?.querySelector("input").click();
   return Boolean(row);
+}
+
+/** Keep what is chosen. Nothing at all is kept by a second press only: the key before the first may have been lost. */
+function keep() {
+  const chosen = form.querySelector(".errors-choices input:checked") || form.querySelector("#note").value.trim();
+  if (chosen || !nothing.hidden) form.requestSubmit();
+  else nothing.hidden = false;
+  return true;
 }
 
 function focus(element) {
@@ -28,11 +37,7 @@ bindKeys({
   },
   h: () => turn("prev"),
   l: () => turn("next"),
-  Enter: (event) => {
-    if (actsOnEnter(event.target)) return false;
-    form.requestSubmit();
-    return true;
-  },
+  Enter: (event) => !actsOnEnter(event.target) && keep(),
 });
 
 find.addEventListener("input", () => {
@@ -40,11 +45,15 @@ find.addEventListener("input", () => {
   for (const row of rows()) row.hidden = Boolean(wanted) && !row.textContent.toLowerCase().includes(wanted);
 });
 
+form.addEventListener("input", () => {
+  nothing.hidden = true;
+});
+
 // Enter in the search chooses the first that fits; Ctrl+Enter keeps from anywhere, Esc leaves a field.
 form.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
     event.preventDefault();
-    form.requestSubmit();
+    keep();
   } else if (event.key === "Enter" && event.target === find) {
     event.preventDefault();
     toggle(rows().find((each) => !each.hidden));

@@ -23,6 +23,10 @@ def test_leo_reads_failures_by_keyboard_and_emma_opens_a_fix(page: Page, site: s
     page.goto(verdict)
     page.get_by_role("button", name="Read a random sample of its failures").click()
     page.get_by_role("link", name="Read the first failure").first.click()
+    expect(page.locator("h1")).to_contain_text("Failure 1 ")
+    press(page, "Enter")
+    expect(page.get_by_text("Nothing is chosen.")).to_be_visible()
+    assert complaints_everywhere(page) == []
     for place in range(1, 16):
         expect(page.locator("h1")).to_contain_text(f"Failure {place} ")
         press(page, "1" if place < 15 else "2", "Enter")

@@ -65,6 +65,8 @@ def moved_on(page: Page, before: str, *, saved: str = "Saved") -> None:
 
 
 def press(page: Page, *keys: str) -> None:
+    """Press them one by one, once the page listens: its scripts come after its first words."""
+    page.wait_for_load_state()
     for key in keys:
         page.keyboard.press(key)
 

@@ -128,6 +128,17 @@ def _training_run(project: Project, base: BaseModel, name: str, rows: int) -> Tr
     )  # fmt: skip
 
 
+def edited(version: SuiteVersion, *, position: int) -> tuple[SuiteVersion, Case]:
+    """The next version, in which the case there has another prompt; and that case as it was."""
+    newer = SuiteVersion.objects.create(suite=version.suite, number=2, content_hash="x", cases=version.cases)
+    old = Case.objects.get(suite=version.suite, position=position)
+    Case.objects.filter(pk=old.pk).update(removed=2)
+    Case.objects.create(
+        suite=version.suite, uid=old.uid, added=2, position=position, prompt=[], prompt_hash="y"
+    )
+    return newer, old
+
+
 def finished(
     project: Project,
     targets: Mapping[str, Values],

@@ -20,13 +20,8 @@ from labeling.lifecycle import Status
 from labeling.models import Assignment, Item, Project, ProtectedFingerprint, Response, Task
 from labeling.rag.prompting import with_contexts
 from tests import world
-from tests.evaluation.planned import Bill, a_suite, counting, tuned
+from tests.evaluation.planned import Bill, a_suite, tuned
 from tests.training.runs import root_checkpoint
-
-
-@pytest.fixture
-def bill(monkeypatch: pytest.MonkeyPatch) -> Bill:
-    return counting(monkeypatch)
 
 
 def wanted(project: Project, **changes: Any) -> Wanted:

@@ -12,16 +12,14 @@ from evaluation.prompts import from_items
 from labeling.lifecycle import Status
 from labeling.models import Project, Task
 from tests import world
-from tests.evaluation.planned import Bill, a_suite, counting, tuned
+from tests.evaluation.planned import Bill, a_suite, tuned
 from tests.training.runs import root_checkpoint
 from training.models import Checkpoint
 
 HTMX = {"HX-Request": "true"}
 
 
-@pytest.fixture(autouse=True)
-def bill(monkeypatch: pytest.MonkeyPatch) -> Bill:
-    return counting(monkeypatch)
+pytestmark = pytest.mark.usefixtures("bill")
 
 
 @pytest.fixture

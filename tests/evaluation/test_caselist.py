@@ -9,7 +9,7 @@ from evaluation.comparison import find_sides
 from evaluation.models import Case, EvalRun
 from evaluation.sheets import KEPT
 from labeling.models import Project
-from tests.evaluation.finished import finished, suite_of
+from tests.evaluation.finished import edited, finished, suite_of
 from tests.evaluation.gating import listed as given
 from tests.evaluation.gating import pair
 
@@ -100,12 +100,7 @@ def test_neighbours_stay_within_the_filter(project: Project) -> None:
 def test_an_edited_case_of_another_version_is_not_paired(project: Project) -> None:
     version = suite_of(project, 8)
     one, _ = pair(project, FIRST, FIRST, version=version)
-    newer = type(version).objects.create(suite=version.suite, number=2, content_hash="x", cases=8)
-    old = Case.objects.get(suite=version.suite, position=3)
-    Case.objects.filter(pk=old.pk).update(removed=2)
-    Case.objects.create(
-        suite=version.suite, uid=old.uid, added=2, position=3, prompt=old.prompt, prompt_hash="y"
-    )
+    newer, _ = edited(version, position=3)
     two, _ = pair(project, FIRST, [0.0] * 8, version=newer, names=("champion", "other"))
     sides = find_sides(project, [f"{one.pk}.0", f"{two.pk}.1"])
     rows = listed(sides, Asked(metric="exact")).rows

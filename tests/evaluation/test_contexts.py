@@ -19,15 +19,10 @@ from evaluation.suites.reading import read_case
 from evaluation.verdicts_trust import trust
 from labeling.errors import Refused
 from labeling.models import Project
-from tests.evaluation.planned import EXACT, Bill, a_suite, counting, tuned
+from tests.evaluation.planned import EXACT, Bill, a_suite, tuned
 
 pytestmark = pytest.mark.django_db
 RETRIEVED, GOLD = ["Red is warm.", "Blue is cold.", "Green is calm."], ["The answer is red."]
-
-
-@pytest.fixture
-def bill(monkeypatch: pytest.MonkeyPatch) -> Bill:
-    return counting(monkeypatch)
 
 
 @pytest.fixture

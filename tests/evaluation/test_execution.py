@@ -27,21 +27,11 @@ from evaluation.verdicts import screen
 from labeling.lifecycle import Status
 from labeling.models import Project, User
 from tests import world
-from tests.evaluation.planned import EXACT, Bill, a_suite, counting, tuned
+from tests.evaluation.planned import EXACT, Bill, a_suite, tuned
 from tests.training.runs import root_checkpoint
 from training.models import Checkpoint
 
 pytestmark = pytest.mark.data_layer
-
-
-@pytest.fixture
-def bill(monkeypatch: pytest.MonkeyPatch) -> Bill:
-    return counting(monkeypatch)
-
-
-@pytest.fixture
-def suite(project: Project) -> Suite:
-    return a_suite(project)
 
 
 @pytest.fixture

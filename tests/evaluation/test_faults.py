@@ -22,15 +22,10 @@ from evaluation.planning import plan_evaluation
 from labeling.lifecycle import Status
 from labeling.models import Project
 from tests import shared
-from tests.evaluation.planned import Bill, a_suite, counting, tuned
+from tests.evaluation.planned import Bill, a_suite, tuned
 from tests.tiny_model import ROOT, tiny_model
 
 pytestmark = pytest.mark.data_layer
-
-
-@pytest.fixture
-def bill(monkeypatch: pytest.MonkeyPatch) -> Bill:
-    return counting(monkeypatch)
 
 
 def numbers(run: EvalRun) -> list[Any]:

@@ -4,7 +4,7 @@ import pytest
 
 from evaluation.comparison import Side, find_sides
 from evaluation.feedback import MOST, parcel_of, send_to_labeling
-from evaluation.models import Case, CaseResult, EvalRun
+from evaluation.models import CaseResult, EvalRun
 from evaluation.suites import put_cases
 from evaluation.suites.reading import read_case
 from labeling.errors import Refused
@@ -12,7 +12,7 @@ from labeling.intake import prompt_hash
 from labeling.models import Item, Project, Task, User
 from labeling.protection import protect
 from tests import world
-from tests.evaluation.finished import finished, suite_of
+from tests.evaluation.finished import edited, finished, suite_of
 from tests.evaluation.gating import listed, marks, pair
 
 pytestmark = pytest.mark.django_db
@@ -152,10 +152,7 @@ def test_what_no_item_takes_stays_and_is_named() -> None:
 def test_an_answer_to_an_older_prompt_is_not_sent_with_the_newer_one(project: Project) -> None:
     version = suite_of(project, 6)
     one, _ = pair(project, SIX, SIX, version=version)
-    newer = type(version).objects.create(suite=version.suite, number=2, content_hash="x", cases=6)
-    old = Case.objects.get(suite=version.suite, position=3)
-    Case.objects.filter(pk=old.pk).update(removed=2)
-    Case.objects.create(suite=version.suite, uid=old.uid, added=2, position=3, prompt=[], prompt_hash="y")
+    newer, old = edited(version, position=3)
     two, _ = pair(project, SIX, SIX, version=newer, names=("champion", "other"))
     chosen = find_sides(project, [f"{one.pk}.1", f"{two.pk}.1"])
     parcel = parcel_of(project=project, sides=chosen, case_ids=[old.pk])

@@ -31,7 +31,7 @@ from tests.evaluation.altering import (
     withdrawn_item,
     withdrawn_person,
 )
-from tests.evaluation.planned import Bill, counting
+from tests.evaluation.planned import Bill
 from tests.evaluation.policing import (
     a_policy,
     begun,
@@ -45,22 +45,9 @@ from tests.evaluation.policing import (
 )
 from training.models import Checkpoint, TrainingRun
 
-pytestmark = pytest.mark.data_layer
+pytestmark = [pytest.mark.data_layer, pytest.mark.usefixtures("bill")]
 
 Outcome = PolicyRun.Outcome
-
-
-@pytest.fixture(autouse=True)
-def bill(monkeypatch: pytest.MonkeyPatch) -> Bill:
-    return counting(monkeypatch)
-
-
-@pytest.fixture
-def policy(project: Project) -> RetrainPolicy:
-    """A policy, and six judgments since the version of the run that it follows."""
-    made = a_policy(project)
-    judged(project)
-    return made
 
 
 def test_a_run_goes_from_judgments_to_a_candidate_and_promotes_nothing(

@@ -12,27 +12,13 @@ from labeling.errors import Refused
 from labeling.lifecycle import Status
 from labeling.models import Project
 from tests import world
-from tests.evaluation.planned import Bill, counting
 from tests.evaluation.policing import a_policy, begun, carried, ended, judged, one_job, spoiled, states, steps
 from training.models import Retraining, TrainingRun
 from training.retraining import origin_of, outlook, start_retraining
 
-pytestmark = pytest.mark.data_layer
+pytestmark = [pytest.mark.data_layer, pytest.mark.usefixtures("bill")]
 
 Outcome = PolicyRun.Outcome
-
-
-@pytest.fixture(autouse=True)
-def bill(monkeypatch: pytest.MonkeyPatch) -> Bill:
-    return counting(monkeypatch)
-
-
-@pytest.fixture
-def policy(project: Project) -> RetrainPolicy:
-    """A policy, and six judgments since the version of the run that it follows."""
-    made = a_policy(project)
-    judged(project)
-    return made
 
 
 def test_what_was_trained_and_not_measured_is_measured_when_nothing_newer_is_due(

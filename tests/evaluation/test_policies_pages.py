@@ -18,7 +18,7 @@ from labeling.errors import Refused
 from labeling.models import Project, User
 from tests import world
 from tests.evaluation.altering import withdrawn_item
-from tests.evaluation.planned import Bill, a_suite, counting
+from tests.evaluation.planned import Bill, a_suite
 from tests.evaluation.policing import (
     a_policy,
     begun,
@@ -33,10 +33,7 @@ from tests.evaluation.policing import (
 from training import launching
 from training.models import TrainingRun
 
-
-@pytest.fixture(autouse=True)
-def bill(monkeypatch: pytest.MonkeyPatch) -> Bill:
-    return counting(monkeypatch)
+pytestmark = pytest.mark.usefixtures("bill")
 
 
 @pytest.fixture

@@ -18,23 +18,13 @@ from labeling.errors import Refused
 from labeling.lifecycle import Status
 from labeling.models import Project, User
 from tests.evaluation.judged import a_judge, judge_by
-from tests.evaluation.planned import EXACT, Bill, a_suite, counting, tuned
+from tests.evaluation.planned import EXACT, Bill, a_suite, tuned
 from tests.evaluation.suites import decided, put
 from training.models import Checkpoint
 
 pytestmark = pytest.mark.data_layer
 
 HAS_RED: list[dict[str, Any]] = [{"name": "has red", "scorer": "contains", "weight": 1.0}]
-
-
-@pytest.fixture
-def bill(monkeypatch: pytest.MonkeyPatch) -> Bill:
-    return counting(monkeypatch)
-
-
-@pytest.fixture
-def suite(project: Project) -> Suite:
-    return a_suite(project)
 
 
 def plan(suite: Suite, *checkpoints: Checkpoint, **options: Any) -> EvalRun:

@@ -16,21 +16,13 @@ from evaluation.execution import drive
 from evaluation.models import EvalRun, Suite
 from labeling.models import Project, User
 from tests import world
-from tests.evaluation.planned import Bill, a_suite, counting, tuned
+from tests.evaluation.planned import Bill, tuned
 from tests.evaluation.suites import put
 from tests.training.runs import RESULT, judged_version, launched, root_checkpoint
 from training.models import Checkpoint
 from training.registry import register_checkpoint
 
-
-@pytest.fixture(autouse=True)
-def bill(monkeypatch: pytest.MonkeyPatch) -> Bill:
-    return counting(monkeypatch)
-
-
-@pytest.fixture
-def suite(project: Project) -> Suite:
-    return a_suite(project)
+pytestmark = pytest.mark.usefixtures("bill")
 
 
 @pytest.fixture
