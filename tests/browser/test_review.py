@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser import reviews
 from tests.browser.conftest import ROOT
-from tests.browser.visits import complaints, complaints_everywhere, let_in
+from tests.browser.visits import complaints, complaints_everywhere, let_in, press
 
 pytestmark = [pytest.mark.browser]
 SCREENS = [("light", 1280), ("dark", 390)]
@@ -25,11 +25,6 @@ def reviewed(site: str) -> Iterator[str]:
     """The address of a project with answers to review."""
     subprocess.run([sys.executable, "-m", "tests.browser.reviews"], cwd=ROOT, check=True)
     return f"{site}/p/{reviews.SLUG}/"
-
-
-def press(page: Page, *keys: str) -> None:
-    for key in keys:
-        page.keyboard.press(key)
 
 
 def rows(page: Page) -> Locator:
