@@ -1,7 +1,8 @@
 """The numbers of a run in the words and rows of a page or a command. Reads what was stored; no statistics."""
 
 import math
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Any
@@ -146,13 +147,26 @@ class Verdict:
 
 def target_lines(run: EvalRun) -> list[TargetLine]:
     """A line for each target, the baseline first; empty before the run has ended."""
-    found: dict[tuple[int, str, bool], Score] = {}
-    for score in Score.objects.filter(run=run, slice=""):
-        found[score.target_id, score.metric, score.versus_id is not None] = score
-    if not found:
-        return []
+    return lines_of_runs([run]).get(run.pk, [])
+
+
+def lines_of_runs(runs: Sequence[EvalRun]) -> dict[int, list[TargetLine]]:
+    """The lines of each of the runs that have numbers, by the run's key. Where `facts` was deferred it stays unread, and
+    the lines have none."""
+    found: dict[int, dict[tuple[int, str, bool], Score]] = defaultdict(dict)
+    for score in Score.objects.filter(run__in=runs, slice=""):
+        found[score.run_id][score.target_id, score.metric, score.versus_id is not None] = score
+    targets: dict[int, list[RunTarget]] = defaultdict(list)
+    for target in RunTarget.objects.filter(run__in=found).select_related("checkpoint", "endpoint"):
+        targets[target.run_id].append(target)
+    return {run.pk: _lines(run, targets[run.pk], found[run.pk]) for run in runs if run.pk in found}
+
+
+def _lines(
+    run: EvalRun, targets: list[RunTarget], found: Mapping[tuple[int, str, bool], Score]
+) -> list[TargetLine]:
     metrics = metrics_of(run)
-    facts = run.facts.get("targets", {})
+    facts = {} if "facts" in run.get_deferred_fields() else run.facts.get("targets", {})
     return [
         TargetLine(
             target,
@@ -167,7 +181,7 @@ def target_lines(run: EvalRun) -> list[TargetLine]:
             ],
             of,
         )
-        for target in run.targets.select_related("checkpoint", "endpoint")
+        for target in targets
         for of in [facts.get(str(target.index), {})]
     ]
 

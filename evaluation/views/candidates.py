@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST
@@ -17,17 +18,17 @@ from labeling.errors import Refused
 from labeling.pages import page
 from labeling.views.parts import number
 
-SHOWN, ITEMS = 100, 20
+PER_PAGE, ITEMS = 50, 20
 
 
 @guarded("view_results")
 def generations(request: HttpRequest, access: Access) -> HttpResponse:
-    rows = list(
-        Generation.objects.filter(project=access.project).select_related("created_by").defer("facts")[:SHOWN]
-    )
+    rows = Generation.objects.filter(project=access.project).select_related("created_by").defer("facts")
+    page_obj = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     context = {
-        "generations": [(row, [target["name"] for target in row.spec["targets"]]) for row in rows],
-        "live": any(not row.is_over for row in rows),
+        "page_obj": page_obj,
+        "generations": [(row, [target["name"] for target in row.spec["targets"]]) for row in page_obj],
+        "live": any(not row.is_over for row in page_obj),
         "section": "generations",
     }
     return page(request, "evaluation/generations.html", context, fragment="rows")

@@ -3,6 +3,7 @@
 import json
 
 from django.contrib import messages
+from django.core.paginator import Paginator
 from django.db.models import Count, Q
 from django.forms.models import model_to_dict
 from django.http import Http404, HttpRequest, HttpResponse
@@ -28,7 +29,7 @@ from labeling.models import ErrorCategory
 from labeling.pages import page
 from labeling.views.parts import attachment
 
-SHOWN, EXAMPLES = 100, 50
+PER_PAGE, EXAMPLES = 50, 50
 FILES = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
 
 
@@ -49,7 +50,7 @@ def analyses(request: HttpRequest, access: Access) -> HttpResponse:
     rows = Analysis.objects.filter(project=access.project).select_related("run", "target")
     rows = rows.defer("order", "run__spec", "run__facts").annotate(done=done).order_by("-id")
     context = {
-        "analyses": rows[:SHOWN],
+        "page_obj": Paginator(rows, PER_PAGE).get_page(request.GET.get("page")),
         "form": form,
         "section": "errors",
     }

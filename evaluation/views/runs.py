@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST
@@ -9,12 +10,15 @@ from django.views.decorators.http import require_POST
 from evaluation.forms import EvaluationForm, filled_from
 from evaluation.models import EvalRun, Suite
 from evaluation.planning import plan_again, plan_evaluation, plan_on_held_out, resume_run
+from evaluation.runlist import found_runs, run_lines
 from labeling.access import Access, guarded
 from labeling.errors import Refused
+from labeling.lifecycle import Status
 from labeling.pages import page
 from labeling.views.parts import number
 
-SHOWN = 100
+PER_PAGE = 50
+ASKED = ("q", "suite", "status")
 
 
 @guarded("view_results")
@@ -30,11 +34,19 @@ def evaluations(request: HttpRequest, access: Access) -> HttpResponse:
                 return redirect("evaluation:evaluation", access.project.slug, run.pk)
             except Refused as refusal:
                 form.add_error(None, refusal.sentence)
-    rows = EvalRun.objects.filter(project=access.project).select_related("suite", "version__suite")
-    found = list(rows.prefetch_related("targets").defer("spec", "facts")[:SHOWN])
+    asked = {name: request.GET.get(name, "").replace("\0", "").strip()[:120] for name in ASKED}
+    page_obj = Paginator(found_runs(access.project, asked), PER_PAGE).get_page(request.GET.get("page"))
+    lines = run_lines(list(page_obj.object_list))
     context = {
-        "evaluations": found,
-        "live": any(not run.is_over for run in found),
+        "page_obj": page_obj,
+        "lines": lines,
+        "live": any(not line.run.is_over for line in lines),
+        "asked": asked,
+        "filtered": any(asked.values()),
+        "suites": Suite.objects.filter(project=access.project, runs__isnull=False)
+        .distinct()
+        .order_by("name"),
+        "statuses": Status.choices,
         "form": form,
         "origin": origin,
         "section": "evaluations",

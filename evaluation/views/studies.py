@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.core.paginator import Paginator
 from django.db.models import Prefetch
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -26,7 +27,7 @@ from labeling.lifecycle import Status
 from labeling.pages import page
 from labeling.views.parts import attachment
 
-SHOWN = 100
+PER_PAGE = 50
 KINDS = {"md": "text/markdown; charset=utf-8", "csv": "text/csv; charset=utf-8"}
 
 
@@ -34,12 +35,18 @@ KINDS = {"md": "text/markdown; charset=utf-8", "csv": "text/csv; charset=utf-8"}
 def studies(request: HttpRequest, access: Access) -> HttpResponse:
     taken = Prefetch("looks", StudyLook.objects.defer("counted"))
     rows = Study.objects.filter(project=access.project).select_related("created_by").prefetch_related(taken)
+    page_obj = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     lines = []
-    for row in rows[:SHOWN]:
+    for row in page_obj:
         looks = list(row.looks.all())
         words = sentences.headline(row, looks[-1] if looks else None)
         lines.append((row, sentences.stage(row), words, len(looks)))
-    context = {"lines": lines, "live": any(not row.is_over for row, *_ in lines), "section": "studies"}
+    context = {
+        "page_obj": page_obj,
+        "lines": lines,
+        "live": any(not row.is_over for row in page_obj),
+        "section": "studies",
+    }
     return page(request, "evaluation/studies.html", context, fragment="rows")
 
 

@@ -1,5 +1,6 @@
 """Files of cases: sent into a suite, and what became of each."""
 
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST
@@ -13,7 +14,7 @@ from labeling.access import Access, guarded
 from labeling.errors import Refused
 from labeling.pages import page
 
-SHOWN = 20
+PER_PAGE = 20
 
 
 @guarded("curate")
@@ -27,13 +28,12 @@ def suite_imports(request: HttpRequest, access: Access, suite_id: int) -> HttpRe
             return redirect("evaluation:suite_import", access.project.slug, suite.pk, batch.pk)
         except Refused as refusal:
             form.add_error("file", refusal.sentence)
+    batches = CaseImport.objects.filter(suite=suite).select_related("created_by").defer("row_errors")
     context = {
         "suite": suite,
         "form": form,
         "columns": COLUMNS.items(),
-        "batches": CaseImport.objects.filter(suite=suite)
-        .select_related("created_by")
-        .defer("row_errors")[:SHOWN],
+        "page_obj": Paginator(batches, PER_PAGE).get_page(request.GET.get("page")),
         "section": "suites",
     }
     return page(request, "evaluation/suite_imports.html", context, status=422 if form.errors else 200)
