@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from evaluation import statistics
 from evaluation.scorers.base import Mark
@@ -72,8 +72,34 @@ def rated(people: str, prompt: str, lengths: tuple[int, int], marks: Sequence[Ma
     return Said(people, judge, prompt, lengths, first=first, second=second, mass=mass)
 
 
+class Beside(Protocol):
+    """What people and the judge said of one thing: words, "" where the judge gave none, for the reason."""
+
+    @property
+    def people(self) -> str: ...
+    @property
+    def judge(self) -> str: ...
+    @property
+    def prompt(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+
+
 def numbers(said: Sequence[Said]) -> dict[str, Any]:
     """The numbers of a card. A pair's cluster is its prompt: pairs of one prompt are not independent."""
+    given = [one for one in said if one.judge]
+    return {
+        **shared_numbers(said, people=(FIRST, SECOND), judge=SIDES),
+        "mass": _mean([one.mass for one in given]),
+        **_shares(given),
+    }
+
+
+def shared_numbers(
+    said: Sequence[Beside], *, people: tuple[str, str], judge: Sequence[str]
+) -> dict[str, Any]:
+    """The numbers that every card has. `people` are the two words that people say, the first of which sensitivity is
+    about, `judge` all that a judge may say. Things of one prompt are not independent."""
     given = [one for one in said if one.judge]
     labels: dict[Hashable, dict[Hashable, Hashable]] = {
         place: {"people": one.people, "judge": one.judge} for place, one in enumerate(given)
@@ -85,22 +111,22 @@ def numbers(said: Sequence[Said]) -> dict[str, Any]:
         "n": len(given),
         "errors": len(said) - len(given),
         "clusters": len({one.prompt for one in given}),
-        "confusion": {people: {judge: table[people, judge] for judge in SIDES} for people in (FIRST, SECOND)},
+        "confusion": {mine: {its: table[mine, its] for its in judge} for mine in people},
         "reasons": dict(Counter(one.reason for one in said if not one.judge).most_common(MOST_REASONS)),
         "differing": sum(one.judge != one.people for one in given),
         "alpha": alpha_estimate(labels, clusters=clusters),
         "kappa": pair.kappa if pair else None,
         "raw": pair.raw if pair else None,
-        "mass": _mean([one.mass for one in given]),
-        **_shares(given),
+        **{
+            name: _share([(one.judge == word, one) for one in given if one.people == word])
+            for name, word in zip(("sensitivity", "specificity"), people, strict=True)
+        },
     }
 
 
 def _shares(given: Sequence[Said]) -> dict[str, Estimate | None]:
     flips = [one for one in given if one.flipped is not None]
     return {
-        "sensitivity": _share([(one.judge == FIRST, one) for one in given if one.people == FIRST]),
-        "specificity": _share([(one.judge == SECOND, one) for one in given if one.people == SECOND]),
         "flips": _share([(bool(one.flipped), one) for one in flips]),
         "first_place": _share([(one.favours == "first", one) for one in flips if one.flipped]),
         "longer_judge": _share(
@@ -112,8 +138,8 @@ def _shares(given: Sequence[Said]) -> dict[str, Estimate | None]:
     }
 
 
-def _share(outcomes: Sequence[tuple[bool, Said]]) -> Estimate | None:
-    """A share with its interval; None for fewer than MIN_CASES pairs."""
+def _share(outcomes: Sequence[tuple[bool, Beside]]) -> Estimate | None:
+    """A share with its interval; None for fewer than MIN_CASES of them."""
     if len(outcomes) < statistics.MIN_CASES:
         return None
     return statistics.proportion_estimate(

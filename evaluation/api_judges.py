@@ -168,20 +168,32 @@ class CardSerializer(serializers.ModelSerializer[AgreementCard]):
 
     judge = serializers.CharField(source="version.judge.name", read_only=True)
     version = serializers.IntegerField(source="version.number", read_only=True)
-    dataset_version = serializers.IntegerField(source="dataset_version.number", read_only=True)
+    dataset_version = serializers.IntegerField(
+        source="dataset_version.number", read_only=True, default=None, allow_null=True
+    )
 
     class Meta:
         model = AgreementCard
         fields = [
-            *("id", "judge", "version", "dataset_version", "limit"),
+            *("id", "judge", "version", "about", "dataset_version", "limit"),
             *("status", "error", "progress", "result", "created_at"),
         ]
 
 
 class JudgeCheckSerializer(serializers.Serializer[Any]):
     version = serializers.IntegerField(help_text="The id of a judge's version.")
-    dataset_version = serializers.IntegerField(help_text="Number of a version of pairs that people decided.")
-    limit = serializers.IntegerField(required=False, default=500, help_text="Pairs at most.")
+    about = serializers.ChoiceField(
+        choices=AgreementCard.About.choices,
+        default=AgreementCard.About.PAIRS,
+        help_text="Its rubric, against decided pairs; or a measure, against reviews of answers from given texts.",
+    )
+    dataset_version = serializers.IntegerField(
+        required=False,
+        default=None,
+        allow_null=True,
+        help_text="Number of a version of pairs that people decided; for a measure none.",
+    )
+    limit = serializers.IntegerField(required=False, default=500, help_text="Pairs or answers at most.")
 
 
 class AgreementCards(ProjectView, generics.ListAPIView[AgreementCard]):
@@ -200,11 +212,13 @@ class AgreementCards(ProjectView, generics.ListAPIView[AgreementCard]):
     def post(self, request: Request, slug: str) -> Response:
         access, values = self.access(), self.given(JudgeCheckSerializer)
         versions = JudgeVersion.objects.select_related("judge__project", "endpoint")
+        number = values["dataset_version"]
         card = start_check(
             version=get_object_or_404(versions, judge__project=access.project, pk=values["version"]),
-            dataset_version=get_object_or_404(
-                DatasetVersion, project=access.project, number=values["dataset_version"]
-            ),
+            about=values["about"],
+            dataset_version=None
+            if number is None
+            else get_object_or_404(DatasetVersion, project=access.project, number=number),
             limit=values["limit"],
             person=access.person,
         )

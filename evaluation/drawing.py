@@ -14,6 +14,7 @@ from labeling.curation import exporting, rowfile
 from labeling.errors import Refused
 from labeling.models import DatasetVersion
 from labeling.models.datasets import SPLITS
+from labeling.protection import hashes_of
 from training.models import Checkpoint
 
 PAIRS, LEFT_OUT = "pairs.jsonl", "left_out.json"
@@ -47,7 +48,7 @@ def draw(
     if (folder / PAIRS).exists():
         return
     exporting.verify(version)
-    seen = _learned(judge, watch)
+    seen = learned_by(judge, watch)
     left_out = 0
 
     def ranked() -> Iterator[Ranked]:
@@ -82,12 +83,13 @@ def left_out(folder: Path) -> int:
     return int((folder / LEFT_OUT).read_text())
 
 
-def _learned(judge: object, watch: Callable[[], None]) -> set[str]:
+def learned_by(judge: object, watch: Callable[[], None]) -> set[str]:
     """The prompts that the judge was trained on."""
     seen: set[str] = set()
     for trained in trained_on(judge) if isinstance(judge, Checkpoint) else ():
         watch()
-        seen |= {row["prompt_hash"] for row in rowfile.read(trained.path, split="train")}
+        for row in rowfile.read(trained.path, split="train"):
+            seen |= hashes_of(row)
     return seen
 
 

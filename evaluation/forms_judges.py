@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 
+from evaluation.drawing_reviews import About, has_reviews
 from evaluation.endpoints import PREFIX, EndpointDraft
 from evaluation.engines import default_engine
 from evaluation.forms import answering, engine_choices
@@ -103,26 +104,42 @@ class JudgeForm(VersionForm):
 class CheckForm(PlainForm):
     """Hold a version against people."""
 
-    dataset_version = forms.ModelChoiceField(
-        DatasetVersion.objects.none(),
-        empty_label=None,
-        label="Judgments of",
-        help_text="Pairs that people decided; held-out rows come first.",
+    against = forms.ChoiceField(
+        help_text="Pairs that people decided, held-out rows first: by its rubric. Or what reviewers said of answers "
+        "from given texts: by the questions of one measure.",
     )
     limit = forms.IntegerField(
         min_value=FEWEST,
         max_value=MOST,
         initial=USUAL,
-        label="Pairs, at most",
-        help_text=f"{FEWEST} to {MOST:,}. Each is two questions; 200 or more make the interval useful.",
+        label="Pairs or answers, at most",
+        help_text=f"{FEWEST} to {MOST:,}. A pair is two questions, an answer as many as it has contexts or sentences; "
+        "200 or more make the interval useful.",
     )
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        versions: forms.ModelChoiceField[DatasetVersion] = self.fields["dataset_version"]  # type: ignore[assignment]
-        versions.queryset = DatasetVersion.objects.filter(project=project, kind__in=PAIRED).select_related(
-            "project"
-        )
+        rows = DatasetVersion.objects.filter(project=project, kind__in=PAIRED).select_related("project")
+        self.versions = {f"{About.PAIRS}:{row.pk}": row for row in rows}
+        measures = [one for one in About.choices if one[0] != About.PAIRS] if has_reviews(project) else []
+        groups = [
+            ("Decided pairs", [(key, str(row)) for key, row in self.versions.items()]),
+            ("Reviews of answers", measures),
+        ]
+        field: Any = self.fields["against"]
+        field.choices = [group for group in groups if group[1]]
+
+    @property
+    def has_people(self) -> bool:
+        """Whether there is anything to hold a judge against."""
+        field: Any = self.fields["against"]
+        return bool(field.choices)
+
+    def asked(self) -> dict[str, Any]:
+        """What `start_check` takes, of a form that is valid."""
+        about, limit = self.cleaned_data["against"], self.cleaned_data["limit"]
+        version = self.versions.get(about)
+        return {"about": about.partition(":")[0], "dataset_version": version, "limit": limit}
 
 
 class EndpointForm(PlainForm):

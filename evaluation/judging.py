@@ -1,4 +1,4 @@
-"""Hold a judge against people: pairs that people decided are put to it, and what it says is counted.
+"""Hold a judge against people: what people decided or reviewed is put to it, and what it says is counted.
 
 What was answered is kept: a check that was killed goes on, and nothing is asked twice.
 """
@@ -6,25 +6,21 @@ What was answered is kept: a check that was killed goes on, and nothing is asked
 import json
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
 from evaluation.cards import DIFFERENCES, Card, as_result, trusted
-from evaluation.carrying import asked_of, desk_of, interruptible, part_of, write_lines
+from evaluation.carrying import interruptible, part_of, write_lines
 from evaluation.drawing import Pair, draw, left_out, pairs
-from evaluation.engines.protocol import Answer
-from evaluation.judges import identity_of, params_of, who
-from evaluation.models import AgreementCard, Judge, JudgeVersion, Output
-from evaluation.questions import answer_of
-from evaluation.scorers import asked as questions
-from evaluation.scorers import find_scorer, marking
-from evaluation.scorers.base import Ask, Facts, Given, Marker
-from evaluation.specs import JUDGE_LENGTH, LimitsSpec
-from evaluation.targets import frozen_target, groups, renamed, thawed
+from evaluation.drawing_reviews import About, has_reviews
+from evaluation.judges import params_of, who
+from evaluation.judging_desk import LIMITS, JudgeDesk, Put
+from evaluation.judging_reviews import check_reviews
+from evaluation.models import AgreementCard, Judge, JudgeVersion
+from evaluation.scorers import find_scorer
+from evaluation.scorers.base import Facts, Given
 from labeling import quality
 from labeling.curation.recipe import PAIRED
 from labeling.errors import Refused
@@ -38,32 +34,42 @@ if TYPE_CHECKING:
 __all__ = ["FEWEST", "LIMITS", "MOST", "carry_card", "start_check", "trusted"]
 
 FEWEST, MOST = 20, 5000
-LIMITS = LimitsSpec(max_length=JUDGE_LENGTH)
-NAME = "judge"
-CHUNK = 200
 
 
 def start_check(
-    *, version: JudgeVersion, dataset_version: DatasetVersion, limit: int = 500, person: User | None
+    *,
+    version: JudgeVersion,
+    dataset_version: DatasetVersion | None = None,
+    about: str = About.PAIRS,
+    limit: int = 500,
+    person: User | None,
 ) -> AgreementCard:
-    """Queue a check on up to `limit` pairs of a dataset version, those held out first. Raises Refused."""
+    """Queue a check on up to `limit` pairs of a dataset version, those held out first; or, about a measure of answers
+    from given texts, on up to `limit` reviewed answers of the judge's project. Raises Refused."""
     judge = version.judge
-    if dataset_version.project_id != judge.project_id:
-        raise Refused(f"{dataset_version} belongs to another project; choose a version of this one.")
-    if dataset_version.kind not in PAIRED:
+    if about not in About.values:
+        raise Refused(f"A check is about {', '.join(About.values)}; {about[:40]!r} is none of them.")
+    if about == About.PAIRS:
+        _check_pairs(judge, dataset_version)
+    elif dataset_version is not None:
         raise Refused(
-            f"{dataset_version} holds rows of the kind {dataset_version.kind}; a judge is held against decided pairs, "
-            f"of the kinds {' and '.join(PAIRED)}. Freeze such a version first."
+            f"{About(about).label} is held against reviews of answers, not against {dataset_version}; leave it out."
+        )
+    elif not has_reviews(judge.project):
+        raise Refused(
+            f"No answer was reviewed in {judge.project}; {About(about).label.lower()} is held against reviews of "
+            "answers from given texts, so review some in this project first."
         )
     if not FEWEST <= limit <= MOST:
-        raise Refused(f"{limit:,} pairs were asked for; choose {FEWEST} to {MOST:,}.")
-    if not dataset_version.rows:
-        raise Refused(f"{dataset_version} has no rows; freeze one when people have judged more.")
+        raise Refused(
+            f"{limit:,} {'pairs' if about == About.PAIRS else 'answers'} were asked for; choose {FEWEST} to {MOST:,}."
+        )
     if version.endpoint is not None and version.endpoint.archived_at is not None:
         raise Refused(f"{version.endpoint} was put away; bring it back, or save a version that asks another.")
     card = AgreementCard.objects.create(
         project=judge.project,
         version=version,
+        about=about,
         dataset_version=dataset_version,
         limit=limit,
         folder=uuid.uuid4().hex,
@@ -73,6 +79,20 @@ def start_check(
     return card
 
 
+def _check_pairs(judge: Judge, dataset_version: DatasetVersion | None) -> None:
+    if dataset_version is None:
+        raise Refused("Name the dataset version whose pairs the judge is held against.")
+    if dataset_version.project_id != judge.project_id:
+        raise Refused(f"{dataset_version} belongs to another project; choose a version of this one.")
+    if dataset_version.kind not in PAIRED:
+        raise Refused(
+            f"{dataset_version} holds rows of the kind {dataset_version.kind}; a judge is held against decided pairs, "
+            f"of the kinds {' and '.join(PAIRED)}. Freeze such a version first."
+        )
+    if not dataset_version.rows:
+        raise Refused(f"{dataset_version} has no rows; freeze one when people have judged more.")
+
+
 def carry_card(card: AgreementCard) -> None:
     """Claim the check and carry it to its end, or give it back to be gone on with. Safe to repeat."""
     if card.claim():
@@ -80,6 +100,12 @@ def carry_card(card: AgreementCard) -> None:
 
 
 def _check(card: AgreementCard) -> None:
+    found = _check_rubric(card) if card.about == About.PAIRS else check_reviews(card)
+    card.finish(Status.SUCCEEDED, progress=1.0, result=as_result(found))
+
+
+def _check_rubric(card: AgreementCard) -> Card:
+    assert card.dataset_version is not None
     draw(
         card.path,
         version=card.dataset_version,
@@ -89,45 +115,25 @@ def _check(card: AgreementCard) -> None:
     )
     check = Check(card)
     check.ask(watch=part_of(card, 0.0, 0.98))
-    card.finish(Status.SUCCEEDED, progress=1.0, result=as_result(check.count()))
+    return check.count()
 
 
-@dataclass(frozen=True, slots=True)
-class _Put:
-    """One answer, or one pair of answers, as the scorer is given it, and its questions by key."""
-
-    given: Given
-    keys: dict[str, Ask]
-
-
-class Check:
-    """The asking and counting of one card, in this process; or of whatever has a judge's version and pairs as a card
-    has."""
+class Check(JudgeDesk[Pair]):
+    """Pairs are put to a judge by its rubric."""
 
     def __init__(self, card: Any) -> None:
-        self.card, self.version = card, card.version
-        self.pairwise = self.version.judge.kind == Judge.Kind.PAIRWISE
-        self.scorer, self.params = find_scorer(self.version.judge.kind), params_of(self.version)
-        self.identity = identity_of(self.version)
-        target = renamed(thawed(frozen_target(who(self.version), index=0).facts), NAME)
-        (self.group,) = groups([target], engine=self.version.engine)
-        self.asked = asked_of(self.group, {NAME: self.identity}, LIMITS)[NAME]
-        self.desk = desk_of(card, LIMITS)
-        self.cost = 0.0
+        judge = card.version.judge
+        super().__init__(card, find_scorer(judge.kind), params_of(card.version))
+        self.pairwise = judge.kind == Judge.Kind.PAIRWISE
 
-    def ask(self, *, watch: Callable[[int, int], None]) -> None:
-        """Put every pair to the judge that it was not asked about yet."""
-        self.desk.watch = watch
-        self.desk.put(
-            self.group,
-            lambda: (
-                self.asked.request(ask)
-                for pair in pairs(self.card.path)
-                for put in self._puts(pair)
-                for ask in put.keys.values()
-            ),
-            place="asked",
-        )
+    def rows(self) -> Iterable[Pair]:
+        return pairs(self.card.path)
+
+    def puts(self, pair: Pair) -> Sequence[Put]:
+        case = Facts(id=pair.row, messages=pair.prompt)
+        if self.pairwise:
+            return [(case, Given(text=pair.first, baseline=pair.second))]
+        return [(case, Given(text=text)) for text in (pair.first, pair.second)]
 
     def count(self) -> Card:
         """The numbers; the pairs on which judge and people differ are written beside them."""
@@ -153,49 +159,11 @@ class Check:
 
     def told(self, *, watch: Callable[[int, int], None]) -> "Iterator[tuple[Pair, Said]]":
         """What the judge said of each pair."""
-        with marking(self.scorer, self.params) as mark:
-            for number, chunk in enumerate(_chunked(pairs(self.card.path))):
-                watch(number * CHUNK, self.card.limit)
-                yield from self._said(chunk, mark)
-
-    def _said(self, chunk: Sequence[Pair], mark: Marker) -> "Iterator[tuple[Pair, Said]]":
         from evaluation.agreeing import compared, rated
 
-        puts = [self._puts(pair) for pair in chunk]
-        keys = {key for some in puts for put in some for key in put.keys}
-        kept = {row.key: row for row in Output.objects.filter(project=self.card.project_id, key__in=keys)}
-        self.cost += sum(row.cost or 0.0 for row in kept.values() if row.created_at >= self.card.created_at)
-        for pair, some in zip(chunk, puts, strict=True):
-            marks = [mark(_facts(pair), self._answered(put, kept)) for put in some]
+        for pair, marks in self.marked(watch=watch):
             about = (pair.people, pair.cluster, (len(pair.first), len(pair.second)))
             yield pair, compared(*about, marks[0]) if self.pairwise else rated(*about, marks)
-
-    def _puts(self, pair: Pair) -> list[_Put]:
-        givens = (
-            [Given(text=pair.first, baseline=pair.second)]
-            if self.pairwise
-            else [Given(text=pair.first), Given(text=pair.second)]
-        )
-        found = []
-        for given in givens:
-            asks = questions(self.scorer, _facts(pair), given, self.params)
-            found.append(_Put(given, {self.asked.request(ask).id: ask for ask in asks}))
-        return found
-
-    def _answered(self, put: _Put, kept: dict[str, Output]) -> Given:
-        told = {}
-        for key, ask in put.keys.items():
-            output = kept.get(key)
-            if output is None:
-                error = self.desk.errors.get(key, "no answer")
-                told[ask.id] = Answer(id=key, target=NAME, kind="choose", error=error)
-            else:
-                told[ask.id] = answer_of(output, NAME)
-        return replace(put.given, told=told)
-
-
-def _facts(pair: Pair) -> Facts:
-    return Facts(id=pair.row, messages=pair.prompt)
 
 
 def _line(pair: Pair, said: "Said") -> bytes:
@@ -211,8 +179,3 @@ def _line(pair: Pair, said: "Said") -> bytes:
         "flipped": bool(said.flipped),
     }
     return json.dumps(shown, ensure_ascii=False).encode() + b"\n"
-
-
-def _chunked(found: Iterator[Pair]) -> Iterator[list[Pair]]:
-    while chunk := list(islice(found, CHUNK)):
-        yield chunk

@@ -151,8 +151,8 @@ def target_lines(run: EvalRun) -> list[TargetLine]:
 
 
 def lines_of_runs(runs: Sequence[EvalRun]) -> dict[int, list[TargetLine]]:
-    """The lines of each of the runs that have numbers, by the run's key. Where `facts` was deferred it stays unread, and
-    the lines have none."""
+    """The lines of each of the runs that have numbers, by the run's key. Where `facts` was deferred it stays
+    unread, and the lines have none."""
     found: dict[int, dict[tuple[int, str, bool], Score]] = defaultdict(dict)
     for score in Score.objects.filter(run__in=runs, slice=""):
         found[score.run_id][score.target_id, score.metric, score.versus_id is not None] = score

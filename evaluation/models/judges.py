@@ -59,23 +59,48 @@ class JudgeVersion(AppendOnly):
 
 
 class AgreementCard(AskingJob):
-    """A judge's version held against people's judgments of a dataset version. `result` is evaluation.judging.Card."""
+    """A judge's version held against people: by its rubric against the pairs of a dataset version, or by the questions
+    of one measure of answers from given texts against the reviews of such answers. `result` is evaluation.cards.Card.
+    """
+
+    class About(models.TextChoices):
+        """What was asked; a measure has the name of its scorer."""
+
+        PAIRS = "pairs", "Decided pairs"
+        CONTEXT_RELEVANCE = "context_relevance", "Context relevance"
+        GROUNDEDNESS = "groundedness", "Groundedness"
+        ANSWER_RELEVANCE = "answer_relevance", "Answer relevance"
 
     job = "evaluation.jobs.check_judge"
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="agreement_cards")
     version = models.ForeignKey(JudgeVersion, on_delete=models.CASCADE, related_name="cards")
+    about = models.CharField(max_length=20, choices=About.choices, default=About.PAIRS)
     dataset_version = models.ForeignKey(
-        DatasetVersion, on_delete=models.PROTECT, related_name="agreement_cards"
+        DatasetVersion, null=True, on_delete=models.PROTECT, related_name="agreement_cards"
     )
     limit = models.PositiveIntegerField(default=500)
     result = models.JSONField(null=True)
 
     class Meta:
         ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(about="pairs", dataset_version__isnull=False)
+                | ~models.Q(about="pairs") & models.Q(dataset_version=None),
+                name="pairs_are_of_a_dataset_version",
+            )
+        ]
 
     def __str__(self) -> str:
-        return f"{self.version} against {self.dataset_version}"
+        return f"{self.version} against {self.against}"
+
+    @property
+    def against(self) -> str:
+        """What of people it is held against."""
+        if self.dataset_version is not None:
+            return str(self.dataset_version)
+        return f"reviews of answers, {self.get_about_display().lower()}"
 
     @property
     def alpha(self) -> dict[str, Any] | None:

@@ -30,6 +30,22 @@ def sentences(text: str) -> list[str]:
     return [sentence for sentence in found if regex.search(r"\w", sentence)]
 
 
+def placed(text: str) -> list[tuple[str, list[int]]]:
+    """The sentences of an answer, each with the places in the text where its letters, digits and other word characters
+    stand; none for one that was not found again."""
+    plain = CODE.sub(lambda block: " " * len(block.group()), text)
+    places = [place for place, sign in enumerate(plain) if not sign.isspace()]
+    signs, start, found = "".join(plain[place] for place in places), 0, []
+    for sentence in sentences(text):
+        wanted = "".join(sentence.split())
+        at = signs.find(wanted, start)
+        end = at + len(wanted)
+        own = places[at:end] if at >= 0 else []
+        start = max(start, end) if own else start
+        found.append((sentence, [place for place in own if regex.match(r"\w", text[place])]))
+    return found
+
+
 def _lines(text: str) -> list[str]:
     """Lines, with those that only wrap the one before joined to it."""
     lines: list[str] = []

@@ -9,8 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST
 
-from evaluation.cards import THRESHOLD, newest_cards, read_card, trust
-from evaluation.cards_shown import Differences, agreement_chart, confusion_rows
+from evaluation.cards import THRESHOLD, measures_checked, newest_cards, read_card, trust
+from evaluation.cards_shown import WORDS, Differences, agreement_chart, confusion_rows, number_lines
 from evaluation.forms_judges import CheckForm, JudgeForm, VersionForm, initial_of
 from evaluation.judges import Overtaken, archive_judge, create_judge, save_version, who
 from evaluation.judging import start_check
@@ -103,12 +103,23 @@ def judge(request: HttpRequest, access: Access, judge_id: int) -> HttpResponse:
         "card": card,
         "trusted": is_trusted,
         "words": words,
+        "measures": _measures(shown),
         "form": check,
-        "can_check": check.fields["dataset_version"].queryset.exists(),  # type: ignore[attr-defined]
+        "can_check": check.has_people,
         "live": any(not one.is_over for one in cards),
         "section": "judges",
     }
     return page(request, "evaluation/judge.html", context, fragment="cards")
+
+
+def _measures(version: JudgeVersion) -> list[dict[str, Any]]:
+    """How far a version is trusted on each measure that it was checked on."""
+    found = []
+    for about, row in measures_checked(version).items():
+        card = read_card(row)
+        is_trusted, words = trust(version, card, THRESHOLD, about=about)
+        found.append({"row": row, "card": card, "trusted": is_trusted, "words": words})
+    return found
 
 
 @guarded("train")
@@ -150,7 +161,7 @@ def judge_check(request: HttpRequest, access: Access, judge_id: int) -> HttpResp
     form = CheckForm(request.POST, project=access.project)
     if form.is_valid():
         try:
-            card = start_check(version=versions[0], person=access.person, **form.cleaned_data)
+            card = start_check(version=versions[0], person=access.person, **form.asked())
             return redirect("evaluation:agreement_card", access.project.slug, card.pk)
         except Refused as refusal:
             form.add_error(None, refusal.sentence)
@@ -184,14 +195,16 @@ def agreement_card(request: HttpRequest, access: Access, card_id: int) -> HttpRe
         "section": "judges",
     }
     if card is not None:
-        is_trusted, words = trust(row.version, card, THRESHOLD)
+        is_trusted, words = trust(row.version, card, THRESHOLD, about=row.about)
         found = Differences(row, card, person=access.person)
         page_obj = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
         context |= {
             "trusted": is_trusted,
             "words": words,
             "chart": agreement_chart(card, THRESHOLD),
+            "said": list(WORDS[AgreementCard.About(row.about)].values()),
             "confusion": confusion_rows(card),
+            "numbers": number_lines(card, row.version.judge.kind),
             "page_obj": page_obj,
             "differences": list(page_obj.object_list),
         }

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from labeling.rag.answers import Stretch
+
 
 @dataclass(frozen=True, slots=True)
 class Triad:
@@ -40,9 +42,14 @@ def triad(answer: Mapping[str, Any], length: int, stages: Mapping[str, str]) -> 
 def _groundedness(answer: Mapping[str, Any], length: int, stages: Mapping[str, str]) -> float | None:
     if not length or "spans" in (answer.get("unasked") or []):
         return None
-    spans = answer.get("spans") or []  # which never overlap
-    lost: int = sum(span["end"] - span["start"] for span in spans if _is_unsupported(span, stages))
+    lost = sum(end - start for start, end in unsupported(answer, stages))  # which never overlap
     return 1 - lost / length
+
+
+def unsupported(answer: Mapping[str, Any], stages: Mapping[str, str]) -> list[Stretch]:
+    """The stretches of the text that, as this answer marks it, nothing supports (see `triad`)."""
+    spans = answer.get("spans") or []
+    return [(span["start"], span["end"]) for span in spans if _is_unsupported(span, stages)]
 
 
 def _is_unsupported(span: Mapping[str, Any], stages: Mapping[str, str]) -> bool:

@@ -133,7 +133,7 @@ def test_a_new_version_shows_what_changed_and_is_not_checked_yet(version: JudgeV
 
 def test_emma_checks_a_judge_and_the_page_follows_until_it_is_over(version: JudgeVersion) -> None:
     data, emma = decided(version.judge.project, 26), client("emma")
-    values = {"dataset_version": data.pk, "limit": 20}
+    values = {"against": f"pairs:{data.pk}", "limit": 20}
     there = emma.post(address("judge_check", version), values).headers["Location"]
     card = AgreementCard.objects.get()
     assert there == address("agreement_card", version, card.pk)
@@ -208,7 +208,9 @@ def test_a_check_is_stopped_and_gone_on_with(version: JudgeVersion) -> None:
 def test_a_check_of_nonsense_is_refused_on_the_page(version: JudgeVersion) -> None:
     data = decided(version.judge.project, 26)
     emma = client("emma")
-    answer = emma.post(address("judge_check", version), {"dataset_version": data.pk, "limit": 3}, follow=True)
+    answer = emma.post(
+        address("judge_check", version), {"against": f"pairs:{data.pk}", "limit": 3}, follow=True
+    )
     assert "3 is too little; give 20 or more" in answer.content.decode()
     assert not AgreementCard.objects.exists()
 

@@ -1,0 +1,107 @@
+"""Rows are put to a judge, and what it says of each is read as marks. Nothing is asked twice."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, Generic, TypeVar
+
+from evaluation.carrying import asked_of, desk_of
+from evaluation.engines.protocol import Answer
+from evaluation.judges import identity_of, who
+from evaluation.models import Output
+from evaluation.questions import answer_of
+from evaluation.scorers import asked as questions
+from evaluation.scorers import marking
+from evaluation.scorers.base import Ask, Facts, Given, Mark, Marker, Params, Scorer
+from evaluation.specs import JUDGE_LENGTH, LimitsSpec
+from evaluation.targets import frozen_target, groups, renamed, thawed
+
+LIMITS = LimitsSpec(max_length=JUDGE_LENGTH)
+NAME = "judge"
+CHUNK = 200
+Row = TypeVar("Row")
+Put = tuple[Facts, Given]
+"""An answer to be marked, and the case that it is of."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """One answer as the scorer is given it, and what it asks with the key of each: equal contexts are one question."""
+
+    case: Facts
+    given: Given
+    asks: list[tuple[str, Ask]]
+
+
+class JudgeDesk(Generic[Row]):
+    """The asking of one card, in this process; or of whatever has a judge's version, a project and a folder as a card
+    has. Subclasses say which rows there are and how each is put."""
+
+    def __init__(self, card: Any, scorer: Scorer, params: Params) -> None:
+        self.card, self.version = card, card.version
+        self.scorer, self.params = scorer, params
+        self.identity = identity_of(self.version)
+        target = renamed(thawed(frozen_target(who(self.version), index=0).facts), NAME)
+        (self.group,) = groups([target], engine=self.version.engine)
+        self.asked = asked_of(self.group, {NAME: self.identity}, LIMITS)[NAME]
+        self.desk = desk_of(card, LIMITS)
+        self.cost = 0.0
+
+    def rows(self) -> Iterable[Row]:
+        raise NotImplementedError
+
+    def puts(self, row: Row) -> Sequence[Put]:
+        """What of a row is marked."""
+        raise NotImplementedError
+
+    def ask(self, *, watch: Callable[[int, int], None]) -> None:
+        """Put every row to the judge that it was not asked about yet."""
+        self.desk.watch = watch
+        self.desk.put(
+            self.group,
+            lambda: (
+                self.asked.request(ask)
+                for row in self.rows()
+                for question in self._questions(row)
+                for _, ask in question.asks
+            ),
+            place="asked",
+        )
+
+    def marked(self, *, watch: Callable[[int, int], None]) -> Iterator[tuple[Row, list[Mark]]]:
+        """Each row with the marks of what was put of it."""
+        with marking(self.scorer, self.params) as mark:
+            for number, chunk in enumerate(_chunked(iter(self.rows()))):
+                watch(number * CHUNK, self.card.limit)
+                yield from self._marked(chunk, mark)
+
+    def _marked(self, chunk: Sequence[Row], mark: Marker) -> Iterator[tuple[Row, list[Mark]]]:
+        asked = [self._questions(row) for row in chunk]
+        keys = {key for some in asked for question in some for key, _ in question.asks}
+        kept = {row.key: row for row in Output.objects.filter(project=self.card.project_id, key__in=keys)}
+        self.cost += sum(row.cost or 0.0 for row in kept.values() if row.created_at >= self.card.created_at)
+        for row, some in zip(chunk, asked, strict=True):
+            yield row, [mark(question.case, self._answered(question, kept)) for question in some]
+
+    def _questions(self, row: Row) -> list[_Question]:
+        found = []
+        for case, given in self.puts(row):
+            asks = questions(self.scorer, case, given, self.params)
+            found.append(_Question(case, given, [(self.asked.request(ask).id, ask) for ask in asks]))
+        return found
+
+    def _answered(self, question: _Question, kept: dict[str, Output]) -> Given:
+        told = {}
+        for key, ask in question.asks:
+            output = kept.get(key)
+            if output is None:
+                error = self.desk.errors.get(key, "no answer")
+                told[ask.id] = Answer(id=key, target=NAME, kind="choose", error=error)
+            else:
+                told[ask.id] = answer_of(output, NAME)
+        return replace(question.given, told=told)
+
+
+def _chunked(found: Iterator[Row]) -> Iterator[list[Row]]:
+    while chunk := list(islice(found, CHUNK)):
+        yield chunk

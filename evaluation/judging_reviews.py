@@ -1,0 +1,104 @@
+"""Hold a judge against the reviews of answers from given texts, by the questions of one measure."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from django.utils import timezone
+
+from evaluation.cards import DIFFERENCES, Card
+from evaluation.carrying import part_of, write_lines
+from evaluation.drawing import left_out
+from evaluation.drawing_reviews import About, Review, draw_reviews, reviews
+from evaluation.judges import who
+from evaluation.judging_desk import JudgeDesk, Put
+from evaluation.models import AgreementCard
+from evaluation.scorers import find_scorer, read_params
+from evaluation.scorers.base import Facts, Given
+from labeling import quality
+from training.processes import beat
+
+if TYPE_CHECKING:
+    from evaluation.agreeing_reviews import Part
+
+SETTINGS: dict[str, dict[str, Any]] = {About.GROUNDEDNESS: {"most": 200}}
+AMONG_PEOPLE = {
+    About.CONTEXT_RELEVANCE: "alpha_relevance",
+    About.GROUNDEDNESS: "alpha_marked",
+    About.ANSWER_RELEVANCE: "alpha_addressed",
+}
+"""The project's own statistic that is nearest to what a judge of the measure can be held to."""
+
+
+def check_reviews(card: AgreementCard) -> Card:
+    """Draw the reviewed answers, put them to the judge, and count."""
+    draw_reviews(
+        card.path,
+        project=card.project,
+        about=card.about,
+        judge=who(card.version),
+        limit=card.limit,
+        watch=lambda: beat(card),
+    )
+    check = ReviewCheck(card)
+    check.ask(watch=part_of(card, 0.0, 0.98))
+    return check.count()
+
+
+class ReviewCheck(JudgeDesk[Review]):
+    """Reviewed answers are put to a judge by the questions of the scorer that the card is about."""
+
+    def __init__(self, card: AgreementCard) -> None:
+        scorer = find_scorer(card.about)
+        super().__init__(card, scorer, read_params(scorer, SETTINGS.get(card.about, {})))
+
+    def rows(self) -> Iterable[Review]:
+        return reviews(self.card.path)
+
+    def puts(self, review: Review) -> Sequence[Put]:
+        case = Facts(id=review.row, messages=review.prompt, contexts=review.contexts)
+        return [(case, Given(text=review.text))]
+
+    def count(self) -> Card:
+        """The numbers; the parts on which judge and people differ are written beside them."""
+        from evaluation.agreeing_reviews import numbers, parts_of  # brings SciPy
+
+        parts: list[tuple[Review, Part]] = []
+        answers = split = 0
+        for review, (mark,) in self.marked(watch=part_of(self.card, 0.98, 1.0)):
+            found = parts_of(self.card.about, review, mark)
+            answers, split = answers + 1, split + found.split
+            parts.extend((review, part) for part in found.parts)
+        differing = [one for one in parts if one[1].judge not in ("", one[1].people)]
+        differing.sort(key=lambda one: -one[1].margin)
+        write_lines(self.card.path / DIFFERENCES, (_line(*one) for one in differing))
+        measure = quality.latest(self.card.project).measure
+        return Card(
+            about=self.card.about,
+            scorer=self.scorer.version,
+            drawn=len(parts),
+            answers=answers,
+            split=split,
+            identity=self.identity,
+            rubric=self.version.number,
+            dataset=self.card.against,
+            at=timezone.now().isoformat(),
+            splits={},
+            seen=left_out(self.card.path),
+            people=measure.estimate(AMONG_PEOPLE[About(self.card.about)]) if measure else None,
+            cost=self.cost or None,
+            **numbers([part for _, part in parts]),
+        )
+
+
+def _line(review: Review, part: "Part") -> bytes:
+    shown = {
+        "row": review.row,
+        "item": review.item,
+        "prompt": review.prompt,
+        "text": part.text,
+        "people": part.people,
+        "judge": part.judge,
+        "value": part.value,
+    }
+    return json.dumps(shown, ensure_ascii=False).encode() + b"\n"
