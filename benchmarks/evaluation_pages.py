@@ -90,6 +90,9 @@ def main(count: int, cases: int = 2000, times: int = 40) -> dict[str, Any]:
 
     asked: dict[str, Callable[[int], Any]] = {
         "dashboard": lambda number: client.get(reverse("evaluation:dashboard", args=[project.slug])),
+        "evaluations": lambda number: client.get(
+            reverse("evaluation:evaluations", args=[project.slug]), {"page": 1 + number % 2}
+        ),
         "verdict": lambda number: client.get(of("evaluation", number)),
         "compare": lambda number: client.get(pair(number)),
         "cases": lambda number: client.get(of("cases", number)),
