@@ -1,6 +1,6 @@
 """A run's questions are put to engines, and what they give is kept: asked once, whoever asks again."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from evaluation.targets import SERVICES, Group
 from labeling.errors import Refused
 
 CHUNK = 500
+MOST_WARNINGS, LONGEST_WARNING = 8, 300
 
 Stored = Callable[[dict[str, int], bool], None]  # numbers of outputs by key, and whether they are new
 Failed = Callable[[dict[str, str]], None]
@@ -95,6 +96,11 @@ class Desk:
             )
         self.warned |= dict.fromkeys(warnings(folder))
         self._stay_within_budget()
+
+    def warnings(self, names: Mapping[str, str]) -> list[str]:
+        """What engines warned of, each sentence once, with the name of the one that it is about (`names`, by id)."""
+        said = [f"{names[id]}: {words}" if id in names else words for id, words in self.warned]
+        return [words[:LONGEST_WARNING] for words in said[:MOST_WARNINGS]]
 
     def _owed(self, requests: Iterable[Request], stored: Stored) -> set[str]:
         """The keys of the questions that have no answer yet; `stored` is told of the others."""

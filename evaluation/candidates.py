@@ -212,6 +212,7 @@ class Answering:
             **asdict(tally),
             "failed": len(errors),
             "errors": dict(Counter(errors.values()).most_common(MOST_REASONS)),
+            "warnings": self.desk.warnings({str(n): one["name"] for n, one in enumerate(self.spec.targets)}),
             "cost": self.desk.spent or None,
             "first_item": first or 0,
         }

@@ -39,7 +39,8 @@ class Card:
     the share of pairs on which another order made another winner (pairwise), `first_place` how often that was the
     answer shown first. `longer_judge` and `longer_people` are shares of decided pairs that went to the longer answer.
     `mass` is how much of the judge's probability lies on its labels. `people` is Krippendorff's alpha among people, the
-    most that a judge can reach. `seen` pairs were left out because the judge had learned from their prompts.
+    most that a judge can reach. `warnings` are those of its engine. `seen` pairs were left out because the judge had
+    learned from their prompts.
 
     About a measure (`about`; `scorer` is the version of its questions) parts of `answers` answers stand in the place of
     pairs, and "yes" and "no" in that of "first" and "second"; "skip" is what the judge takes for no claim although
@@ -71,6 +72,7 @@ class Card:
     people: Estimate | None = None
     cost: float | None = None
     differing: int = 0
+    warnings: list[str] = field(default_factory=list)
     about: str = PAIRS
     scorer: int = 0
     answers: int = 0

@@ -26,7 +26,6 @@ from labeling.errors import Refused
 from labeling.lifecycle import Status
 
 CHUNK = 200
-MOST_WARNINGS, LONGEST_WARNING = 8, 300
 GENERATING, JUDGING, MARKING = "generating", "judging", "marking"
 SHARES = {GENERATING: (0.0, 0.8), JUDGING: (0.8, 0.95), MARKING: (0.95, 1.0)}
 Owed = tuple[int, int, int]  # case, target, sample
@@ -82,11 +81,10 @@ class _Work:
         mark_all(self.plan, self.desk.errors, watch)
 
     def warnings(self) -> list[str]:
-        """What engines warned of, each sentence once, with the name of the one that it is about."""
+        """What engines warned of."""
         names = {str(row.index): row.name for row in self.plan.rows}
         names |= {source: facts.get("words", source) for source, facts in self.plan.spec.judges.items()}
-        said = [f"{names[id]}: {words}" if id in names else words for id, words in self.desk.warned]
-        return [words[:LONGEST_WARNING] for words in said[:MOST_WARNINGS]]
+        return self.desk.warnings(names)
 
     def _enter(self, stage: str, number: int, count: int) -> Any:
         """Begin part `number` of `count` of a stage, and give what tells the run how far that part is."""

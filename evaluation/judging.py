@@ -154,6 +154,7 @@ class Check(JudgeDesk[Pair]):
             seen=left_out(self.card.path),
             people=measure.estimate("alpha") if measure else None,
             cost=self.cost or None,
+            warnings=self.warnings(),
             **numbers([said for _, said in told]),
         )
 

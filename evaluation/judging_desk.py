@@ -75,6 +75,10 @@ class JudgeDesk(Generic[Row]):
                 watch(number * CHUNK, self.card.limit)
                 yield from self._marked(chunk, mark)
 
+    def warnings(self) -> list[str]:
+        """What the judge's engine warned of."""
+        return self.desk.warnings({NAME: str(who(self.version))})
+
     def _marked(self, chunk: Sequence[Row], mark: Marker) -> Iterator[tuple[Row, list[Mark]]]:
         asked = [self._questions(row) for row in chunk]
         keys = {key for some in asked for question in some for key, _ in question.asks}

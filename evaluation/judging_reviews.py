@@ -87,6 +87,7 @@ class ReviewCheck(JudgeDesk[Review]):
             seen=left_out(self.card.path),
             people=measure.estimate(AMONG_PEOPLE[About(self.card.about)]) if measure else None,
             cost=self.cost or None,
+            warnings=self.warnings(),
             **numbers([part for _, part in parts]),
         )
 

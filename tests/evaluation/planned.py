@@ -1,5 +1,6 @@
 """Suites of short questions, checkpoints that only exist by name, and an engine that counts what it is asked."""
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,24 @@ def a_suite(
     ]
     put_cases(suite=suite, drafts=[read_case(row) for row in rows], person=None)
     return suite
+
+
+def warning(monkeypatch: pytest.MonkeyPatch, about: str) -> str:
+    """Let the engine of tests warn of the target of this id, twice and with a torn line after it; the words are given
+    back."""
+    words = "The adapter gives the base model's log-probabilities: its weights are zero."
+    engine: Any = ENGINES["fake"]
+
+    class Warning(engine):  # type: ignore[misc]
+        def ask(self, *, folder: Path, **told: Any) -> None:
+            folder.mkdir(parents=True, exist_ok=True)
+            event = {"type": "warning", "step": 0, "values": {"checkpoint": about, "message": words}}
+            lines = f"{json.dumps(event)}\n" * 2 + '{"type": "progress"}\n{"type": "warning", "val'
+            (folder / "events.jsonl").write_text(lines)
+            super().ask(folder=folder, **told)
+
+    monkeypatch.setitem(ENGINES, "fake", Warning)
+    return words
 
 
 def tuned(project: Project, name: str = "tuned", base: str = "tiny") -> Checkpoint:

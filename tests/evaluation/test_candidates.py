@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.urls import reverse
 
 from evaluation.candidates import carry_generation, items_made, start_generation
 from evaluation.engines import ENGINES
@@ -17,10 +18,10 @@ from evaluation.prompts import Prompts, from_items, from_suite
 from labeling.errors import Refused
 from labeling.intake import ContextDraft, ItemDraft, ResponseDraft
 from labeling.lifecycle import Status
-from labeling.models import Assignment, Item, Project, ProtectedFingerprint, Response, Task
+from labeling.models import Assignment, Item, Project, ProtectedFingerprint, Response, Task, User
 from labeling.rag.prompting import with_contexts
 from tests import world
-from tests.evaluation.planned import Bill, a_suite, tuned
+from tests.evaluation.planned import Bill, a_suite, tuned, warning
 from tests.training.runs import root_checkpoint
 
 
@@ -55,6 +56,17 @@ def test_two_models_answer_and_ben_is_given_pairs_of_theirs(project: Project, bi
     assert generation.facts["cost"] is None
     assert generation.facts["failed"] == 0
     assert origin_of("dpo", "1a2b3c4d" * 8, t=0.7, p=1.0, s=1_234_567) == "dpo#1a2b3c4d;t=0.7;p=1;s=1234567"
+
+
+def test_what_an_engine_warns_of_stands_with_the_answers(
+    project: Project, bill: Bill, leo: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = warning(monkeypatch, "1")
+    world.fill(project, 6)
+    generation = made(project, from_items(project=project))
+    assert generation.facts["warnings"] == [f"tuned: {words}"]
+    page = world.sign_in(leo).get(reverse("evaluation:generation", args=[project.slug, generation.pk])).text
+    assert "tuned: The adapter gives the base model" in page
 
 
 def test_pairs_are_of_two_models_wherever_that_is_possible(project: Project, bill: Bill) -> None:

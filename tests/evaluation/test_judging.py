@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from django.urls import reverse
 
 from evaluation.cards import differences, read_card, trusted, trusted_in
 from evaluation.engines.fake import Died
@@ -12,9 +13,10 @@ from evaluation.judging import carry_card, start_check
 from evaluation.models import AgreementCard, Endpoint, EvalRun, Judge, JudgeVersion, Output
 from labeling.errors import Refused
 from labeling.lifecycle import Status
-from labeling.models import DatasetVersion, Project
+from labeling.models import DatasetVersion, Project, User
 from tests import world
 from tests.evaluation.judged import a_judge, by_place, by_quality, decided, judge_by
+from tests.evaluation.planned import warning
 
 KINDS = pytest.mark.parametrize("kind", Judge.Kind.values)
 
@@ -55,6 +57,18 @@ def test_a_judge_that_sees_as_people_do_has_alpha_one_and_is_trusted(
     is_trusted, words = trusted(version.pk)
     assert is_trusted
     assert "0.667 is asked for" in words
+
+
+def test_what_the_judges_engine_warns_of_stands_on_the_card(
+    project: Project, leo: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = warning(monkeypatch, "judge")
+    row = check(a_judge(project), decided(project))
+    card = read_card(row)
+    assert card is not None
+    assert card.warnings == [f"tiny: {words}"]
+    page = world.sign_in(leo).get(reverse("evaluation:agreement_card", args=[project.slug, row.pk])).text
+    assert "tiny: The adapter gives the base model" in page
 
 
 def test_people_are_shown_first_about_as_often_as_second(

@@ -2,7 +2,6 @@
 
 import json
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,13 +9,11 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.urls import reverse
 
-from evaluation.engines import ENGINES
-from evaluation.engines.fake import FakeEngine
 from evaluation.execution import drive
 from evaluation.models import EvalRun, Suite
 from labeling.models import Project, User
 from tests import world
-from tests.evaluation.planned import Bill, tuned
+from tests.evaluation.planned import Bill, tuned, warning
 from tests.evaluation.suites import put
 from tests.training.runs import RESULT, judged_version, launched, root_checkpoint
 from training.models import Checkpoint
@@ -274,17 +271,7 @@ def test_an_evaluation_is_scored_again_from_a_shell(
 def test_what_an_engine_warns_of_is_told_on_the_page_by_api_and_in_the_shell(
     project: Project, leo: User, suite: Suite, candidate: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = "The adapter gives the base model's log-probabilities: its weights are zero."
-
-    class Warning(FakeEngine):
-        def ask(self, *, folder: Path, **told: Any) -> None:
-            folder.mkdir(parents=True, exist_ok=True)
-            event = {"type": "warning", "step": 0, "values": {"checkpoint": "1", "message": words}}
-            lines = f"{json.dumps(event)}\n" * 2 + '{"type": "progress"}\n{"type": "warning", "val'
-            (folder / "events.jsonl").write_text(lines)
-            super().ask(folder=folder, **told)
-
-    monkeypatch.setitem(ENGINES, "fake", Warning)
+    words = warning(monkeypatch, "1")
     found = shell("--suite", f"{project.slug}/{suite.name}", "--checkpoint=tuned", "--engine=fake", "--wait")
     run = EvalRun.objects.get()
     assert run.facts["warnings"] == [f"tuned: {words}"]
