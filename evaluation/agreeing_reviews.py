@@ -40,27 +40,30 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The parts of one answer, and on how many of its parts people are evenly split."""
+    """The parts of one answer, on how many more people are evenly split, and how many more the judge takes for no claim
+    although nobody marked them."""
 
     parts: list[Part]
-    split: int
+    split: int = 0
+    skipped: int = 0
 
 
 def parts_of(about: str, review: Review, mark: Mark) -> Parts:
     """An answer that was reviewed and marked by the judge."""
-    parts: list[Part] = []
     if mark.state == "unscorable" and mark.reason != ABSTAINED:
-        return Parts(parts, 0)
-    votes, split = list(_votes(About(about), review)), 0
-    said = _said(About(about), mark, [text for text, _ in votes])
-    for (text, people), (judge, value) in zip(votes, said, strict=True):
-        if people == SPLIT:
+        return Parts([])
+    votes = list(_votes(About(about), review))
+    said = _said(About(about), mark, [vote.text for vote in votes])
+    parts, split, skipped = [], 0, 0
+    for vote, (judge, value) in zip(votes, said, strict=True):
+        if vote.people == SPLIT:
             split += 1
-        elif people and (
-            judge != SKIP or people == NO
-        ):  # what claims nothing, and nobody objects to, is no part
-            parts.append(Part(people, judge, review.cluster, text, value, "" if judge else mark.reason))
-    return Parts(parts, split)
+        elif judge == SKIP and not vote.is_marked:
+            skipped += 1
+        elif vote.people:
+            reason = "" if judge else mark.reason
+            parts.append(Part(vote.people, judge, review.cluster, vote.text, value, reason))
+    return Parts(parts, split, skipped)
 
 
 def numbers(parts: Sequence[Part]) -> dict[str, Any]:
@@ -68,18 +71,28 @@ def numbers(parts: Sequence[Part]) -> dict[str, Any]:
     return shared_numbers(parts, people=(YES, NO), judge=SAID)
 
 
-def _votes(about: About, review: Review) -> Iterator[tuple[str, str]]:
-    """Each part: its text, and what most people said of it, SPLIT, or "" where nobody said anything."""
+@dataclass(frozen=True, slots=True)
+class _Vote:
+    """A part, and what most people said of it: SPLIT where they are split, "" where nobody did. `is_marked` is whether
+    anybody said it, and did not only leave it as it was."""
+
+    text: str
+    people: str
+    is_marked: bool = True
+
+
+def _votes(about: About, review: Review) -> Iterator[_Vote]:
     match about:
         case About.CONTEXT_RELEVANCE:
             for place, text in enumerate(review.contexts):
                 grades = [said[place] for said in review.people if place < len(said)]
-                yield text, _most([grade > 0 for grade in grades if grade is not None])
+                yield _Vote(text, _most([grade > 0 for grade in grades if grade is not None]))
         case About.GROUNDEDNESS:
             for text, places in placed(review.text)[:MOST_SENTENCES]:
-                yield text, _most([not _touches(said, places) for said in review.people])
+                against, for_it = ([_touches(said[way], places) for said in review.people] for way in (0, 1))
+                yield _Vote(text, _most([not one for one in against]), any(against + for_it))
         case _:
-            yield review.text, _most([grade > 0 for grade in review.people])
+            yield _Vote(review.text, _most([grade > 0 for grade in review.people]))
 
 
 def _touches(spans: Sequence[Sequence[int]], places: Sequence[int]) -> bool:
@@ -105,8 +118,7 @@ def _said(about: About, mark: Mark, texts: Sequence[str]) -> list[tuple[str, flo
         case About.GROUNDEDNESS:
             return [_word(value) for value in _supports(detail["claims"], texts)]
         case _:
-            value = 0.0 if detail["abstained"] else detail["answers_probability"]
-            return [_word(value)]
+            return [(NO, None) if detail["abstained"] else _word(detail["answers_probability"])]
 
 
 def _supports(claims: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> Iterator[float | None]:

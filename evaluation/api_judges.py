@@ -10,11 +10,12 @@ from rest_framework import generics, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from evaluation.cards import THRESHOLD, newest_cards, read_card, trust
+from evaluation.cards import newest_cards, read_card
 from evaluation.endpoints import find_endpoint
 from evaluation.judges import VersionDraft, archive_judge, create_judge, save_version
 from evaluation.judging import start_check
 from evaluation.models import AgreementCard, Judge, JudgeVersion
+from evaluation.trusting import THRESHOLD, trust
 from labeling.api import ProjectView
 from labeling.models import DatasetVersion, Project
 from training.registry import find_checkpoint

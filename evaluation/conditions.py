@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from evaluation.cards import judged_in, trusted_for
 from evaluation.comparison import Side, paired_cells
 from evaluation.contamination import REASONS
 from evaluation.findings import Condition, cases_in
@@ -18,6 +17,7 @@ from evaluation.scorers.base import Scale
 from evaluation.sheets import Cell, Line, Metric, read_sheet, shared_cases
 from evaluation.statistics import Gate as Bound
 from evaluation.targets import identity_of
+from evaluation.trusting import judged_in, trusted_for
 from evaluation.weighing import Rail, Values, weigh_rails
 from training.models import Checkpoint
 from training.registry import ancestors

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
-from evaluation.cards import DIFFERENCES, Card, as_result, trusted
+from evaluation.cards import DIFFERENCES, Card, as_result
 from evaluation.carrying import interruptible, part_of, write_lines
 from evaluation.drawing import Pair, draw, left_out, pairs
 from evaluation.drawing_reviews import About, has_reviews
 from evaluation.judges import params_of, who
-from evaluation.judging_desk import LIMITS, JudgeDesk, Put
+from evaluation.judging_desk import JudgeDesk, Put
 from evaluation.judging_reviews import check_reviews
 from evaluation.models import AgreementCard, Judge, JudgeVersion
 from evaluation.scorers import find_scorer
@@ -30,8 +30,6 @@ from training.processes import beat
 
 if TYPE_CHECKING:
     from evaluation.agreeing import Said
-
-__all__ = ["FEWEST", "LIMITS", "MOST", "carry_card", "start_check", "trusted"]
 
 FEWEST, MOST = 20, 5000
 

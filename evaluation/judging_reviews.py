@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
@@ -52,6 +53,8 @@ class ReviewCheck(JudgeDesk[Review]):
         scorer = find_scorer(card.about)
         super().__init__(card, scorer, read_params(scorer, SETTINGS.get(card.about, {})))
 
+    chunk = 20  # reviews have their contexts with them
+
     def rows(self) -> Iterable[Review]:
         return reviews(self.card.path)
 
@@ -63,15 +66,19 @@ class ReviewCheck(JudgeDesk[Review]):
         """The numbers; the parts on which judge and people differ are written beside them."""
         from evaluation.agreeing_reviews import numbers, parts_of  # brings SciPy
 
-        parts: list[tuple[Review, Part]] = []
-        answers = split = 0
+        parts: list[Part] = []
+        differing: list[tuple[float, bytes]] = []
+        answers = split = skipped = 0
         for review, (mark,) in self.marked(watch=part_of(self.card, 0.98, 1.0)):
             found = parts_of(self.card.about, review, mark)
-            answers, split = answers + 1, split + found.split
-            parts.extend((review, part) for part in found.parts)
-        differing = [one for one in parts if one[1].judge not in ("", one[1].people)]
-        differing.sort(key=lambda one: -one[1].margin)
-        write_lines(self.card.path / DIFFERENCES, (_line(*one) for one in differing))
+            answers, split, skipped = answers + 1, split + found.split, skipped + found.skipped
+            parts.extend(replace(part, text="") for part in found.parts)  # contexts are long
+            differing.extend(
+                (-part.margin, _line(review, part))
+                for part in found.parts
+                if part.judge not in ("", part.people)
+            )
+        write_lines(self.card.path / DIFFERENCES, (line for _, line in sorted(differing)))
         measure = quality.latest(self.card.project).measure
         return Card(
             about=self.card.about,
@@ -79,6 +86,7 @@ class ReviewCheck(JudgeDesk[Review]):
             drawn=len(parts),
             answers=answers,
             split=split,
+            skipped=skipped,
             identity=self.identity,
             rubric=self.version.number,
             dataset=self.card.against,
@@ -88,7 +96,7 @@ class ReviewCheck(JudgeDesk[Review]):
             people=measure.estimate(AMONG_PEOPLE[About(self.card.about)]) if measure else None,
             cost=self.cost or None,
             warnings=self.warnings(),
-            **numbers([part for _, part in parts]),
+            **numbers(parts),
         )
 
 

@@ -7,7 +7,9 @@ from django.db.models import Q, QuerySet
 
 from evaluation.models import EvalRun, Suite
 from evaluation.reading import TargetLine, difference_words, lines_of_runs, verdict, worded
+from evaluation.sheets import metrics_of
 from evaluation.verdicts import Headline, headline
+from labeling.errors import Refused
 from labeling.lifecycle import Status
 from labeling.models import Project
 
@@ -51,8 +53,16 @@ def _with_targets(project: Project, words: str) -> QuerySet[EvalRun, int]:
 
 def run_lines(runs: Sequence[EvalRun]) -> list[RunLine]:
     """The rows of one page; asks the database as often for fifty as for one."""
-    read = lines_of_runs(runs)
+    read = lines_of_runs([run for run in runs if _is_readable(run)])
     return [_line(run, read.get(run.pk, [])) for run in runs]
+
+
+def _is_readable(run: EvalRun) -> bool:
+    """Whether the scorers of its metrics are still there: one run without them is no reason to show none."""
+    try:
+        return bool(metrics_of(run))
+    except Refused:
+        return False
 
 
 def _line(run: EvalRun, lines: list[TargetLine]) -> RunLine:

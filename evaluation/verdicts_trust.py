@@ -3,11 +3,11 @@
 import math
 from dataclasses import dataclass
 
-from evaluation.cards import judged_in, trusted_for
 from evaluation.findings import cases_in as cases_of
 from evaluation.models import EvalRun
 from evaluation.reading import FEW_CLUSTERS, TargetLine, spoken_of
 from evaluation.specs import CONTEXT_WORDS, LimitsSpec
+from evaluation.trusting import judged_in, trusted_for
 from evaluation.wear import wear_of
 from labeling.estimates import Estimate
 

@@ -33,7 +33,8 @@ def sentences(text: str) -> list[str]:
 def placed(text: str) -> list[tuple[str, list[int]]]:
     """The sentences of an answer, each with the places in the text where its letters, digits and other word characters
     stand; none for one that was not found again."""
-    plain = CODE.sub(lambda block: " " * len(block.group()), text)
+    lines = CODE.sub(lambda block: " " * len(block.group()), text).splitlines(keepends=True)
+    plain = "".join(" " * len(line) if HEADING.match(line) or RULE.match(line) else line for line in lines)
     places = [place for place, sign in enumerate(plain) if not sign.isspace()]
     signs, start, found = "".join(plain[place] for place in places), 0, []
     for sentence in sentences(text):

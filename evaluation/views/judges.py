@@ -9,12 +9,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST
 
-from evaluation.cards import THRESHOLD, measures_checked, newest_cards, read_card, trust
+from evaluation.cards import measures_checked, newest_cards, read_card
 from evaluation.cards_shown import WORDS, Differences, agreement_chart, confusion_rows, number_lines
 from evaluation.forms_judges import CheckForm, JudgeForm, VersionForm, initial_of
 from evaluation.judges import Overtaken, archive_judge, create_judge, save_version, who
 from evaluation.judging import start_check
 from evaluation.models import AgreementCard, Judge, JudgeVersion
+from evaluation.trusting import THRESHOLD, trust
 from evaluation.views.charts import asked_chart
 from labeling.access import Access, guarded
 from labeling.errors import Refused

@@ -53,7 +53,7 @@ form.addEventListener("input", () => {
 form.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
     event.preventDefault();
-    keep();
+    if (!event.repeat) keep();
   } else if (event.key === "Enter" && event.target === find) {
     event.preventDefault();
     toggle(rows().find((each) => !each.hidden));

@@ -2,7 +2,7 @@
 
 import pytest
 
-from evaluation import cards
+from evaluation import trusting
 from evaluation.comparison import Side
 from evaluation.conditions import (
     contamination,
@@ -131,11 +131,13 @@ def test_only_judges_that_decide_are_asked_for_their_agreement(
         spec["judge"] = judge
     asked = []
 
-    def trusted_in(judged: EvalRun, number: int, threshold: float, *, about: str) -> tuple[bool, str]:
+    def trusted_in(
+        judged: EvalRun, number: int, threshold: float, *, about: str, scorer: int
+    ) -> tuple[bool, str]:
         asked.append((number, threshold, about))
         return number != 5, f"agrees {number}"
 
-    monkeypatch.setattr(cards, "trusted_in", trusted_in)
+    monkeypatch.setattr(trusting, "trusted_in", trusted_in)
     gate = Gate(suite=run.suite, guardrails=[{"metric": "contains", "margin": 0.1}], agreement=0.7)
     assert [each.passed for each in judges(gate, run, deciding(gate, metrics_of(run)))] == [True, False]
     assert asked == [(4, 0.7, "pairs"), (5, 0.7, "pairs")]
@@ -151,7 +153,7 @@ def test_how_a_judge_agrees_by_its_rubric_says_nothing_of_other_questions(
     for scorer, passed, words in (
         ("rubric", None, "contains: the judge is asked other questions than its rubric"),
         ("pairwise", False, "was not held against people yet"),
-        ("groundedness", False, "was not held against people on groundedness yet"),
+        ("groundedness", False, "was not held against people on groundedness: there are no reviews"),
     ):
         run.spec["metrics"][1] |= {"judge": number, "scorer": scorer}
         (found,) = judges(gate, run, deciding(gate, metrics_of(run)))

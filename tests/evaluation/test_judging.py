@@ -5,12 +5,13 @@ import json
 import pytest
 from django.urls import reverse
 
-from evaluation.cards import differences, read_card, trusted, trusted_in
+from evaluation.cards import differences, read_card
 from evaluation.engines.fake import Died
 from evaluation.engines.protocol import Request
 from evaluation.judges import VersionDraft, identity_of, save_version
 from evaluation.judging import carry_card, start_check
 from evaluation.models import AgreementCard, Endpoint, EvalRun, Judge, JudgeVersion, Output
+from evaluation.trusting import trusted, trusted_in
 from labeling.errors import Refused
 from labeling.lifecycle import Status
 from labeling.models import DatasetVersion, Project, User

@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.urls import reverse
 
 from evaluation.agreeing_reviews import parts_of
-from evaluation.cards import Card, differences, read_card, trusted
+from evaluation.cards import Card, differences, read_card
 from evaluation.conditions import judges
 from evaluation.drawing_reviews import About, Review
 from evaluation.engines.protocol import Request
@@ -18,6 +18,8 @@ from evaluation.models import AgreementCard, Gate, JudgeVersion
 from evaluation.scorers.base import Mark, failed, unscorable
 from evaluation.scorers.rag import Groundedness
 from evaluation.sheets import metrics_of
+from evaluation.trusting import judged_in, trusted, trusted_for
+from labeling.curation.withdrawing import withdraw
 from labeling.errors import Refused
 from labeling.intake import VerdictDraft
 from labeling.lifecycle import Status
@@ -167,16 +169,22 @@ def test_equal_contexts_are_asked_about_once_and_each_has_what_was_said(
 def marked(about: str, people: list[Any], mark: Mark, *, contexts: int = 2, text: str = TEXT) -> Any:
     review = Review(1, "i", "p", [], [f"chunk {n}" for n in range(contexts)], text, people)
     found = parts_of(about, review, mark)
-    return [(part.people, part.judge) for part in found.parts], found.split
+    return [(part.people, part.judge) for part in found.parts], found.split, found.skipped
 
 
 def test_the_majority_speaks_and_an_even_split_is_left_out() -> None:
     relevance = Mark(0.5, detail={"relevance": [0.9, 0.2]})
     about = About.CONTEXT_RELEVANCE
-    assert marked(about, [[2, 0], [1, 0], [0, 1]], relevance) == ([("yes", "yes"), ("no", "no")], 0)
-    assert marked(about, [[2, 0], [0, 0]], relevance) == ([("no", "no")], 1)
-    assert marked(about, [[2], [None, 0]], relevance) == ([("yes", "yes"), ("no", "no")], 0)
-    assert marked(about, [[None, 0]], relevance) == ([("no", "no")], 0)  # the first was marked by nobody
+    both = [("yes", "yes"), ("no", "no")]
+    assert marked(about, [[2, 0], [1, 0], [0, 1]], relevance) == (both, 0, 0)
+    assert marked(about, [[2, 0], [0, 0]], relevance) == (both[1:], 1, 0)
+    assert marked(about, [[2], [None, 0]], relevance) == (both, 0, 0)
+    assert marked(about, [[None, 0]], relevance) == (both[1:], 0, 0)  # the first was marked by nobody
+
+
+def against(*spans: tuple[int, int]) -> list[Any]:
+    """A review that finds no support for these stretches."""
+    return [[list(span) for span in spans], []]
 
 
 def test_a_sentence_is_objected_to_where_a_mark_holds_any_word_of_it() -> None:
@@ -184,24 +192,91 @@ def test_a_sentence_is_objected_to_where_a_mark_holds_any_word_of_it() -> None:
     claims = [{"text": TRUE, "supported": 0.8}, {"text": FALSE, "supported": 0.3}]
     mark = Mark(0.5, detail={"claims": claims})
     about = About.GROUNDEDNESS
-    assert marked(about, [[[start, start + 5]]], mark) == ([("yes", "yes"), ("no", "no")], 0)
+    assert marked(about, [against((start, start + 5))], mark) == ([("yes", "yes"), ("no", "no")], 0, 1)
     before = TEXT.index(TRUE) + len(TRUE) - 1  # its full stop, the line between and the sign of the list
-    assert marked(about, [[[before, start]]], mark) == ([("yes", "yes"), ("yes", "no")], 0)
-    assert marked(about, [[[0, len(TEXT)]]], mark) == ([("no", "skip"), ("no", "yes"), ("no", "no")], 0)
+    assert marked(about, [against((before, start))], mark) == ([("yes", "yes"), ("yes", "no")], 0, 1)
+    said = [("no", "skip"), ("no", "yes"), ("no", "no")]
+    assert marked(about, [against((0, len(TEXT)))], mark) == (said, 0, 0)
+    linked = [[], [[0, 3]]]  # to a chunk: it claims something
+    assert marked(about, [linked], mark) == ([("yes", "skip"), ("yes", "yes"), ("yes", "no")], 0, 0)
+
+
+def test_a_mark_on_a_sentence_is_not_taken_for_one_on_a_heading_of_the_same_words() -> None:
+    text = "## Basil needs sun.\n***\n```\nBasil needs sun.\n```\nBasil needs sun. Water it."
+    start = text.rindex("Basil")
+    mark = Mark(0.5, detail={"claims": [{"text": "Basil needs sun.", "supported": 0.2}]})
+    people = [against((start, start + 5))]
+    assert marked(About.GROUNDEDNESS, people, mark, text=text) == ([("no", "no")], 0, 1)
 
 
 def test_what_the_judge_cannot_say_is_an_error_and_what_has_no_meaning_is_no_part() -> None:
     about = About.GROUNDEDNESS
     dead = failed("the judge gave nothing: it died")
-    assert marked(about, [[]], dead) == ([("yes", "")] * 3, 0)
-    assert marked(about, [[]], unscorable("this case has no contexts")) == ([], 0)
+    assert marked(about, [against()], dead) == ([("yes", "")] * 3, 0, 0)
+    assert marked(about, [against()], unscorable("this case has no contexts")) == ([], 0, 0)
     declined = unscorable("abstained", {"claims": [], "abstained": True})
-    assert marked(about, [[]], declined) == ([], 0)
-    assert marked(about, [[[0, 3]]], declined) == ([("no", "skip")], 0)
+    assert marked(about, [against()], declined) == ([], 0, 3)
+    assert marked(about, [against((0, 3))], declined) == ([("no", "skip")], 0, 2)
     long = " ".join(f"Number {n} is odd." for n in range(250))
     most = Groundedness.Params.model_fields["most"].metadata
     assert any(getattr(one, "le", None) == 200 for one in most)
-    assert len(marked(about, [[]], dead, text=long)[0]) == 200
+    assert len(marked(about, [against()], dead, text=long)[0]) == 200
+    refusing = Mark(0.0, detail={"abstained": True, "answers_probability": 0.9})
+    review = Review(1, "i", "p", [], [], TEXT, [2])
+    (part,) = parts_of(About.ANSWER_RELEVANCE, review, refusing).parts
+    assert (part.people, part.judge, part.value) == ("yes", "no", None)
+
+
+def test_a_judge_that_leaves_out_most_of_what_it_is_to_judge_is_not_trusted(
+    version: JudgeVersion, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shy(shown: list[str], request: Request) -> dict[str, float]:
+        """Says of all but one claim of an answer that it claims nothing."""
+        said = SENTENCE.findall(request.messages[-1]["content"])
+        if not said or re.search(r"Claim 0|Moon", said[-1]):
+            return careful(shown, request)
+        return sure("skip")(shown, request)
+
+    judge_by(monkeypatch, shy)
+    text = " ".join([*(f"Claim {n} holds." for n in range(9)), FALSE])
+    rag.put(project, *(rag.draft(n, text=text) for n in range(30)))
+    ben = world.person("ben")
+    for _ in range(30):
+        answer = rag.answer(verdict="bad", spans=[rag.span(FALSE, text=text)])
+        world.send(rag.claimed(project, ben), ben, answer)
+    _, card = check(version, About.GROUNDEDNESS)
+    assert (card.n, card.skipped, card.differing) == (60, 240, 0)
+    held, words = trusted(version.pk, about=About.GROUNDEDNESS)
+    assert not held
+    assert "takes 240 of 300 sentences for no claim" in words
+
+
+def test_who_and_what_was_withdrawn_does_not_speak(version: JudgeVersion, project: Project) -> None:
+    reviewed(project, 26)
+    for item in project.items.all()[:6]:
+        withdraw(project=project, item_id=item.pk, reason="Not ours.", by=world.person("ada"))
+    _, card = check(version, About.ANSWER_RELEVANCE)
+    assert card.answers == 20
+    withdraw(project=project, username="ben", reason="Left.", by=world.person("ada"))
+    with pytest.raises(Refused, match="No answer was reviewed"):
+        start_check(version=version, about=About.ANSWER_RELEVANCE, person=None)
+
+
+def test_answers_that_have_no_part_of_the_measure_do_not_use_up_the_limit(
+    version: JudgeVersion, project: Project
+) -> None:
+    rag.put(project, *(rag.draft(100 + n, chunks=()) for n in range(30)))
+    ben = world.person("ben")
+    for _ in range(30):
+        world.send(rag.claimed(project, ben), ben, rag.answer(relevance=[]))
+    row = start_check(version=version, about=About.GROUNDEDNESS, limit=20, person=None)
+    carry_card(row)
+    row.refresh_from_db()
+    assert "says anything of groundedness" in row.error
+    reviewed(project, 20)
+    for about in (About.GROUNDEDNESS, About.CONTEXT_RELEVANCE):
+        _, card = check(version, about, limit=20)
+        assert (card.answers, card.n) == (20, 30)
 
 
 def test_imported_reviews_that_were_not_asked_do_not_speak(
@@ -221,6 +296,7 @@ def test_imported_reviews_that_were_not_asked_do_not_speak(
 
 
 def test_what_cannot_be_checked_is_refused(version: JudgeVersion, project: Project) -> None:
+    assert "there are no reviews of answers" in trusted(version.pk, about=About.GROUNDEDNESS)[1]
     for about, words in (
         (About.GROUNDEDNESS, "No answer was reviewed in Reviews"),
         (About.PAIRS, "Name the dataset version"),
@@ -271,7 +347,15 @@ def test_a_gate_asks_for_a_card_of_each_measure_that_decides(
     assert asked() == [True, True]
     monkeypatch.setattr(Groundedness, "version", Groundedness.version + 1)
     held, words = trusted(version.pk, about=About.GROUNDEDNESS)
-    assert (held, words.startswith("What is asked about groundedness changed")) == (False, True)
+    assert (held, words.endswith("was checked; check it again.")) == (False, True)
+    assert asked() == [True, True]  # the run was scored by the questions of the card
+    check(version, About.GROUNDEDNESS)
+    assert asked() == [True, True]
+    assert trusted(version.pk, about=About.GROUNDEDNESS)[0]
+    AgreementCard.objects.filter(about=About.GROUNDEDNESS, result__scorer=1).delete()
+    assert asked() == [True, False]
+    held, words = trusted_for(run, next(one for one in judged_in(run) if one.about == About.GROUNDEDNESS))
+    assert words.endswith("changed after this was scored; score it again.")
 
 
 def test_emma_checks_a_measure_by_page_api_and_shell_and_leo_reads_it(

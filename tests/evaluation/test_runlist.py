@@ -61,6 +61,16 @@ def test_an_evaluation_without_numbers_has_no_verdict_yet(project: Project, leo:
     assert ("every 3s" in page.text) == (state in (Status.QUEUED, Status.RUNNING))
 
 
+def test_a_run_whose_scorer_is_gone_leaves_the_others_their_verdicts(project: Project, leo: User) -> None:
+    version = suite_of(project, 80)
+    old = finished(project, TARGETS, version=version, name="old")
+    finished(project, TARGETS, version=version, name="new")
+    old.spec["metrics"][0]["scorer"] = "gone"
+    old.save()
+    lines = {line.run.name: line.headline for line in listed(leo, project).context["lines"]}
+    assert (lines["old"], lines["new"] is not None) == (None, True)
+
+
 def test_it_is_found_by_its_name_its_suite_a_target_and_its_status(project: Project, leo: User) -> None:
     refunds, billing = suite_of(project, 5, name="Refunds"), suite_of(project, 5, name="Billing")
     finished(project, TARGETS, version=refunds, name="first")

@@ -3,10 +3,11 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from evaluation.cards import read_card, trusted
+from evaluation.cards import read_card
 from evaluation.judges import find_judge_version
 from evaluation.judging import carry_card, start_check
 from evaluation.models import AgreementCard
+from evaluation.trusting import trusted
 from labeling.access import open_from_shell
 from labeling.commands import VerbCommand, find_version
 from labeling.models import DatasetVersion
