@@ -5,17 +5,17 @@ from typing import Any
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from django.urls import path
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import generics, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from evaluation.cards import newest_cards, read_card
+from evaluation.cards import newest_cards
 from evaluation.endpoints import find_endpoint
 from evaluation.judges import VersionDraft, archive_judge, create_judge, save_version
 from evaluation.judging import start_check
 from evaluation.models import AgreementCard, Judge, JudgeVersion
-from evaluation.trusting import THRESHOLD, trust
+from evaluation.trusting import Standing, standings
 from labeling.api import ProjectView
 from labeling.models import DatasetVersion, Project
 from training.registry import find_checkpoint
@@ -30,29 +30,42 @@ class JudgeVersionSerializer(serializers.ModelSerializer[JudgeVersion]):
         fields = ["id", "number", "rubric", "labels", "checkpoint", "endpoint", "engine", "created_at"]
 
 
+class MeasureSerializer(serializers.Serializer[Standing]):
+    about = serializers.CharField()
+    card = serializers.IntegerField(source="row.pk")
+    trusted = serializers.BooleanField()
+    why = serializers.CharField(source="words")
+
+
 class JudgeSerializer(serializers.ModelSerializer[Judge]):
-    """`trusted` says of the newest version, with the default threshold, whether it may carry a decision."""
+    """`trusted` says of the newest version, with the default threshold, whether it may carry a decision by its rubric;
+    `measures` the same of each measure that it was checked on."""
 
     versions = JudgeVersionSerializer(many=True, read_only=True)
     trusted = serializers.SerializerMethodField()
     why = serializers.SerializerMethodField()
+    measures = serializers.SerializerMethodField()
 
     class Meta:
         model = Judge
-        fields = ["id", "name", "kind", "archived_at", "trusted", "why", "versions"]
+        fields = ["id", "name", "kind", "archived_at", "trusted", "why", "measures", "versions"]
 
     def get_trusted(self, judge: Judge) -> bool:
-        return _trust(judge)[0]
+        return _standings(judge)[0].trusted
 
     def get_why(self, judge: Judge) -> str:
-        return _trust(judge)[1]
+        return _standings(judge)[0].words
+
+    @extend_schema_field(MeasureSerializer(many=True))
+    def get_measures(self, judge: Judge) -> Any:
+        found: Any = _standings(judge)[1:]
+        return MeasureSerializer(found, many=True).data
 
 
-def _trust(judge: Judge) -> tuple[bool, str]:
+def _standings(judge: Judge) -> list[Standing]:
     version = judge.versions.all()[0]
     version.judge = judge
-    row = newest_cards([version.pk]).get(version.pk)
-    return trust(version, read_card(row) if row else None, THRESHOLD)
+    return standings(version, newest_cards([version.pk]).get(version.pk, {}))
 
 
 class DraftSerializer(serializers.Serializer[Any]):

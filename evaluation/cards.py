@@ -1,7 +1,8 @@
 """What is known of how far a judge agrees with people: plain data, stored with its card and shown on pages."""
 
 import json
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
@@ -9,7 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from evaluation.models import AgreementCard, JudgeVersion
+from evaluation.models import AgreementCard
 from labeling.estimates import Estimate
 from labeling.lifecycle import Status
 
@@ -107,18 +108,13 @@ def read_card(row: AgreementCard) -> Card | None:
     return _adapter().validate_python(row.result) if row.result else None
 
 
-def newest_cards(versions: list[int]) -> dict[int, AgreementCard]:
-    """The newest finished check of each of these versions by its rubric."""
-    rows = AgreementCard.objects.filter(version__in=versions, about=PAIRS, status=Status.SUCCEEDED).order_by(
-        "pk"
-    )
-    return {row.version_id: row for row in rows}
-
-
-def measures_checked(version: JudgeVersion) -> dict[str, AgreementCard]:
-    """The newest finished check of a version about each measure that it was held against people on."""
-    rows = AgreementCard.objects.filter(version=version, status=Status.SUCCEEDED).exclude(about=PAIRS)
-    return {row.about: row for row in rows.order_by("pk")}
+def newest_cards(versions: Sequence[int]) -> dict[int, dict[str, AgreementCard]]:
+    """The newest finished check of each of these versions about each thing that it was checked on."""
+    found: dict[int, dict[str, AgreementCard]] = defaultdict(dict)
+    rows = AgreementCard.objects.filter(version__in=versions, status=Status.SUCCEEDED)
+    for row in rows.order_by("pk"):
+        found[row.version_id][row.about] = row
+    return found
 
 
 def differences(row: AgreementCard, *, start: int = 0, count: int | None = None) -> list[dict[str, Any]]:

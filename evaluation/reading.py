@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Any
 
-from evaluation.models import Case, EvalRun, RunTarget, Score
+from evaluation.models import EvalRun, RunTarget, Score
 from evaluation.sheets import Metric, metrics_of
 from labeling.estimates import Estimate
 
@@ -296,9 +296,3 @@ def difference_words(metric: Metric, difference: Estimate | None) -> str:
 def points(delta: Estimate) -> str:
     """A difference of shares in points: +3.1 points [-1.2, +7.4]."""
     return f"{delta.value * 100:+.1f} points [{delta.low * 100:+.1f}, {delta.high * 100:+.1f}]"
-
-
-def prompts_of(run: EvalRun) -> int:
-    """How many different prompts the run's cases have: they, not the cases, are independent of each other."""
-    cases = Case.objects.of_run(run).order_by()
-    return cases.values("prompt_hash").distinct().count()

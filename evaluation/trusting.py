@@ -111,6 +111,36 @@ def trusted_for(run: EvalRun, judged: Judged, threshold: float = THRESHOLD) -> t
     return trusted_in(run, judged.number, threshold, about=judged.about, scorer=judged.scorer)
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a version is trusted on one thing: by its rubric, or on a measure. `row` is its newest check of that."""
+
+    about: str
+    row: AgreementCard | None
+    card: Card | None
+    trusted: bool
+    words: str
+
+    @property
+    def label(self) -> str:
+        return AgreementCard.About(self.about).label
+
+
+def standings(version: JudgeVersion, rows: Mapping[str, AgreementCard]) -> list[Standing]:
+    """How far a version is trusted by its rubric, checked or not, then on each measure that it was checked on. `rows`
+    are its newest checks by what they are about."""
+    return [
+        _standing(version, about, rows.get(about))
+        for about in AgreementCard.About.values
+        if about == PAIRS or about in rows
+    ]
+
+
+def _standing(version: JudgeVersion, about: str, row: AgreementCard | None) -> Standing:
+    card = read_card(row) if row else None
+    return Standing(about, row, card, *trust(version, card, THRESHOLD, about=about))
+
+
 def trust(
     version: JudgeVersion,
     card: Card | None,

@@ -9,13 +9,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST
 
-from evaluation.cards import measures_checked, newest_cards, read_card
+from evaluation.cards import newest_cards, read_card
 from evaluation.cards_shown import WORDS, Differences, agreement_chart, confusion_rows, number_lines
 from evaluation.forms_judges import CheckForm, JudgeForm, VersionForm, initial_of
 from evaluation.judges import Overtaken, archive_judge, create_judge, save_version, who
 from evaluation.judging import start_check
 from evaluation.models import AgreementCard, Judge, JudgeVersion
-from evaluation.trusting import THRESHOLD, trust
+from evaluation.trusting import THRESHOLD, standings, trust
 from evaluation.views.charts import asked_chart
 from labeling.access import Access, guarded
 from labeling.errors import Refused
@@ -44,15 +44,10 @@ def judges(request: HttpRequest, access: Access) -> HttpResponse:
     return page(request, "evaluation/judges.html", context)
 
 
-def _line(judge: Judge, version: JudgeVersion, cards: dict[int, AgreementCard]) -> dict[str, Any]:
-    row = cards.get(version.pk)
+def _line(judge: Judge, version: JudgeVersion, cards: dict[int, dict[str, AgreementCard]]) -> dict[str, Any]:
     version.judge = judge
-    card = read_card(row) if row else None
-    is_trusted, words = trust(version, card, THRESHOLD)
-    return {
-        "judge": judge, "version": version, "who": who(version), "row": row, "card": card,
-        "trusted": is_trusted, "words": words,
-    }  # fmt: skip
+    rubric, *measures = standings(version, cards.get(version.pk, {}))
+    return {"judge": judge, "version": version, "who": who(version), "rubric": rubric, "measures": measures}
 
 
 @guarded("train")
@@ -87,9 +82,7 @@ def judge(request: HttpRequest, access: Access, judge_id: int) -> HttpResponse:
     cards = AgreementCard.objects.filter(version__judge=found).select_related(
         "version__judge", "dataset_version__project", "created_by"
     )[:SHOWN_CARDS]
-    row = newest_cards([shown.pk]).get(shown.pk)
-    card = read_card(row) if row else None
-    is_trusted, words = trust(shown, card, THRESHOLD)
+    rubric, *measures = standings(shown, newest_cards([shown.pk]).get(shown.pk, {}))
     check = CheckForm(project=access.project)
     context = {
         "judge": found,
@@ -100,27 +93,14 @@ def judge(request: HttpRequest, access: Access, judge_id: int) -> HttpResponse:
         "before": before,
         "diff": compare(before.rubric, shown.rubric) if before else [],
         "cards": [(one, read_card(one)) for one in cards],
-        "row": row,
-        "card": card,
-        "trusted": is_trusted,
-        "words": words,
-        "measures": _measures(shown),
+        "rubric": rubric,
+        "measures": measures,
         "form": check,
         "can_check": check.has_people,
         "live": any(not one.is_over for one in cards),
         "section": "judges",
     }
     return page(request, "evaluation/judge.html", context, fragment="cards")
-
-
-def _measures(version: JudgeVersion) -> list[dict[str, Any]]:
-    """How far a version is trusted on each measure that it was checked on."""
-    found = []
-    for about, row in measures_checked(version).items():
-        card = read_card(row)
-        is_trusted, words = trust(version, card, THRESHOLD, about=about)
-        found.append({"row": row, "card": card, "trusted": is_trusted, "words": words})
-    return found
 
 
 @guarded("train")

@@ -25,14 +25,6 @@ def estimate_pct(value: Estimate | None) -> str:
 
 
 @register.filter
-def estimate_points(value: Estimate | None) -> str:
-    """A difference of shares in points with its interval: +3.1 points [-1.2, +7.4], n 160."""
-    if value is None:
-        return NOT_ENOUGH
-    return f"{value.value * 100:+.1f} points [{value.low * 100:+.1f}, {value.high * 100:+.1f}], n {value.n:,}"
-
-
-@register.filter
 def estimate_num(value: Estimate | None) -> str:
     """A number with its interval: 12.31 [11.80, 12.94], n 198."""
     if value is None:

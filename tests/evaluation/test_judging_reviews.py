@@ -8,14 +8,12 @@ import pytest
 from django.core.management import call_command
 from django.urls import reverse
 
-from evaluation.agreeing_reviews import parts_of
 from evaluation.cards import Card, differences, read_card
 from evaluation.conditions import judges
-from evaluation.drawing_reviews import About, Review
+from evaluation.drawing_reviews import About
 from evaluation.engines.protocol import Request
 from evaluation.judging import carry_card, start_check
 from evaluation.models import AgreementCard, Gate, JudgeVersion
-from evaluation.scorers.base import Mark, failed, unscorable
 from evaluation.scorers.rag import Groundedness
 from evaluation.sheets import metrics_of
 from evaluation.trusting import judged_in, trusted, trusted_for
@@ -166,67 +164,6 @@ def test_equal_contexts_are_asked_about_once_and_each_has_what_was_said(
     assert (card.n, card.errors, card.differing) == (80, 0, 0)
 
 
-def marked(about: str, people: list[Any], mark: Mark, *, contexts: int = 2, text: str = TEXT) -> Any:
-    review = Review(1, "i", "p", [], [f"chunk {n}" for n in range(contexts)], text, people)
-    found = parts_of(about, review, mark)
-    return [(part.people, part.judge) for part in found.parts], found.split, found.skipped
-
-
-def test_the_majority_speaks_and_an_even_split_is_left_out() -> None:
-    relevance = Mark(0.5, detail={"relevance": [0.9, 0.2]})
-    about = About.CONTEXT_RELEVANCE
-    both = [("yes", "yes"), ("no", "no")]
-    assert marked(about, [[2, 0], [1, 0], [0, 1]], relevance) == (both, 0, 0)
-    assert marked(about, [[2, 0], [0, 0]], relevance) == (both[1:], 1, 0)
-    assert marked(about, [[2], [None, 0]], relevance) == (both, 0, 0)
-    assert marked(about, [[None, 0]], relevance) == (both[1:], 0, 0)  # the first was marked by nobody
-
-
-def against(*spans: tuple[int, int]) -> list[Any]:
-    """A review that finds no support for these stretches."""
-    return [[list(span) for span in spans], []]
-
-
-def test_a_sentence_is_objected_to_where_a_mark_holds_any_word_of_it() -> None:
-    start = TEXT.index(FALSE)
-    claims = [{"text": TRUE, "supported": 0.8}, {"text": FALSE, "supported": 0.3}]
-    mark = Mark(0.5, detail={"claims": claims})
-    about = About.GROUNDEDNESS
-    assert marked(about, [against((start, start + 5))], mark) == ([("yes", "yes"), ("no", "no")], 0, 1)
-    before = TEXT.index(TRUE) + len(TRUE) - 1  # its full stop, the line between and the sign of the list
-    assert marked(about, [against((before, start))], mark) == ([("yes", "yes"), ("yes", "no")], 0, 1)
-    said = [("no", "skip"), ("no", "yes"), ("no", "no")]
-    assert marked(about, [against((0, len(TEXT)))], mark) == (said, 0, 0)
-    linked = [[], [[0, 3]]]  # to a chunk: it claims something
-    assert marked(about, [linked], mark) == ([("yes", "skip"), ("yes", "yes"), ("yes", "no")], 0, 0)
-
-
-def test_a_mark_on_a_sentence_is_not_taken_for_one_on_a_heading_of_the_same_words() -> None:
-    text = "## Basil needs sun.\n***\n```\nBasil needs sun.\n```\nBasil needs sun. Water it."
-    start = text.rindex("Basil")
-    mark = Mark(0.5, detail={"claims": [{"text": "Basil needs sun.", "supported": 0.2}]})
-    people = [against((start, start + 5))]
-    assert marked(About.GROUNDEDNESS, people, mark, text=text) == ([("no", "no")], 0, 1)
-
-
-def test_what_the_judge_cannot_say_is_an_error_and_what_has_no_meaning_is_no_part() -> None:
-    about = About.GROUNDEDNESS
-    dead = failed("the judge gave nothing: it died")
-    assert marked(about, [against()], dead) == ([("yes", "")] * 3, 0, 0)
-    assert marked(about, [against()], unscorable("this case has no contexts")) == ([], 0, 0)
-    declined = unscorable("abstained", {"claims": [], "abstained": True})
-    assert marked(about, [against()], declined) == ([], 0, 3)
-    assert marked(about, [against((0, 3))], declined) == ([("no", "skip")], 0, 2)
-    long = " ".join(f"Number {n} is odd." for n in range(250))
-    most = Groundedness.Params.model_fields["most"].metadata
-    assert any(getattr(one, "le", None) == 200 for one in most)
-    assert len(marked(about, [against()], dead, text=long)[0]) == 200
-    refusing = Mark(0.0, detail={"abstained": True, "answers_probability": 0.9})
-    review = Review(1, "i", "p", [], [], TEXT, [2])
-    (part,) = parts_of(About.ANSWER_RELEVANCE, review, refusing).parts
-    assert (part.people, part.judge, part.value) == ("yes", "no", None)
-
-
 def test_a_judge_that_leaves_out_most_of_what_it_is_to_judge_is_not_trusted(
     version: JudgeVersion, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -358,11 +295,10 @@ def test_a_gate_asks_for_a_card_of_each_measure_that_decides(
     assert words.endswith("changed after this was scored; score it again.")
 
 
-def test_emma_checks_a_measure_by_page_api_and_shell_and_leo_reads_it(
+def test_emma_checks_a_measure_by_page_and_leo_reads_it(
     version: JudgeVersion,
     project: Project,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     judge_by(monkeypatch, sure("yes"))
     emma, leo = world.sign_in(world.person("emma")), world.sign_in(world.person("leo"))
@@ -388,9 +324,22 @@ def test_emma_checks_a_measure_by_page_api_and_shell_and_leo_reads_it(
     assert "longer" not in shown
     of_judge = leo.get(page)
     assert "reviews of answers, context relevance" in of_judge.text
-    assert [(one["row"].about, one["trusted"]) for one in of_judge.context["measures"]] == [
+    assert [(one.about, one.trusted) for one in of_judge.context["measures"]] == [
         ("context_relevance", False)
     ]
+    (told,) = leo.get(reverse("api-judges", args=[project.slug])).json()["results"][0]["measures"]
+    assert (told["about"], told["trusted"]) == ("context_relevance", False)
+    assert "below the 0.667" in told["why"] or "are needed" in told["why"]
+    assert (
+        "Context relevance</a> not trusted" in leo.get(reverse("evaluation:judges", args=[project.slug])).text
+    )
+
+
+def test_emma_checks_a_measure_by_api_and_from_a_shell(
+    version: JudgeVersion, project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reviewed(project, 30)
+    emma = world.sign_in(world.person("emma"))
     sent = emma.post(
         reverse("api-agreement-cards", args=[project.slug]),
         {"version": version.pk, "about": "groundedness", "limit": 20},
