@@ -52,7 +52,7 @@ def still(chart: Chart) -> dict[str, Any]:
     """The spec with its title, a width of its own, the colours of the light page, and no links."""
     spec = coloured(chart.spec)
     words = [f"{chart.title}", chart.n_words]
-    for layer in spec["layer"]:
+    for layer in spec.get("layer", [spec]):
         layer["encoding"].pop("href", None)
     return {
         **spec,

@@ -8,6 +8,7 @@ from django.db.models.functions import TruncDate
 from django.urls import reverse
 from django.utils import timezone
 
+from evaluation.charts import Chart, Row
 from evaluation.models import EvalRun
 from evaluation.reading import INCONCLUSIVE, TargetLine, target_lines
 from evaluation.verdicts import headline
@@ -40,7 +41,7 @@ def overview(project: Project, can: Can = EVERYTHING) -> dict[str, Any]:
         "counts": counts,
         "agreement": quality.agreement(project).alpha if counts["judgments"] else None,
         "charts": {
-            "judgments": judgments_chart(judgments_by_day(project)),
+            "judgments": _judgments_chart(judgments_by_day(project)),
             "scores": overview_chart(lines, Links(project.slug, latest.pk)) if latest and lines else None,
         },
         "latest": latest,
@@ -61,6 +62,15 @@ def _measured_words(lines: list[TargetLine]) -> str:
     if own is None or not own.n:
         return ""
     return f"Measured on {own.n:,} cases from {own.clusters:,} independent prompts."
+
+
+def _judgments_chart(days: list[tuple[date, int]]) -> Chart | None:
+    """Judgments a day, with files like every chart of this page; None while there is none."""
+    if not (made := judgments_chart(days)):
+        return None
+    rows = tuple(Row(tuple(cells)) for cells in made["table"]["rows"])
+    title = made["spec"].pop("title")
+    return Chart("judgments", title, "", made["spec"], tuple(made["table"]["columns"]), rows)
 
 
 def judgments_by_day(project: Project) -> list[tuple[date, int]]:

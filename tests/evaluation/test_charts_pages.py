@@ -24,6 +24,8 @@ FIRST = passing(0.5)
 
 def of_run(project: Project, ada: User) -> list[str]:
     targets = {"champion": FIRST, "tuned": better_than(FIRST, 0.4)}
+    world.fill(project, 2)
+    world.judge_all(project, world.person("ben"))
     known = {"tuned": checkpoint(project, "tuned", rows=500)}
     run = finished(project, targets, cases=80, checkpoints=known, tags=lambda n: ["even" if n % 2 else "odd"])
     sides = f"s={run.pk}.0&s={run.pk}.1"
@@ -60,7 +62,7 @@ def at(project: Project, name: str, *numbers: Any) -> str:
     return reverse(f"evaluation:{name}", args=[project.slug, *numbers])
 
 
-@pytest.mark.parametrize(("pages", "charts"), [(of_run, 9), (of_ratings, 2), (of_card, 1), (of_study, 2)])
+@pytest.mark.parametrize(("pages", "charts"), [(of_run, 10), (of_ratings, 2), (of_card, 1), (of_study, 2)])
 def test_every_chart_is_given_as_svg_png_and_csv(
     project: Project, ada: User, monkeypatch: pytest.MonkeyPatch, pages: Any, charts: int
 ) -> None:

@@ -49,7 +49,7 @@ def test_a_day_with_judgments_has_its_bar(project: Project) -> None:
     world.fill(project, 3)
     world.judge_all(project, world.person("ben"))
     assert sum(count for _, count in judgments_by_day(project)) == 3
-    assert overview(project)["charts"]["judgments"]["spec"]["data"]["values"][-1]["judgments"] == 3
+    assert overview(project)["charts"]["judgments"].spec["data"]["values"][-1]["judgments"] == 3
 
 
 @pytest.mark.parametrize("items", [0, 3])
