@@ -135,7 +135,11 @@ bindKeys({
   },
 });
 
-document.addEventListener("htmx:beforeSwap", (event) => keepPlace(event.detail.target));
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  // A live block is not taken from under a finger: what is being pressed would get no click. It asks again soon.
+  if (detail.target.matches("[hx-trigger^=every]:active")) detail.shouldSwap = false;
+  keepPlace(detail.target);
+});
 document.addEventListener("htmx:afterSettle", restorePlace);
 document.addEventListener("htmx:load", (event) => dress(event.detail.elt.parentElement ?? document));
 document.addEventListener("htmx:responseError", ({ detail: { xhr } }) => {

@@ -11,6 +11,7 @@ const composer = document.getElementById("composer");
 const message = composer.querySelector("textarea[name=text]");
 const talk = () => document.getElementById("talk");
 let following = "";
+let sent = "";
 
 function atEnd() {
   const page = document.scrollingElement;
@@ -110,10 +111,14 @@ bindKeys({
   },
 });
 
+document.addEventListener("htmx:beforeRequest", ({ detail }) => {
+  if (detail.elt === composer) sent = message.value;
+});
+
 document.addEventListener("htmx:afterRequest", ({ detail }) => {
   if (detail.elt !== composer) return;
   if (detail.successful && detail.xhr.status < 300) {
-    message.value = "";
+    if (message.value === sent) message.value = ""; // else somebody went on writing
     composer.querySelector("textarea[name=contexts]").value = "";
     if (document.querySelector(".chat-two")) message.blur(); // so that digits vote
   } else if (detail.failed && detail.xhr.status >= 500) {
@@ -123,8 +128,8 @@ document.addEventListener("htmx:afterRequest", ({ detail }) => {
 
 document.addEventListener("htmx:afterSettle", ({ detail }) => {
   if (detail.target?.id !== "talk" && detail.elt?.id !== "talk") return;
-  const sent = detail.requestConfig?.elt === composer;
-  if (sent || (detail.requestConfig?.verb === "get" && atEnd())) toEnd();
+  const own = detail.requestConfig?.elt === composer;
+  if (own || (detail.requestConfig?.verb === "get" && atEnd())) toEnd();
   begin();
 });
 

@@ -24,13 +24,19 @@ export function keepNow() {
   if (timer) keep();
 }
 
-/** The page is left: what is due goes while it still can. A browser takes no more than 64 kB along. */
+/**
+ * The page is left: what is due goes while it still can, and before the next page is asked for, which is this one after
+ * a reload. A browser takes no more than 64 kB along.
+ */
 export function startDrafts() {
-  window.addEventListener("pagehide", () => {
-    if (!timer || !answer()) return;
-    const fields = fieldsOf(answer());
-    ask(addressOf(task(), "draft/"), fields, { outlive: `${fields}`.length < 60_000 }).catch(() => null);
-  });
+  for (const leaving of ["beforeunload", "pagehide"]) window.addEventListener(leaving, leave);
+}
+
+function leave() {
+  if (!timer || !answer()) return;
+  dropDraft();
+  const fields = fieldsOf(answer());
+  ask(addressOf(task(), "draft/"), fields, { outlive: `${fields}`.length < 60_000 }).catch(() => null);
 }
 
 /** Keep nothing more: the answer itself is on its way. */

@@ -57,6 +57,7 @@ def test_emma_compares_reads_sends_promotes_and_rolls_back(page: Page, site: str
     page.get_by_label("Name of the suite").fill("Worst of all")
     page.get_by_role("button", name="Add as a case").click()
     expect(page.locator(".toast")).to_contain_text("1 case was added to Worst of all.")
+    page.wait_for_load_state()
     page.get_by_label("All on this page").check()
     page.get_by_label("Name of the suite").fill("Copies")
     seen_everywhere(page)

@@ -77,7 +77,7 @@ def test_what_a_product_sends_comes_into_adas_queue(page: Page, site: str) -> No
     )
     assert sent.ok, sent.text()
     page.goto(home)
-    page.wait_for_function(IN_THE_QUEUE, polling=250)
+    page.wait_for_function(IN_THE_QUEUE, polling=250, timeout=120_000)
     page.reload()
     expect(page.locator("#rows tbody tr")).to_contain_text("where my parcel is")
     expect(page.locator("#rows")).not_to_contain_text("ada@example.org")

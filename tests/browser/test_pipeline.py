@@ -40,9 +40,10 @@ def test_emma_trains_a_policy_in_three_steps(page: Page, site: str) -> None:
     assert complaints(page, 390) == []
 
     answers = page.get_by_role("listitem").filter(has=page.get_by_role("heading", name="Answer as people do"))
-    answers.get_by_role("button", name="Train again", exact=True).click()
+    with page.expect_navigation():
+        answers.get_by_role("button", name="Train again", exact=True).click()
     expect(answers).to_contain_text("Succeeded", timeout=PATIENCE)
-    expect(policy).to_contain_text("The supervised fine-tuning was trained again since.")
+    expect(policy).to_contain_text("The supervised fine-tuning was trained again since.", timeout=PATIENCE)
     policy.get_by_role("link", name="Open this run").click()
     page.get_by_role("link", name="a step of three steps").click()
     expect(page.locator("h1")).to_have_text("three steps")

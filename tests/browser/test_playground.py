@@ -44,6 +44,8 @@ def half_written(route: Route) -> None:
 def ask_until_it_is_seen_writing(page: Page) -> None:
     """Where the machine stalls, both answers can be there before the page that asked for them."""
     box = page.get_by_label("Message", exact=True)
+    expect(box).to_be_visible()
+    page.wait_for_load_state()
     for turn in range(1, 6):
         box.press_sequentially("Tell me more.")
         box.press("Enter")
@@ -54,7 +56,7 @@ def ask_until_it_is_seen_writing(page: Page) -> None:
 
 
 def votes() -> list[tuple[str, str]]:
-    with closing(sqlite3.connect(database_file())) as database:
+    with closing(sqlite3.connect(database_file(), timeout=30)) as database:
         return database.execute(
             "SELECT i.source_kind, j.answer FROM labeling_judgment j JOIN labeling_item i ON i.id = j.item_id "
             "WHERE i.source_kind = 'playground'"

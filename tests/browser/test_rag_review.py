@@ -57,9 +57,11 @@ def text_of(span: dict[str, Any]) -> str:
     return kinds.RAG_ANSWER[span["start"] : span["end"]]
 
 
-def kept(page: Page, *keys: str) -> None:
-    """Press keys and wait until what they changed is kept as a draft."""
-    with page.expect_response(lambda reply: reply.url.endswith("/draft/")):
+def kept(page: Page, said: str, *keys: str) -> None:
+    """Press keys and wait until a draft is kept in which this is said."""
+    with page.expect_response(
+        lambda reply: reply.url.endswith("/draft/") and said in (reply.request.post_data or "")
+    ):
         press(page, *keys)
 
 
@@ -76,7 +78,7 @@ def test_nia_reviews_by_keyboard_alone_and_her_draft_survives_a_reload(page: Pag
     expect(page.locator("#mark-said")).to_contain_text("“basil needs six hours of sun”")
     press(page, "<", ".", "Shift+ArrowLeft", "Shift+ArrowRight", "0", "c", "t", "2", "c", "1")
     press(page, "d", "4", "Shift+Digit2", "b")
-    kept(page, "h", "h")
+    kept(page, "answers_question=1", "h", "h")
     page.reload()
 
     expect(page.locator("#notes .mark-words")).to_have_text(["Supported", "Evident baseless information"])

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser import reviews
 from tests.browser.conftest import ROOT
-from tests.browser.visits import complaints, complaints_everywhere, let_in, press
+from tests.browser.visits import complaints, complaints_everywhere, let_in, press, settled
 
 pytestmark = [pytest.mark.browser]
 SCREENS = [("light", 1280), ("dark", 390)]
@@ -68,9 +68,11 @@ def test_leo_reviews_by_keyboard_alone(page: Page, site: str, reviewed: str) -> 
 
     press(page, "m", "k", "m")
     expect(page.locator("[data-bulk]")).to_have_text("Accept 2 answers")
+    settled(page)
     page.locator("[data-bulk]").click()
     expect(page.locator(".notice.good")).to_contain_text("Accepted 2 answers.")
     assert waiting(page) == before - 4
+    settled(page)
     page.get_by_role("button", name="Undo").click()
     expect(page.locator(".notice.good")).to_contain_text("waits for review again")
     assert waiting(page) == before - 2
@@ -142,7 +144,7 @@ def test_leo_accepts_without_scripts(chromium: Browser, site: str, reviewed: str
     page.goto(reviewed + "review/?sort=newest")
     before = waiting(page)
     page.get_by_role("button", name="Accept", exact=True).first.click()
-    assert waiting(page) == before - 1
+    expect(page.locator(".states a[aria-current]")).to_contain_text(str(before - 1))
     context.close()
 
 

@@ -11,7 +11,7 @@ from tests.browser import world
 from tests.browser.visits import complaints_everywhere, let_in
 
 pytestmark = [pytest.mark.browser]
-PATIENCE = 60_000
+PATIENCE = 180_000
 PAGES = ["work/", "setup/", "preview/", "guidelines/", "people/", "imports/"]
 
 

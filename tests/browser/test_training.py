@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import world
 from tests.browser.conftest import sign_in
-from tests.browser.visits import complaints, database_file, let_in
+from tests.browser.visits import complaints, database_file, let_in, settled
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PATIENCE = 180_000  # ms: how long a page may take on a busy machine before the test gives up
@@ -18,7 +18,8 @@ LAUNCH = f"/p/{world.SLUG}/runs/new/"
 SAVED_EVERY = (
     50  # steps, the default: what a process that could not write a checkpoint within its grace may lose
 )
-STEP = "Number(/step ([\\d,]+) of/.exec(document.querySelector('#live').textContent)[1].replaceAll(',', ''))"
+FOUND = r"/step ([\d,]+) of/.exec(document.querySelector('#live')?.textContent)?.[1] ?? '0'"
+STEP = f"Number(({FOUND}).replaceAll(',', ''))"
 
 
 def start_run(page: Page, site: str, name: str, *, epochs: int) -> None:
@@ -41,7 +42,7 @@ def step(page: Page) -> int:
 
 def pretend_run(name: str, steps: int) -> int:
     """A run that a worker would be at: its row and its events, but no process."""
-    with closing(sqlite3.connect(database_file())) as database, database:
+    with closing(sqlite3.connect(database_file(), timeout=30)) as database, database:
         database.row_factory = sqlite3.Row
         version = database.execute(
             "SELECT id, project_id FROM labeling_datasetversion ORDER BY id"
@@ -68,7 +69,7 @@ def report(run: int, first: int, last: int) -> None:
     """Write the events of these steps, as the worker does."""
     now = datetime.now(UTC).isoformat(" ")
     rows = [(run, step, "log", step, now, json.dumps({"loss": 3 / step})) for step in range(first, last + 1)]
-    with closing(sqlite3.connect(database_file())) as database, database:
+    with closing(sqlite3.connect(database_file(), timeout=30)) as database, database:
         database.executemany(
             'INSERT INTO training_runevent (run_id, seq, type, step, time, "values") VALUES (?, ?, ?, ?, ?, ?)',
             rows,
@@ -77,7 +78,7 @@ def report(run: int, first: int, last: int) -> None:
 
 def resumed_at(name: str) -> int:
     """The step of the checkpoint that a run went on from."""
-    with closing(sqlite3.connect(database_file())) as database:
+    with closing(sqlite3.connect(database_file(), timeout=30)) as database:
         asked = (
             "SELECT training_runevent.step FROM training_runevent JOIN training_trainingrun AS run ON run.id = run_id "
             "WHERE run.name = ? AND type = 'resume'"
@@ -86,7 +87,7 @@ def resumed_at(name: str) -> int:
 
 
 def end(run: int) -> None:
-    with closing(sqlite3.connect(database_file())) as database, database:
+    with closing(sqlite3.connect(database_file(), timeout=30)) as database, database:
         database.execute("UPDATE training_trainingrun SET status = 'cancelled' WHERE id = ?", (run,))
 
 
@@ -166,9 +167,11 @@ def test_what_the_form_shows_follows_the_choices_and_keeps_what_was_typed(page: 
     page.select_option("[name=adaptation]", "full")
     expect(page.locator("[name=lora_r]")).to_have_count(0)
     expect(page.locator("[name=warmup]")).to_be_visible()
+    settled(page)
     page.select_option("[name=method]", "dpo")
     expect(page.locator("[name=beta]")).to_be_visible()
     expect(page.locator("[name=epochs]")).to_have_value("2")
+    settled(page)
     page.select_option("[name=preset]", "by_length")
     expect(page.locator("[name=beta]")).to_have_value("5")
 

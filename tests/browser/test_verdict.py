@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.verdicts import SLUG
-from tests.browser.visits import complaints_everywhere, complaints_in_both_themes, let_in
+from tests.browser.visits import complaints_everywhere, complaints_in_both_themes, let_in, settled
 
 pytestmark = [pytest.mark.browser]
 PAGES = re.compile(rb"/Type\s*/Page[^s]")
@@ -45,6 +45,7 @@ def test_another_candidate_is_chosen_without_a_new_page(leo: Page, verdict: str)
     leo.get_by_label("Candidate").select_option("other")
     expect(leo.locator("#rails-title")).to_contain_text("other against champion")
     expect(leo).to_have_url(re.compile(r"target=2"))
+    settled(leo)
     leo.get_by_label("Metric").select_option("perplexity")
     expect(leo.locator("#primary svg")).to_contain_text("perplexity (less is better)")
 

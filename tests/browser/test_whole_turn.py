@@ -55,7 +55,7 @@ def test_emma_trains_a_checkpoint_and_measures_it_on_cases_with_contexts(
     page.get_by_label("Name").fill(SUITE)
     page.set_input_files("[name=file]", file_of(tmp_path / "parcels.jsonl", cases))
     page.get_by_role("button", name="Create suite and import").click()
-    expect(page.locator("#report")).to_contain_text("None: every row was read.")
+    expect(page.locator("#report")).to_contain_text("None: every row was read.", timeout=PATIENCE)
     page.get_by_role("link", name="See the cases").click()
     page.get_by_role("link", name="Settings").click()
     page.get_by_label("Metric to add").select_option("contains")
@@ -97,6 +97,7 @@ def test_leo_reads_failures_and_emma_learns_which_stage_is_to_blame(page: Page, 
     expect(page.locator("#live table").first).not_to_contain_text("failed")
     assert complaints_everywhere(page) == []
     page.get_by_role("link", name="Compare the arms case by case").click()
+    expect(page).to_have_url(re.compile("/compare/"))
     expect(page.locator("h1")).to_be_visible()
 
 

@@ -42,8 +42,9 @@ def database_file() -> Path:
 def judging(page: Page, site: str, who: str, project: str) -> Page:
     """Open the annotating page, and wait until the item after the first one is there."""
     let_in(page.context, site, who)
-    with page.expect_response(AHEAD):
+    with page.expect_request_finished(lambda request: AHEAD.search(request.url) is not None):
         page.goto(f"{site}/p/{project}/rank/")
+    page.evaluate("0")  # what came is taken in before this
     return page
 
 
@@ -71,9 +72,15 @@ def press(page: Page, *keys: str) -> None:
         page.keyboard.press(key)
 
 
+def settled(page: Page) -> None:
+    """Wait until scripts listen and no part of the page is on its way: what came listens 20 ms after it came."""
+    page.wait_for_load_state()
+    expect(page.locator(".htmx-request, .htmx-added, .htmx-settling")).to_have_count(0)
+
+
 def complaints(page: Page, width: int) -> list[str]:
     """What axe says of the page, and whether it is wider than the screen. Nothing moves while it looks."""
-    page.wait_for_load_state()
+    settled(page)
     page.emulate_media(reduced_motion="reduce")
     found = told(Axe().run(page, options={"resultTypes": ["violations"]}).response)
     if page.evaluate("document.documentElement.scrollWidth") > width:
@@ -114,7 +121,7 @@ def told(answer: dict[str, Any]) -> list[str]:
 
 def answers(who: str, project: str) -> list[dict[str, Any]]:
     """What is stored of this person's answers, oldest first."""
-    with closing(sqlite3.connect(database_file())) as database:
+    with closing(sqlite3.connect(database_file(), timeout=30)) as database:
         database.row_factory = sqlite3.Row
         rows = database.execute(
             "SELECT j.answer, j.revision, j.layout, j.strength, j.active_ms, j.item_id FROM labeling_judgment j "
@@ -136,7 +143,7 @@ def seen_everywhere(page: Page) -> None:
 
 def publish(project: str, number: int, text: str) -> None:
     """Give a project newer guidelines, as an owner would in another window."""
-    with closing(sqlite3.connect(database_file())) as database, database:
+    with closing(sqlite3.connect(database_file(), timeout=30)) as database, database:
         (key,) = database.execute("SELECT id FROM labeling_project WHERE slug = ?", (project,)).fetchone()
         made = database.execute(
             "INSERT INTO labeling_guideline (project_id, number, text, created_at) VALUES (?, ?, ?, datetime('now'))",
