@@ -9,19 +9,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from django.utils import timezone
-
 from evaluation.cards import DIFFERENCES, Card, as_result
 from evaluation.carrying import interruptible, part_of, write_lines
-from evaluation.drawing import Pair, draw, left_out, pairs
+from evaluation.drawing import Pair, draw, pairs
 from evaluation.drawing_reviews import About, has_reviews
 from evaluation.judges import params_of, who
 from evaluation.judging_desk import JudgeDesk, Put
-from evaluation.judging_reviews import check_reviews
+from evaluation.judging_reviews import ReviewCheck
 from evaluation.models import AgreementCard, Judge, JudgeVersion
 from evaluation.scorers import find_scorer
 from evaluation.scorers.base import Facts, Given
-from labeling import quality
 from labeling.curation.recipe import PAIRED
 from labeling.errors import Refused
 from labeling.lifecycle import Status
@@ -98,22 +95,10 @@ def carry_card(card: AgreementCard) -> None:
 
 
 def _check(card: AgreementCard) -> None:
-    found = _check_rubric(card) if card.about == About.PAIRS else check_reviews(card)
-    card.finish(Status.SUCCEEDED, progress=1.0, result=as_result(found))
-
-
-def _check_rubric(card: AgreementCard) -> Card:
-    assert card.dataset_version is not None
-    draw(
-        card.path,
-        version=card.dataset_version,
-        judge=who(card.version),
-        limit=card.limit,
-        watch=lambda: beat(card),
-    )
-    check = Check(card)
+    check: JudgeDesk[Any] = Check(card) if card.about == About.PAIRS else ReviewCheck(card)
+    check.draw(lambda: beat(card))
     check.ask(watch=part_of(card, 0.0, 0.98))
-    return check.count()
+    card.finish(Status.SUCCEEDED, progress=1.0, result=as_result(check.count()))
 
 
 class Check(JudgeDesk[Pair]):
@@ -123,6 +108,10 @@ class Check(JudgeDesk[Pair]):
         judge = card.version.judge
         super().__init__(card, find_scorer(judge.kind), params_of(card.version))
         self.pairwise = judge.kind == Judge.Kind.PAIRWISE
+
+    def draw(self, watch: Callable[[], None]) -> None:
+        card = self.card
+        draw(card.path, version=card.dataset_version, judge=who(self.version), limit=card.limit, watch=watch)
 
     def rows(self) -> Iterable[Pair]:
         return pairs(self.card.path)
@@ -134,25 +123,16 @@ class Check(JudgeDesk[Pair]):
         return [(case, Given(text=text)) for text in (pair.first, pair.second)]
 
     def count(self) -> Card:
-        """The numbers; the pairs on which judge and people differ are written beside them."""
         from evaluation.agreeing import numbers  # brings SciPy
 
         told = list(self.told(watch=part_of(self.card, 0.98, 1.0)))
         differing = [(pair, said) for pair, said in told if said.judge not in ("", pair.people)]
         differing.sort(key=lambda one: -one[1].margin)
         write_lines(self.card.path / DIFFERENCES, (_line(pair, said) for pair, said in differing))
-        measure = quality.latest(self.card.project).measure
         return Card(
             drawn=len(told),
-            identity=self.identity,
-            rubric=self.version.number,
-            dataset=str(self.card.dataset_version),
-            at=timezone.now().isoformat(),
             splits=dict(Counter(pair.split for pair, _ in told)),
-            seen=left_out(self.card.path),
-            people=measure.estimate("alpha") if measure else None,
-            cost=self.cost or None,
-            warnings=self.warnings(),
+            **self.facts(people="alpha"),
             **numbers([said for _, said in told]),
         )
 

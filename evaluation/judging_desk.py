@@ -5,7 +5,11 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
+from django.utils import timezone
+
+from evaluation.cards import Card
 from evaluation.carrying import asked_of, desk_of
+from evaluation.drawing import left_out
 from evaluation.engines.protocol import Answer, Request
 from evaluation.judges import identity_of, who
 from evaluation.models import Output
@@ -15,6 +19,7 @@ from evaluation.scorers import marking
 from evaluation.scorers.base import Facts, Given, Mark, Marker, Params, Scorer
 from evaluation.specs import JUDGE_LENGTH, LimitsSpec
 from evaluation.targets import frozen_target, groups, renamed, thawed
+from labeling import quality
 
 LIMITS = LimitsSpec(max_length=JUDGE_LENGTH)
 NAME = "judge"
@@ -52,6 +57,14 @@ class JudgeDesk(Generic[Row]):
     def rows(self) -> Iterable[Row]:
         raise NotImplementedError
 
+    def draw(self, watch: Callable[[], None]) -> None:
+        """Write down the rows; a draw of before is left as it is. Raises Refused where nothing is left to ask about."""
+        raise NotImplementedError
+
+    def count(self) -> Card:
+        """The numbers; what judge and people differ on is written beside them."""
+        raise NotImplementedError
+
     def puts(self, row: Row) -> Sequence[Put]:
         """What of a row is marked."""
         raise NotImplementedError
@@ -80,9 +93,19 @@ class JudgeDesk(Generic[Row]):
                 watch(number * self.chunk, self.card.limit)
                 yield from self._marked(chunk, mark)
 
-    def warnings(self) -> list[str]:
-        """What the judge's engine warned of."""
-        return self.desk.warnings({NAME: str(who(self.version))})
+    def facts(self, *, people: str) -> dict[str, Any]:
+        """What every card says beside its numbers. `people` is the project's statistic that a judge can be held to."""
+        measure = quality.latest(self.card.project).measure
+        return {
+            "identity": self.identity,
+            "rubric": self.version.number,
+            "dataset": self.card.against,
+            "at": timezone.now().isoformat(),
+            "seen": left_out(self.card.path),
+            "people": measure.estimate(people) if measure else None,
+            "cost": self.cost or None,
+            "warnings": self.desk.warnings({NAME: str(who(self.version))}),
+        }
 
     def _marked(self, chunk: Sequence[Row], mark: Marker) -> Iterator[tuple[Row, list[Mark]]]:
         asked = [self._questions(row) for row in chunk]

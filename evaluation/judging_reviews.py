@@ -1,23 +1,18 @@
 """Hold a judge against the reviews of answers from given texts, by the questions of one measure."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from django.utils import timezone
-
 from evaluation.cards import DIFFERENCES, Card
 from evaluation.carrying import part_of, write_lines
-from evaluation.drawing import left_out
 from evaluation.drawing_reviews import About, Review, draw_reviews, reviews
 from evaluation.judges import who
 from evaluation.judging_desk import JudgeDesk, Put
 from evaluation.models import AgreementCard
 from evaluation.scorers import find_scorer, read_params
 from evaluation.scorers.base import Facts, Given
-from labeling import quality
-from training.processes import beat
 
 if TYPE_CHECKING:
     from evaluation.agreeing_reviews import Part
@@ -31,21 +26,6 @@ AMONG_PEOPLE = {
 """The project's own statistic that is nearest to what a judge of the measure can be held to."""
 
 
-def check_reviews(card: AgreementCard) -> Card:
-    """Draw the reviewed answers, put them to the judge, and count."""
-    draw_reviews(
-        card.path,
-        project=card.project,
-        about=card.about,
-        judge=who(card.version),
-        limit=card.limit,
-        watch=lambda: beat(card),
-    )
-    check = ReviewCheck(card)
-    check.ask(watch=part_of(card, 0.0, 0.98))
-    return check.count()
-
-
 class ReviewCheck(JudgeDesk[Review]):
     """Reviewed answers are put to a judge by the questions of the scorer that the card is about."""
 
@@ -55,6 +35,13 @@ class ReviewCheck(JudgeDesk[Review]):
 
     chunk = 20  # reviews have their contexts with them
 
+    def draw(self, watch: Callable[[], None]) -> None:
+        card = self.card
+        judge = who(self.version)
+        draw_reviews(
+            card.path, project=card.project, about=card.about, judge=judge, limit=card.limit, watch=watch
+        )
+
     def rows(self) -> Iterable[Review]:
         return reviews(self.card.path)
 
@@ -63,7 +50,6 @@ class ReviewCheck(JudgeDesk[Review]):
         return [(case, Given(text=review.text))]
 
     def count(self) -> Card:
-        """The numbers; the parts on which judge and people differ are written beside them."""
         from evaluation.agreeing_reviews import numbers, parts_of  # brings SciPy
 
         parts: list[Part] = []
@@ -79,7 +65,6 @@ class ReviewCheck(JudgeDesk[Review]):
                 if part.judge not in ("", part.people)
             )
         write_lines(self.card.path / DIFFERENCES, (line for _, line in sorted(differing)))
-        measure = quality.latest(self.card.project).measure
         return Card(
             about=self.card.about,
             scorer=self.scorer.version,
@@ -87,15 +72,8 @@ class ReviewCheck(JudgeDesk[Review]):
             answers=answers,
             split=split,
             skipped=skipped,
-            identity=self.identity,
-            rubric=self.version.number,
-            dataset=self.card.against,
-            at=timezone.now().isoformat(),
             splits={},
-            seen=left_out(self.card.path),
-            people=measure.estimate(AMONG_PEOPLE[About(self.card.about)]) if measure else None,
-            cost=self.cost or None,
-            warnings=self.warnings(),
+            **self.facts(people=AMONG_PEOPLE[About(self.card.about)]),
             **numbers(parts),
         )
 
