@@ -50,15 +50,19 @@ class JudgeSerializer(serializers.ModelSerializer[Judge]):
         model = Judge
         fields = ["id", "name", "kind", "archived_at", "trusted", "why", "measures", "versions"]
 
+    def to_representation(self, judge: Judge) -> Any:
+        self.standings = _standings(judge)  # read once for the three fields
+        return super().to_representation(judge)
+
     def get_trusted(self, judge: Judge) -> bool:
-        return _standings(judge)[0].trusted
+        return self.standings[0].trusted
 
     def get_why(self, judge: Judge) -> str:
-        return _standings(judge)[0].words
+        return self.standings[0].words
 
     @extend_schema_field(MeasureSerializer(many=True))
     def get_measures(self, judge: Judge) -> Any:
-        found: Any = _standings(judge)[1:]
+        found: Any = self.standings[1:]
         return MeasureSerializer(found, many=True).data
 
 

@@ -17,9 +17,8 @@ from evaluation.models import AgreementCard
 from labeling.curation.withdrawing import is_withdrawn
 from labeling.errors import Refused
 from labeling.models import Chunk, Item, Judgment, Project, Response, Task
-from labeling.rag.answers import Stretch, is_error
 from labeling.rag.reviewed import names_of
-from labeling.rag.triad import unsupported
+from labeling.rag.triad import supported, unsupported
 from labeling.reviewlist import standing
 
 About = AgreementCard.About
@@ -116,16 +115,11 @@ def _of(answer: Mapping[str, Any], about: About, stages: Mapping[str, str]) -> A
     if asked in (answer.get("unasked") or []):
         return None
     if about == About.GROUNDEDNESS:
-        return [unsupported(answer, stages), _supported(answer)]
+        return [unsupported(answer, stages), supported(answer)]
     said = answer.get(asked)
     if about == About.CONTEXT_RELEVANCE and all(grade is None for grade in said or []):
         return None
     return said
-
-
-def _supported(answer: Mapping[str, Any]) -> list[Stretch]:
-    spans = answer.get("spans") or []
-    return [(span["start"], span["end"]) for span in spans if not is_error(span)]
 
 
 def _review(key: int, people: list[Any], watch: Callable[[], None]) -> Review:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from labeling.rag.answers import Stretch
+from labeling.rag.answers import Stretch, is_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,11 @@ def unsupported(answer: Mapping[str, Any], stages: Mapping[str, str]) -> list[St
     """The stretches of the text that, as this answer marks it, nothing supports (see `triad`)."""
     spans = answer.get("spans") or []
     return [(span["start"], span["end"]) for span in spans if _is_unsupported(span, stages)]
+
+
+def supported(answer: Mapping[str, Any]) -> list[Stretch]:
+    """The stretches of the text that this answer links to a chunk that supports them."""
+    return [(span["start"], span["end"]) for span in answer.get("spans") or [] if not is_error(span)]
 
 
 def _is_unsupported(span: Mapping[str, Any], stages: Mapping[str, str]) -> bool:
