@@ -191,6 +191,9 @@ def _outdated(version: JudgeVersion, card: Card, identity: str, about: str, scor
 
 def _too_little(version: JudgeVersion, card: Card, on: str) -> str:
     """Why the card does not tell whether the judge agrees; empty where it does."""
+    if card.drawn and 1 - card.answered > SILENT:
+        silent = 1 - card.answered
+        return f"{version} gave no judgment{on} on {silent:.0%} of {card.drawn:,}; find out why before you rely on it."
     if card.n < ENOUGH:
         return f"{version} was held against {card.n:,} judgments of people{on}; {ENOUGH} are needed. Check it on more."
     if card.alpha is None:
@@ -198,9 +201,6 @@ def _too_little(version: JudgeVersion, card: Card, on: str) -> str:
             f"{version} and people said the same of everything{on}, or it was of too few prompts: that does not tell "
             "whether they agree. Check it on more."
         )
-    if 1 - card.answered > SILENT:
-        silent = 1 - card.answered
-        return f"{version} gave no judgment{on} on {silent:.0%} of {card.drawn:,}; find out why before you rely on it."
     every = card.n + card.skipped
     if card.skipped > MOST_SKIPPED * every:
         return (

@@ -21,7 +21,7 @@ from labeling.curation.withdrawing import withdraw
 from labeling.errors import Refused
 from labeling.intake import VerdictDraft
 from labeling.lifecycle import Status
-from labeling.models import Project
+from labeling.models import Project, User
 from tests import world
 from tests.evaluation.finished import finished, passing
 from tests.evaluation.judged import a_judge, judge_by
@@ -150,6 +150,19 @@ def test_a_fault_that_a_judge_skips_is_one_that_it_misses(
     _, card = check(version, About.GROUNDEDNESS)
     assert card.confusion == {"yes": {"yes": 0, "no": 0, "skip": 0}, "no": {"yes": 0, "no": 0, "skip": 10}}
     assert card.differing == 10
+
+
+def test_a_judge_that_does_not_answer_is_told_so_and_not_to_be_checked_on_more(
+    version: JudgeVersion, project: Project, leo: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge_by(monkeypatch, careful, mass=0.1)
+    reviewed(project, 20)
+    row, card = check(version, About.ANSWER_RELEVANCE)
+    assert (card.drawn, card.n) == (20, 0)
+    assert "gave no judgment on answer relevance on 100% of 20" in trusted(version.pk, about=row.about)[1]
+    page = world.sign_in(leo).get(reverse("evaluation:agreement_card", args=[project.slug, row.pk])).text
+    assert "The judge said nothing that could differ" in page
+    assert "does not answer with its labels" in page
 
 
 def test_equal_contexts_are_asked_about_once_and_each_has_what_was_said(
