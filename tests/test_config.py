@@ -5,14 +5,16 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.db import OperationalError
 from django.test import Client
 
-from config import env
+from config import celery, env
 from labeling.workers import record_pulse, worker_alive
 from tests import shared, world
 
@@ -161,6 +163,24 @@ def test_health_says_whether_the_database_answers_and_a_worker_is_alive() -> Non
     record_pulse(name="worker@here")
     assert worker_alive() is True
     assert Client().get("/health/").json() == {"database": True, "worker": True}
+
+
+@pytest.mark.django_db
+def test_a_pulse_survives_a_database_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the worker would go on working, and every page would say that none runs."""
+    said: list[str] = []
+
+    def pulse(name: str) -> None:
+        said.append(name)
+        if len(said) == 1:
+            raise OperationalError("database is locked")
+        celery._stop.set()
+
+    monkeypatch.setattr("labeling.workers.record_pulse", pulse)
+    monkeypatch.setattr("labeling.workers.PULSE_SECONDS", 0)
+    monkeypatch.setattr(celery, "_stop", threading.Event())
+    celery._beat("worker@here")
+    assert said == ["worker@here"] * 2
 
 
 def test_a_page_says_so_when_no_worker_is_alive(project: Any, emma: Any) -> None:

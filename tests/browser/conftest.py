@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2 as httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -47,6 +48,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         subprocess.run([sys.executable, "-m", "tests.browser.world", str(tiny_model())], cwd=ROOT, check=True)
         with running() as address:
             yield address
+
+
+@pytest.fixture(autouse=True)
+def worker_lives(site: str) -> Iterator[None]:
+    """Say which test the worker ended in; every later one would only wait for it in vain."""
+    yield
+    assert httpx.get(f"{site}/health/", timeout=20).json()["worker"], "The worker of this site has ended."
 
 
 @pytest.fixture(scope="session")
