@@ -13,8 +13,7 @@ export OMP_NUM_THREADS ?= 2
 
 demo: $(VENV)/.app ## environment, database, real sample data, nano model, then web and worker
 	@$(MANAGE) vendor_assets
-	@$(MANAGE) demo
-	@$(MANAGE) serve --bind $(BIND)
+	@$(MANAGE) demo --serve $(BIND)
 
 # tests/order.py says which files stay together and come first, so that no process waits for another at the end.
 test: export OMP_NUM_THREADS = 1

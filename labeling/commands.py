@@ -38,6 +38,7 @@ class VerbCommand(BaseCommand):
 
     def say(self, words: str) -> None:
         self.stdout.write(words)
+        self.stdout.flush()  # it may go on for hours, into a file
 
 
 def find_version(name: str, person: str, capability: str) -> DatasetVersion:

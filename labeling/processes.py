@@ -7,8 +7,9 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import httpx2 as httpx
 from django.conf import settings
@@ -49,6 +50,25 @@ def stop(process: subprocess.Popen[bytes], grace: float = 5.0) -> None:
                 process.wait(grace)
             except subprocess.TimeoutExpired:
                 continue
+
+
+def serve(*, bind: str, threads: int = 8, say: Callable[[str], Any], meanwhile: Callable[[], bool]) -> None:
+    """Run both until interrupted, and call `meanwhile` twice a second until it returns False. Raises Refused when one
+    ends by itself."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    processes = {"web server": start(web_command(bind, threads)), "worker": start(worker_command())}
+    say(f"Prefloop is at http://{bind}/ (stop with Ctrl+C)")
+    pause, more = threading.Event(), True
+    try:
+        while not (ended := [name for name, process in processes.items() if process.poll() is not None]):
+            more = more and meanwhile()
+            pause.wait(0.5)
+        raise Refused(f"The {ended[0]} ended by itself; see its messages above. Is {bind} taken?")
+    except KeyboardInterrupt:
+        say("Stopping; running jobs go on from their last checkpoint at the next start.")
+    finally:
+        for process in processes.values():
+            stop(process)
 
 
 def free_address() -> str:

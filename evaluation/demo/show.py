@@ -1,15 +1,22 @@
 """Fill a fresh installation so that a newcomer meets every page with something real on it."""
 
+from collections.abc import Callable
 from typing import Any
+
+from django.db import DatabaseError
 
 from evaluation.demo.data import VOTERS, Votes, find_file, read
 from evaluation.demo.loop import SFT, ensure_nano_model, import_file, prepare
 from evaluation.demo.people import ANNOTATORS, make_people
 from evaluation.demo.reviews import fill_reviews
+from evaluation.models import EvalRun
+from evaluation.planning import plan_evaluation
 from evaluation.suites import suite_from_split
 from labeling.annotating import Sent, submit
 from labeling.curation.freezing import freeze
 from labeling.curation.recipe import Recipe
+from labeling.errors import Refused
+from labeling.lifecycle import Status
 from labeling.models import Judgment, Project, User
 from labeling.queue import claim_next
 from labeling.tasks import show
@@ -49,6 +56,33 @@ def fill(*, nano: dict[str, Any], say: Any) -> Project:
             name="first SFT",
         )
     return project
+
+
+def evaluating(project: Project, *, say: Any) -> Callable[[], bool]:
+    """What is to be called again until it returns False: it has the first run evaluated beside its base model as soon
+    as it is trained, so that the first screen has a verdict while the newcomer looks around."""
+
+    def look() -> bool:
+        run = TrainingRun.objects.filter(project=project).order_by("pk").select_related("checkpoint").first()
+        if run is None or EvalRun.objects.filter(project=project).exists():
+            return False
+        if run.status != Status.SUCCEEDED:
+            return not run.is_over
+        suite, emma = project.suites.earliest("pk"), User.objects.get(username="emma")
+        plan_evaluation(project=project, suite=suite, checkpoints=[run.checkpoint], person=emma)
+        say(f"{run.name} is trained; it is evaluated beside its base model now.")
+        return False
+
+    def look_on() -> bool:
+        try:
+            return look()
+        except Refused as refusal:
+            say(f"The first run is not evaluated: {refusal.sentence}")
+            return False
+        except DatabaseError:  # busy for longer than is waited for
+            return True
+
+    return look_on
 
 
 def _judge(project: Project, say: Any) -> None:

@@ -1,4 +1,4 @@
-"""manage.py demo [--once]: real data through the whole loop, or into a fresh installation for a newcomer."""
+"""manage.py demo: real data through the whole loop (--once), or into a fresh installation for a newcomer."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -8,6 +8,7 @@ from django.core.management import call_command
 from evaluation.demo import loop, show
 from evaluation.demo.data import PUBLISHED_KAPPA
 from evaluation.demo.people import PASSWORD, PEOPLE
+from labeling import processes
 from labeling.commands import VerbCommand
 
 
@@ -16,6 +17,7 @@ class Command(VerbCommand):
 
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--once", action="store_true", help="run the whole loop headless")
+        parser.add_argument("--serve", metavar="BIND", help="then run the web server and a worker there")
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument(
             "--part", action="store_true", help="use the bundled part even where the whole is there"
@@ -38,6 +40,10 @@ class Command(VerbCommand):
         self.say("\nSign in with any of these names and the password " + PASSWORD)
         for name, role in PEOPLE.items():
             self.say(f"  {name:6} {role.label}")
+        if options["serve"]:
+            processes.serve(
+                bind=options["serve"], say=self.say, meanwhile=show.evaluating(project, say=self.say)
+            )
         return {"project": project.slug, "people": list(PEOPLE), "password": PASSWORD}
 
     def _table(self, result: dict[str, Any]) -> None:
