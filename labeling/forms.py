@@ -128,6 +128,13 @@ class RulesForm(PlainForm):
         label="Items between an item and its repeat",
         help_text="1 to 100,000, at least.",
     )
+    capture_days = forms.IntegerField(
+        min_value=1,
+        max_value=36_500,
+        required=False,
+        label="Days that captures are kept",
+        help_text="1 to 36,500, then they are deleted for good; empty for ever. Items that came of them stay.",
+    )
 
     def __init__(self, data: QueryDict | None, *, project: Project, items: int, own: int) -> None:
         values = {name: getattr(project, name) for name in self.base_fields if hasattr(project, name)}

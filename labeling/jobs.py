@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from labeling import quality, upkeep
-from labeling.capturing import queueing
+from labeling.capturing import keeping, queueing
 from labeling.curation import freezes
 from labeling.importing import batches
 from labeling.lifecycle import for_row
@@ -40,6 +40,5 @@ def refresh_statistics() -> None:
 @shared_task
 def sweep() -> None:
     release_expired()
-    queueing.sweep()
-    for kind in (ImportBatch, Freeze):
-        kind.sweep()
+    for each in (queueing, ImportBatch, Freeze, keeping):
+        each.sweep()

@@ -83,6 +83,12 @@ class Project(models.Model):
         default=False,
         help_text="Whoever reviews a RAG answer second is shown spans that may be errors.",
     )
+    capture_days = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(36_500)],
+        help_text="Days that captures are kept after they were received; empty for ever.",
+    )
     guideline = models.ForeignKey(
         "labeling.Guideline", null=True, on_delete=models.PROTECT, related_name="+", editable=False
     )

@@ -85,6 +85,7 @@ def _context(access: Access, form: RulesForm, rows: Any, items: int, refusal: st
             ("What is asked", [form[name] for name in task]),
             ("How many people, how long", [form[name] for name in pace]),
             ("How people are checked", [form[name] for name in CHECKS]),
+            ("What your product sends", [form["capture_days"]]),
         ],
         "rows": rows,
         "rates": project.task == Task.RATING,

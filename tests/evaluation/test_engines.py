@@ -19,7 +19,7 @@ from labeling.errors import Refused
 from tests.training.fake_service import fails, says, service
 from training.processes import Cancel, Stop
 
-LIMITS = Limits(concurrency=2, timeout=5, tries=1)
+LIMITS = Limits(concurrency=2, timeout=60, tries=1)
 
 
 @pytest.fixture(autouse=True)

@@ -106,6 +106,9 @@ def test_what_cannot_be_sent_waits_until_the_server_is_back(
     server.code = code
     with caplog.at_level(logging.WARNING, "prefloop"):
         send(prefloop, 3)
+        for _ in range(2):  # asked again, it has told of the first time
+            assert server.asked.wait(30)
+            server.asked.clear()
         assert prefloop.close(seconds=0.1) == 3
     assert (f"answered {code}: {HTML.decode()}" if code else "refused") in caplog.text
     server.code = 200

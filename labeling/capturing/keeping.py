@@ -1,0 +1,36 @@
+"""How long captures are kept: a project says so in days, and a worker deletes older ones for good, in short steps.
+
+What was made of a capture stays: an item, its judgments, the tallies by day. Those that still wait for a worker to put
+them into the queue are kept until it has. A key that is sent again after its capture is gone makes a new one.
+"""
+
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from labeling.models import Capture, CaptureState, Project
+
+STEP, MOST_STEPS = 1_000, 50
+"""Captures that are deleted in one statement, so that writers wait a moment only; and how many steps a sweep takes."""
+
+
+def sweep() -> None:
+    """Delete what is too old in every project that says what that is. Called each 15 seconds."""
+    for project in Project.objects.exclude(capture_days=None).order_by("pk"):
+        delete_old(project=project)
+
+
+def delete_old(*, project: Project, now: datetime | None = None) -> int:
+    """Delete captures that were received more than `capture_days` ago, the oldest first, up to STEP × MOST_STEPS.
+    Returns how many; two workers at once delete each of them once."""
+    if project.capture_days is None:
+        return 0
+    end = (now or timezone.now()) - timedelta(days=project.capture_days)
+    rows = Capture.objects.filter(project=project, received_at__lt=end).exclude(state=CaptureState.TAKEN)
+    gone = 0
+    for _ in range(MOST_STEPS):
+        keys = list(rows.order_by("received_at").values_list("pk", flat=True)[:STEP])
+        gone += Capture.objects.filter(pk__in=keys).delete()[0]
+        if len(keys) < STEP:
+            break
+    return gone
