@@ -80,6 +80,26 @@ function restorePlace() {
   }
 }
 
+// A search that stands in the list which its answer replaces keeps every letter, and asks again for those that were
+// typed while the answer travelled.
+let searched = null;
+
+function keepSearch(target, sent) {
+  const field = document.activeElement;
+  const within = field?.matches("input[type=search][id]") && target.contains(field);
+  searched = within ? { id: field.id, words: field.value, at: field.selectionEnd, more: field.value !== (sent?.[field.name] ?? "") } : null;
+}
+
+function restoreSearch() {
+  const field = searched && document.getElementById(searched.id);
+  if (field && field.value !== searched.words) {
+    field.value = searched.words;
+    field.setSelectionRange(searched.at, searched.at);
+    if (searched.more) field.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+  searched = null;
+}
+
 function stepRow(by) {
   const links = [...document.querySelectorAll("main .table tbody tr")].map((row) => row.querySelector("a[href]")).filter(Boolean);
   if (!links.length) return false;
@@ -139,8 +159,9 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   // A live block is not taken from under a finger: what is being pressed would get no click. It asks again soon.
   if (detail.target.matches("[hx-trigger^=every]:active")) detail.shouldSwap = false;
   keepPlace(detail.target);
+  keepSearch(detail.target, detail.requestConfig.parameters);
 });
-document.addEventListener("htmx:afterSettle", restorePlace);
+document.addEventListener("htmx:afterSettle", () => { restorePlace(); restoreSearch(); });
 document.addEventListener("htmx:load", (event) => dress(event.detail.elt.parentElement ?? document));
 document.addEventListener("htmx:responseError", ({ detail: { xhr } }) => {
   if (xhr.status !== 401) say(sentenceOf(xhr)); // 401 is said in session.js, with the way back in

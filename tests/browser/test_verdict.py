@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.verdicts import SLUG
 from tests.browser.visits import complaints_everywhere, complaints_in_both_themes, let_in, settled
@@ -37,6 +37,22 @@ def test_leo_follows_a_mark_of_a_chart_to_its_cases(leo: Page, verdict: str) -> 
     leo.goto(verdict)
     leo.locator("#primary svg path[aria-roledescription], #primary .mark-symbol path").last.click()
     expect(leo).to_have_url(re.compile(r"/cases/\?show="))
+
+
+def test_letters_typed_while_a_list_is_on_its_way_are_kept_and_searched_for(leo: Page, verdict: str) -> None:
+    leo.goto(f"{verdict}cases/")
+    settled(leo)
+    travelling: list[Route] = []
+    leo.route(re.compile(r"/cases/\?.*q=qu&"), lambda route: travelling.append(route))
+    field = leo.get_by_label("Search prompts")
+    with leo.expect_request(re.compile(r"/cases/\?.*q=qu&")):
+        field.press_sequentially("qu")
+    field.evaluate("field => { field.value = 'quest ' }")  # typed so lately that it was not asked for yet
+    travelling[0].continue_()
+    expect(leo).to_have_url(re.compile(r"q=quest\+&|q=quest%20&"))
+    settled(leo)
+    expect(field).to_have_value("quest ")
+    expect(field).to_be_focused()
 
 
 def test_another_candidate_is_chosen_without_a_new_page(leo: Page, verdict: str) -> None:
