@@ -7,7 +7,10 @@ class EvaluationConfig(AppConfig):
 
     def ready(self) -> None:
         from evaluation import checks  # noqa: F401
+        from evaluation.findings import gate_over
         from evaluation.policies.standing import under_way
         from training.retraining import ELSEWHERE
+        from training.staging import GATES
 
         ELSEWHERE.append(under_way)
+        GATES.append(gate_over)

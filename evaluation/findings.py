@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from evaluation.models import Case, EvalRun, Gate, Split, Suite
+from training.models import Checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,16 @@ def gate_of(suite: Suite) -> Gate:
     """The suite's gate; the defaults, not saved, where nobody has set one."""
     rows = Gate.objects.select_related("forgetting", "changed_by")
     return rows.filter(suite=suite).first() or Gate(suite=suite)
+
+
+def gate_over(checkpoint: Checkpoint) -> str:
+    """Which gates decide whether a checkpoint goes into production, in a sentence for training.staging: those that
+    somebody has set, on suites that are in use. "" where there is none, and for models that reward."""
+    gates = Gate.objects.filter(suite__project=checkpoint.project_id, suite__archived_at=None)
+    names = list(gates.order_by("suite__name").values_list("suite__name", flat=True)[:2])
+    if not names or checkpoint.line != Checkpoint.Line.POLICY:
+        return ""
+    return f"The gate of {' or of '.join(names)} decides what goes into production here."
 
 
 def cases_in(run: EvalRun) -> int:

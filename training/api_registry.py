@@ -18,7 +18,7 @@ from training.bases import register_model
 from training.merging import start_merge
 from training.models import BaseModel, Checkpoint, Merge
 from training.registry import visible_checkpoints
-from training.staging import Stage, set_stage
+from training.staging import Stage, move_by_hand
 
 
 class BaseModelSerializer(serializers.ModelSerializer[BaseModel]):
@@ -131,7 +131,8 @@ class OneCheckpoint(ProjectView, generics.RetrieveAPIView[Checkpoint]):
 
 
 class StageOf(ProjectView):
-    """POST moves a checkpoint to another stage, if it still is where it was seen."""
+    """POST moves a checkpoint to another stage, if it still is where it was seen. Where a suite of the project has a
+    gate, only owners promote past it, with a reason; POST a decision to an evaluation for a promotion by the gate."""
 
     capability = {"POST": "train"}
 
@@ -141,7 +142,9 @@ class StageOf(ProjectView):
         form.is_valid(raise_exception=True)
         access = self.access()
         found = get_object_or_404(visible_checkpoints(access.project), pk=checkpoint_id)
-        set_stage(checkpoint=found, person=access.person, **form.validated_data)
+        move_by_hand(
+            checkpoint=found, person=access.person, past_gate=access.can.manage, **form.validated_data
+        )
         return Response(CheckpointSerializer(found).data)
 
 

@@ -5,6 +5,9 @@ Promoting another archives the one that was there, in the same transaction. Whoe
 the stage, or the one in production, has changed since, nothing happens.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from django.db import IntegrityError, transaction
 
 from labeling.errors import Refused
@@ -13,6 +16,11 @@ from training.models import Checkpoint, CheckpointNote, StageChange
 
 Stage = Checkpoint.Stage
 REASON_LENGTH, NOTE_LENGTH = 300, 20_000
+
+
+GATES: list[Callable[[Checkpoint], str]] = []
+"""What decides whether a checkpoint goes into production, as apps above this one say it: "The gate of A decides …", or
+"" where none does."""
 
 
 class StageMoved(Refused):
@@ -51,6 +59,26 @@ def set_stage(
             "Another checkpoint was promoted in this moment; look at it, then decide again."
         ) from error
     checkpoint.refresh_from_db()
+
+
+def gate_before(checkpoint: Checkpoint) -> str:
+    """Who decides whether this checkpoint goes into production, in a sentence; "" where whoever trains may."""
+    return next((words for gate in GATES if (words := gate(checkpoint))), "")
+
+
+def move_by_hand(
+    *, checkpoint: Checkpoint, after: str, reason: str, past_gate: bool, person: User | None, **seen: Any
+) -> None:
+    """As `set_stage`, for whoever presses a button. Where a gate decides what goes into production, only those who may
+    go past it promote, and not without a reason. Raises Refused."""
+    gate = gate_before(checkpoint) if after == Stage.PRODUCTION else ""
+    if gate and not past_gate:
+        raise Refused(
+            f"{gate} Promote {checkpoint.name} by an evaluation; past the gate only an owner does, with a reason."
+        )
+    if gate and not reason.strip():
+        raise Refused(f"{gate} Promoting past it needs a reason; say in a sentence why.")
+    set_stage(checkpoint=checkpoint, after=after, reason=reason, person=person, **seen)
 
 
 def _refuse_nonsense(checkpoint: Checkpoint, before: str, after: str, reason: str) -> None:

@@ -20,7 +20,7 @@ from training.measuring import start_measurement
 from training.merging import check_mergeable, start_merge
 from training.models import Checkpoint
 from training.registry import ancestors, visible_checkpoints
-from training.staging import in_production, note, set_stage
+from training.staging import Stage, gate_before, in_production, move_by_hand, note
 
 DEEPEST = 7  # levels of the family tree that are indented
 
@@ -95,6 +95,8 @@ def _shown(
 ) -> HttpResponse:
     """The page of a checkpoint; after a refusal with its sentence and with the notes that were typed."""
     newest, run, current = found.notes.first(), trained_in(found), in_production(found)
+    gate = "" if found.stage == Stage.PRODUCTION else gate_before(found)
+    shut = {Stage.PRODUCTION} if gate and not access.can.manage else set()
     seen = {"seen": newest.pk if newest else None, "text": newest.text if newest else ""}
     context: dict[str, Any] = {
         "checkpoint": found,
@@ -103,7 +105,8 @@ def _shown(
         "metrics": metrics(run) if run else [],
         "stale": found.pk in stale_checkpoints(),
         "own": found.kind != Checkpoint.Kind.BASE,
-        "stages": stages_from(found),
+        "stages": [(stage, words) for stage, words in stages_from(found) if stage not in shut],
+        "gate": gate,
         "current": current,
         "changes": list(found.stage_changes.select_related("created_by")[:20]),
         "earlier_notes": list(found.notes.select_related("created_by")[:20]),
@@ -153,7 +156,7 @@ def stage(request: HttpRequest, access: Access, checkpoint_id: int) -> HttpRespo
             request, access, found, refusal="The stage was not sent as this page sends it; try again."
         )
     try:
-        set_stage(checkpoint=found, person=access.person, **form.cleaned_data)
+        move_by_hand(checkpoint=found, person=access.person, past_gate=access.can.manage, **form.cleaned_data)
     except Refused as refusal:
         return _shown(request, access, _found(access, checkpoint_id), refusal=refusal.sentence)
     messages.success(request, f"{found.name}: {found.get_stage_display().lower()}.")
