@@ -62,7 +62,7 @@ def test_a_second_run_waits_for_the_device_says_so_and_is_sent_when_it_is_free(
     with django_capture_on_commit_callbacks(execute=True):
         drive(first)
     assert again(second).status == "queued"
-    assert again(second).waiting == "waits for a free device: cpu 0 is held by run first"
+    assert again(second).waiting == "waits for a free device: CPU 0 is held by run first"
     assert ("training.jobs.drive_run", [second.pk]) in sent
 
 

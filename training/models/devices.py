@@ -26,4 +26,4 @@ class Device(models.Model):
         constraints = [models.UniqueConstraint(fields=["host", "kind", "number"], name="device_known_once")]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.number}"
+        return f"{self.kind.upper()} {self.number}"
