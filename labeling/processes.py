@@ -29,7 +29,7 @@ def web_command(bind: str, threads: int = 8) -> list[str]:
 
 def worker_command() -> list[str]:
     return [
-        sys.executable, "-m", "celery", "-A", "config", "worker", "-B", "-Q", QUEUES, "--pool", "threads",
+        sys.executable, "-m", "celery", "-A", "config", "-q", "worker", "-B", "-Q", QUEUES, "--pool", "threads",
         "--concurrency", "3", "--without-gossip", "--without-mingle", "-l", "WARNING",
     ]  # fmt: skip
 

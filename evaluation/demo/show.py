@@ -25,7 +25,7 @@ from training.launching import launch
 from training.models import TrainingRun
 
 SLUG = "pandalm-demo"
-JUDGED = 240
+JUDGED = 480
 OVERRIDE = "The published test set as it is, for trying things out."
 
 
