@@ -40,23 +40,26 @@ class Channel(filesystem.Channel):
             raise ChannelError(f"The message {name} cannot be written to {folder}: {error}") from error
 
     def _get(self, queue: str, timeout: float | None = None) -> Any:
-        """The oldest message that no other worker took. One that cannot be read is logged and left out."""
+        """The oldest message that no other worker took. One that cannot be read is logged and passed over."""
         folder = Path(self.data_folder_in)
         for name in sorted(each.name for each in folder.iterdir()):
             if name.partition(".")[2] != f"{queue}.msg":
                 continue
-            taken = folder / f".taken-{name}"
             try:
-                (folder / name).rename(taken)
-            except FileNotFoundError:
+                return loads(self._take(folder, name))
+            except FileNotFoundError:  # another worker was faster
                 continue
-            text = taken.read_text(errors="replace")
-            taken.unlink()
-            try:
-                return loads(text)
-            except ValueError:
-                log.error("the message %s is not JSON and was thrown away: %.200s", name, text)
+            except (OSError, ValueError):  # its row sends another
+                log.exception("the message %s cannot be read", name)
         raise Empty
+
+    def _take(self, folder: Path, name: str) -> str:
+        taken = folder / f".taken-{name}"
+        (folder / name).rename(taken)
+        try:
+            return taken.read_text()
+        finally:
+            taken.unlink()
 
     def get_table(self, exchange: str) -> Any:
         with self._table():
@@ -71,7 +74,10 @@ class Channel(filesystem.Channel):
         """One process at a time is at the tables of exchanges: a new one, too, is empty before it is written."""
         with (self.control_folder / ".lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+            try:
+                yield
+            finally:  # not by closing alone, since a process that was forked meanwhile has the file open too
+                fcntl.flock(file, fcntl.LOCK_UN)
 
 
 class Transport(filesystem.Transport):

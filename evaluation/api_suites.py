@@ -152,7 +152,7 @@ class SuiteDetail(ProjectView, generics.RetrieveAPIView[Suite]):
         archived = values.pop("archived", None)
         change_suite(suite=suite, **values)
         if archived is not None:
-            archive_suite(suite=suite, archived=archived)
+            archive_suite(suite=suite, archived=archived, owner=self.access().can.manage)
         return Response(SuiteSerializer(suite).data)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from evaluation.comparison import Side, paired_cells
 from evaluation.contamination import REASONS
-from evaluation.findings import Condition, cases_in
+from evaluation.findings import Condition, cases_in, gate_over
 from evaluation.models import EvalRun, Gate, RunTarget, Split
 from evaluation.numbers import pairs, weights_of
 from evaluation.scorers.base import Scale
@@ -78,6 +78,15 @@ def production(baseline: RunTarget, target: RunTarget) -> Condition:
         f"against {champion.name} first."
     )
     return Condition("production", label, False, words, _key(champion))
+
+
+def where_set(gate: Gate, target: RunTarget) -> Condition | None:
+    """Where somebody has set a gate in the project, the usual conditions of another suite decide nothing."""
+    words = gate_over(target.checkpoint) if target.checkpoint is not None and gate.pk is None else ""
+    if not words:
+        return None
+    words += f" {gate.suite} has none of its own; evaluate {target.name} there."
+    return Condition("gate", "Measured where a gate was set", False, words)
 
 
 def _grew_from(candidate: Checkpoint, other: Checkpoint | None) -> bool:

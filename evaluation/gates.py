@@ -17,6 +17,7 @@ from evaluation.conditions import (
     production,
     sealed,
     values_of,
+    where_set,
 )
 from evaluation.findings import Condition, Findings, gate_of
 from evaluation.forgetting import forgetting
@@ -49,6 +50,7 @@ def examine(run: EvalRun, target: RunTarget) -> Findings:
         *guardrails(gate, sides, metrics),
         *forgetting(gate, sides),
         production(first, target),
+        where_set(gate, target),
         contamination(gate, run, target),
         *judges(gate, run, deciding(gate, metrics)),
         missing(gate, sides, deciding(gate, metrics)),

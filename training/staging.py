@@ -70,14 +70,13 @@ def move_by_hand(
     *, checkpoint: Checkpoint, after: str, reason: str, past_gate: bool, person: User | None, **seen: Any
 ) -> None:
     """As `set_stage`, for whoever presses a button. Where a gate decides what goes into production, only those who may
-    go past it promote, and not without a reason. Raises Refused."""
-    gate = gate_before(checkpoint) if after == Stage.PRODUCTION else ""
+    go past it move a checkpoint there, or from there, and not without a reason. Raises Refused."""
+    gate = gate_before(checkpoint) if Stage.PRODUCTION in (checkpoint.stage, after) else ""
     if gate and not past_gate:
-        raise Refused(
-            f"{gate} Promote {checkpoint.name} by an evaluation; past the gate only an owner does, with a reason."
-        )
+        way = f"Promote {checkpoint.name} by an evaluation" if after == Stage.PRODUCTION else "Roll it back"
+        raise Refused(f"{gate} {way}; past the gate only an owner decides, with a reason.")
     if gate and not reason.strip():
-        raise Refused(f"{gate} Promoting past it needs a reason; say in a sentence why.")
+        raise Refused(f"{gate} To go past it needs a reason; say in a sentence why.")
     set_stage(checkpoint=checkpoint, after=after, reason=reason, person=person, **seen)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from django.db import DatabaseError
+from django.db import Error, connection
 
 from evaluation.demo.data import VOTERS, Votes, find_file, read
 from evaluation.demo.loop import SFT, ensure_nano_model, import_file, prepare
@@ -79,8 +79,12 @@ def evaluating(project: Project, *, say: Any) -> Callable[[], bool]:
         except Refused as refusal:
             say(f"The first run is not evaluated: {refusal.sentence}")
             return False
-        except DatabaseError:  # busy for longer than is waited for
+        except Error:  # busy for longer than is waited for, or started again
+            connection.close()
             return True
+        except Exception as fault:  # the site goes on without it
+            say(f"The first run is not evaluated: {fault!r}")
+            return False
 
     return look_on
 

@@ -7,7 +7,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from evaluation.models import Case, Suite
+from evaluation.models import Case, Gate, Suite
 from evaluation.suites.content import Content, row_of
 from evaluation.suites.measures import check_scoring
 from evaluation.suites.versions import freeze_version, open_version
@@ -86,8 +86,13 @@ def change_suite(
     return suite
 
 
-def archive_suite(*, suite: Suite, archived: bool = True) -> None:
-    """Put a suite away, or bring it back. Its cases, versions and runs stay."""
+def archive_suite(*, suite: Suite, archived: bool = True, owner: bool = False) -> None:
+    """Put a suite away, or bring it back. Its cases, versions and runs stay. Raises Refused for a suite whose gate
+    somebody has set, unless an owner does it: put away, the gate would decide nothing."""
+    if archived and not owner and Gate.objects.filter(suite=suite).exists():
+        raise Refused(
+            f"The gate of {suite} decides what goes into production; only an owner puts the suite away."
+        )
     suite.archived_at = timezone.now() if archived else None
     suite.save(update_fields=["archived_at"])
 

@@ -151,7 +151,11 @@ def _changed(suite: Suite, form: SuiteForm, scoring: ScoringForm) -> bool:
 def suite_archive(request: HttpRequest, access: Access, suite_id: int) -> HttpResponse:
     suite = find_suite(access, suite_id)
     away = request.POST.get("do") != "bring_back"
-    archive_suite(suite=suite, archived=away)
+    try:
+        archive_suite(suite=suite, archived=away, owner=access.can.manage)
+    except Refused as refusal:
+        messages.error(request, refusal.sentence)
+        return redirect("evaluation:suite", access.project.slug, suite.pk)
     words = f"{suite.name} was put away; its runs stay." if away else f"{suite.name} is back."
     messages.success(request, words)
     return redirect("evaluation:suites", access.project.slug)

@@ -1,10 +1,11 @@
 """How long captures are kept: a project says so in days, and a worker deletes older ones for good, in short steps.
 
-What was made of a capture stays: an item, its judgments, the tallies by day. Those that still wait for a worker to put
-them into the queue are kept until it has. A key that is sent again after its capture is gone makes a new one.
+What was made of a capture stays: an item, its judgments, the tallies by day. Days are deleted whole, and none in which,
+or after which, a capture still waits for a worker to put it into the queue: the caps of rules count what a day has. A
+key that is sent again after its capture is gone makes a new one.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 
 from django.utils import timezone
 
@@ -21,16 +22,23 @@ def sweep() -> None:
 
 
 def delete_old(*, project: Project, now: datetime | None = None) -> int:
-    """Delete captures that were received more than `capture_days` ago, the oldest first, up to STEP × MOST_STEPS.
-    Returns how many; two workers at once delete each of them once."""
+    """Delete captures of the days that ended `capture_days` ago, the oldest first, up to STEP × MOST_STEPS. Returns how
+    many; two workers at once delete each of them once."""
     if project.capture_days is None:
         return 0
-    end = (now or timezone.now()) - timedelta(days=project.capture_days)
+    moment = (now or timezone.now()) - timedelta(days=project.capture_days)
+    waiting = Capture.objects.filter(project=project, state=CaptureState.TAKEN).order_by("pk").first()
+    end = _day_of(min(moment, waiting.received_at) if waiting else moment)
     rows = Capture.objects.filter(project=project, received_at__lt=end).exclude(state=CaptureState.TAKEN)
     gone = 0
     for _ in range(MOST_STEPS):
         keys = list(rows.order_by("received_at").values_list("pk", flat=True)[:STEP])
-        gone += Capture.objects.filter(pk__in=keys).delete()[0]
+        gone += rows.filter(pk__in=keys).delete()[0]  # a rule may have taken one of them meanwhile
         if len(keys) < STEP:
             break
     return gone
+
+
+def _day_of(moment: datetime) -> datetime:
+    """When the day of this moment began, where the installation is."""
+    return timezone.make_aware(datetime.combine(timezone.localdate(moment), time.min))

@@ -87,16 +87,19 @@ let searched = null;
 function keepSearch(target, sent) {
   const field = document.activeElement;
   const within = field?.matches("input[type=search][id]") && target.contains(field);
-  searched = within ? { id: field.id, words: field.value, at: field.selectionEnd, more: field.value !== (sent?.[field.name] ?? "") } : null;
+  searched = within ? { id: field.id, words: field.value, at: field.selectionEnd, asked: sent?.[field.name] ?? "" } : null;
 }
 
 function restoreSearch() {
   const field = searched && document.getElementById(searched.id);
-  if (field && field.value !== searched.words) {
-    field.value = searched.words;
-    field.setSelectionRange(searched.at, searched.at);
-    if (searched.more) field.dispatchEvent(new Event("input", { bubbles: true }));
-  }
+  if (!field || field.value === searched.words) return;
+  field.value = searched.words;
+  field.setSelectionRange(searched.at, searched.at);
+}
+
+function searchOn() { // what came listens by now
+  const field = searched && document.getElementById(searched.id);
+  if (field && field.value !== searched.asked) field.dispatchEvent(new Event("input", { bubbles: true }));
   searched = null;
 }
 
@@ -161,7 +164,8 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   keepPlace(detail.target);
   keepSearch(detail.target, detail.requestConfig.parameters);
 });
-document.addEventListener("htmx:afterSettle", () => { restorePlace(); restoreSearch(); });
+document.addEventListener("htmx:afterSwap", restoreSearch);
+document.addEventListener("htmx:afterSettle", () => { restorePlace(); searchOn(); });
 document.addEventListener("htmx:load", (event) => dress(event.detail.elt.parentElement ?? document));
 document.addEventListener("htmx:responseError", ({ detail: { xhr } }) => {
   if (xhr.status !== 401) say(sentenceOf(xhr)); // 401 is said in session.js, with the way back in

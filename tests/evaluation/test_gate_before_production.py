@@ -6,11 +6,17 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
-from evaluation.deciding import set_gate
+from evaluation.deciding import decide, set_gate
+from evaluation.gates import examine
+from labeling.errors import Refused
 from labeling.models import Project, User
 from tests import world
 from tests.evaluation.finished import checkpoint, suite_of
+from tests.evaluation.gating import pair, promoted
 from training.models import Checkpoint, StageChange
+
+EVEN = [float(n % 2) for n in range(200)]
+UP = [float(n % 2 or n % 4 == 0) for n in range(200)]
 
 GATE = "The gate of Support decides what goes into production here."
 
@@ -38,7 +44,7 @@ def test_emma_cannot_go_round_the_gate_and_the_page_says_who_decides(
     status, words = press(emma, candidate, reason="It feels better")
     assert (status, candidate.stage) == (409, "candidate")
     assert (
-        f"{GATE} Promote candidate by an evaluation; past the gate only an owner does, with a reason."
+        f"{GATE} Promote candidate by an evaluation; past the gate only an owner decides, with a reason."
         in words
     )
     client, place = world.sign_in(emma), [candidate.project.slug, candidate.pk]
@@ -56,10 +62,63 @@ def test_emma_cannot_go_round_the_gate_and_the_page_says_who_decides(
 def test_ada_goes_past_it_with_a_reason(candidate: Checkpoint, ada: User) -> None:
     status, words = press(ada, candidate)
     assert (status, candidate.stage) == (409, "candidate")
-    assert f"{GATE} Promoting past it needs a reason; say in a sentence why." in words
+    assert f"{GATE} To go past it needs a reason; say in a sentence why." in words
     assert press(ada, candidate, reason="The old one is unsafe")[0] == 200
     assert candidate.stage == "production"
     assert StageChange.objects.get(checkpoint=candidate).reason == "The old one is unsafe"
+
+
+def test_what_is_in_production_is_taken_out_by_owners_or_rolled_back(
+    candidate: Checkpoint, emma: User, ada: User
+) -> None:
+    press(ada, candidate, reason="First one")
+    place = reverse("training:checkpoint", args=[candidate.project.slug, candidate.pk])
+    page = world.sign_in(emma).get(place).text
+    assert ("Roll back to what was" in page, 'name="after"' in page) == (True, False)
+    status, words = press(emma, candidate, "archived", reason="It is bad")
+    assert (status, candidate.stage) == (409, "production")
+    assert f"{GATE} Roll it back; past the gate only an owner decides, with a reason." in words
+    assert press(ada, candidate, "archived", reason="It is bad")[0] == 200
+    assert candidate.stage == "archived"
+
+
+def test_emma_puts_no_suite_away_to_be_rid_of_its_gate(candidate: Checkpoint, emma: User, ada: User) -> None:
+    suite = candidate.project.suites.get()
+    place, words = [candidate.project.slug, suite.pk], "only an owner puts the suite away"
+    client = world.sign_in(emma)
+    assert words in client.post(reverse("evaluation:suite_archive", args=place), follow=True).text
+    by_api = client.patch(
+        reverse("api-suite", args=place), {"archived": True}, content_type="application/json"
+    )
+    assert (by_api.status_code, words in by_api.json()["detail"]) == (422, True)
+    suite.refresh_from_db()
+    assert suite.archived_at is None
+    assert (
+        "was put away"
+        in world.sign_in(ada).post(reverse("evaluation:suite_archive", args=place), follow=True).text
+    )
+
+
+def test_the_usual_conditions_of_another_suite_decide_nothing(
+    project: Project, emma: User, ada: User
+) -> None:
+    promoted(project, "champion")
+    run, target = pair(project, EVEN, UP)
+    set_gate(suite=suite_of(project, 3, name="Support").suite, values={"margin": 0.01}, person=ada)
+    with pytest.raises(Refused, match="Open: measured where a gate was set"):
+        decide(run=run, target=target, promote=True, person=emma)
+    words = next(each.words for each in examine(run, target).open)
+    assert words == f"{GATE} {run.suite} has none of its own; evaluate candidate there."
+    made = decide(run=run, target=target, promote=True, person=ada, despite=True, reason="It is urgent")
+    assert (made.action, made.passed) == ("promoted", False)
+
+
+def test_a_suite_with_a_gate_of_its_own_decides(project: Project, emma: User, ada: User) -> None:
+    promoted(project, "champion")
+    run, target = pair(project, EVEN, UP)
+    for suite in (run.suite, suite_of(project, 3, name="Support").suite):
+        set_gate(suite=suite, values={"margin": 0.01}, person=ada)
+    assert decide(run=run, target=target, promote=True, person=emma).passed is True
 
 
 @pytest.mark.parametrize("change", ["no gate", "archived", "rewards", "elsewhere"])

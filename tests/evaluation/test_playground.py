@@ -234,7 +234,7 @@ def test_a_gpu_that_trains_is_waited_for_and_a_training_waits_for_no_idle_conver
         TrainingRun.objects.filter(pk=run.pk).update(claim_token=token, status=Status.RUNNING)
         serve(serving)
         assert sent == [], "it waits for the sweep, and asks no worker again and again"
-        assert "gpu 0 is held by run nightly" in shown_turn(turn).replies[0].words
+        assert "GPU 0 is held by run nightly" in shown_turn(turn).replies[0].words
     TrainingRun.objects.filter(pk=run.pk).update(claim_token=None, status=Status.QUEUED, waiting="waits")
     served(one)
     assert chatter.environments[-1]["CUDA_VISIBLE_DEVICES"] == "0"

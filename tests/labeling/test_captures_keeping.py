@@ -1,9 +1,10 @@
 """How long captures are kept."""
 
-from datetime import timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 
 import pytest
+from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
@@ -71,6 +72,38 @@ def test_the_oldest_go_first_in_steps(project: Project, monkeypatch: pytest.Monk
     assert delete_old(project=project) == 4
     assert left(project) == {"key-0", "key-5"}
     assert (delete_old(project=project), delete_old(project=project)) == (1, 0)
+
+
+def test_days_are_deleted_whole_and_none_after_one_that_waits(project: Project) -> None:
+    """The cap of a rule counts what a day has; half a day would be filled up again."""
+    set_rules(project=project, capture_days=3)
+    rows = aged(project, 9, 8, 7, 6)
+    day = timezone.localdate(rows[2].received_at)
+    begin = timezone.make_aware(datetime.combine(day, time.min))
+    Capture.objects.filter(pk=rows[1].pk).update(received_at=begin)
+    Capture.objects.filter(pk=rows[2].pk).update(received_at=begin + timedelta(hours=23), state="taken")
+    assert delete_old(project=project) == 1
+    assert left(project) == {"key-1", "key-2", "key-3"}
+    Capture.objects.update(state="left")
+    noon = begin + timedelta(days=3, hours=12)
+    assert delete_old(project=project, now=noon) == 0, "the day is not over for as long"
+    assert delete_old(project=project, now=noon + timedelta(days=1)) == 2
+
+
+def test_what_a_rule_takes_while_it_is_to_be_deleted_stays(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_rules(project=project, capture_days=3)
+    rows = aged(project, 9, 8)
+    delete = QuerySet.delete
+
+    def taken_meanwhile(self: QuerySet[Capture]) -> Any:
+        Capture.objects.filter(pk=rows[1].pk).update(state="taken")
+        return delete(self)
+
+    monkeypatch.setattr(QuerySet, "delete", taken_meanwhile)
+    assert delete_old(project=project) == 1
+    assert left(project) == {"key-1"}
 
 
 def test_a_key_whose_capture_is_gone_makes_a_new_one(project: Project) -> None:

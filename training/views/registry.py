@@ -95,8 +95,10 @@ def _shown(
 ) -> HttpResponse:
     """The page of a checkpoint; after a refusal with its sentence and with the notes that were typed."""
     newest, run, current = found.notes.first(), trained_in(found), in_production(found)
-    gate = "" if found.stage == Stage.PRODUCTION else gate_before(found)
-    shut = {Stage.PRODUCTION} if gate and not access.can.manage else set()
+    gate = gate_before(found)
+    stages = stages_from(found)
+    if gate and not access.can.manage:
+        stages = [each for each in stages if Stage.PRODUCTION not in (each[0], found.stage)]
     seen = {"seen": newest.pk if newest else None, "text": newest.text if newest else ""}
     context: dict[str, Any] = {
         "checkpoint": found,
@@ -105,7 +107,7 @@ def _shown(
         "metrics": metrics(run) if run else [],
         "stale": found.pk in stale_checkpoints(),
         "own": found.kind != Checkpoint.Kind.BASE,
-        "stages": [(stage, words) for stage, words in stages_from(found) if stage not in shut],
+        "stages": stages,
         "gate": gate,
         "current": current,
         "changes": list(found.stage_changes.select_related("created_by")[:20]),
