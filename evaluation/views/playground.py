@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST, require_safe
 
-from evaluation.forms_playground import CHECKPOINT, BeginForm, MessageForm
+from evaluation.forms_playground import CHECKPOINT, ENDPOINT, BeginForm, MessageForm
 from evaluation.models import Conversation, Suite
 from evaluation.playground import ask, begin, begin_anew, delete_conversation, reveal
 from evaluation.playground.listing import conversations_of, counts_of_people, own_conversation
@@ -43,7 +43,7 @@ def own(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 
 @guarded("view_results")
 def playground(request: HttpRequest, access: Access) -> HttpResponse:
-    """?checkpoint=ID, twice, begins with these."""
+    """?checkpoint=ID or ?endpoint=ID, two in all, begins with these."""
     form = BeginForm(
         request.POST or None, project=access.project, endpoints=access.can.train, initial=_initial(request)
     )
@@ -203,5 +203,7 @@ def _since(reply: ShownReply, seen: int) -> dict[str, Any]:
 
 
 def _initial(request: HttpRequest) -> dict[str, Any]:
-    keys = [f"{CHECKPOINT}:{key}" for key in request.GET.getlist("checkpoint") if number(key)]
+    keys = [
+        f"{kind}:{key}" for kind in (CHECKPOINT, ENDPOINT) for key in request.GET.getlist(kind) if number(key)
+    ]
     return dict(zip(("first", "second"), keys, strict=False))

@@ -78,6 +78,17 @@ def test_the_page_says_whether_the_key_is_there_and_never_what_it_is(
     assert "not set in this process" in page
 
 
+def test_ada_talks_to_it_to_see_whether_it_answers(project: Project, endpoint: Endpoint) -> None:
+    begin = f"{reverse('evaluation:playground', args=[project.slug])}?endpoint={endpoint.pk}"
+    for name, args in (("endpoints", []), ("endpoint", [endpoint.pk])):
+        assert begin in client("ada").get(reverse(f"evaluation:{name}", args=[project.slug, *args])).text
+    assert client("ada").get(begin).context["form"]["first"].value() == f"endpoint:{endpoint.pk}"
+    Endpoint.objects.update(archived_at=endpoint.created_at)
+    assert (
+        begin not in client("ada").get(reverse("evaluation:endpoint", args=[project.slug, endpoint.pk])).text
+    )
+
+
 def test_what_is_wrong_stands_in_the_form(project: Project) -> None:
     there = reverse("evaluation:endpoint_new", args=[project.slug])
     for changes, words in (
