@@ -7,8 +7,9 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import httpx2 as httpx
@@ -18,6 +19,7 @@ from labeling.errors import Refused
 
 QUEUES = "io,train,eval"
 TRIES, PAUSE_SECONDS = 600, 0.2
+SETTLED_SECONDS = 60  # a worker that ends earlier ended because of how it is set up
 
 
 def web_command(bind: str, threads: int = 8) -> list[str]:
@@ -50,24 +52,33 @@ def stop(process: subprocess.Popen[bytes], grace: float = 5.0) -> None:
                 process.wait(grace)
             except subprocess.TimeoutExpired:
                 continue
+    with suppress(ProcessLookupError):  # what it left: the scheduler of a worker that was killed
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def serve(*, bind: str, threads: int = 8, say: Callable[[str], Any], meanwhile: Callable[[], bool]) -> None:
-    """Run both until interrupted, and call `meanwhile` twice a second until it returns False. Raises Refused when one
-    ends by itself."""
+    """Run both until interrupted, and call `meanwhile` twice a second until it returns False. A worker that was killed
+    is followed by another. Raises Refused when the web server ends by itself, or a worker as soon as it began."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    processes = {"web server": start(web_command(bind, threads)), "worker": start(worker_command())}
+    web, worker, began = start(web_command(bind, threads)), start(worker_command()), time.monotonic()
     say(f"Prefloop is at http://{bind}/ (stop with Ctrl+C)")
     pause, more = threading.Event(), True
     try:
-        while not (ended := [name for name, process in processes.items() if process.poll() is not None]):
+        while web.poll() is None:
+            if worker.poll() is not None:
+                if time.monotonic() - began < SETTLED_SECONDS:
+                    break
+                say("The worker ended by itself; see its messages above. Another takes up its jobs.")
+                stop(worker)
+                worker, began = start(worker_command()), time.monotonic()
             more = more and meanwhile()
             pause.wait(0.5)
-        raise Refused(f"The {ended[0]} ended by itself; see its messages above. Is {bind} taken?")
+        ended = "worker" if web.poll() is None else "web server"
+        raise Refused(f"The {ended} ended by itself; see its messages above. Is {bind} taken?")
     except KeyboardInterrupt:
         say("Stopping; running jobs go on from their last checkpoint at the next start.")
     finally:
-        for process in processes.values():
+        for process in (web, worker):
             stop(process)
 
 

@@ -1,8 +1,5 @@
 """What the demo does while a newcomer looks around."""
 
-import signal
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +7,6 @@ from django.db import OperationalError
 
 from evaluation.demo import show
 from evaluation.models import EvalRun, Suite
-from labeling import processes
 from labeling.errors import Refused
 from labeling.lifecycle import Status
 from labeling.models import Project
@@ -51,29 +47,3 @@ def test_what_keeps_it_from_being_planned_does_not_end_the_site(
     ended(launched(project))
     monkeypatch.setattr(show, "plan_evaluation", refuse)
     assert show.evaluating(project, say=print)() is more
-
-
-def test_a_site_does_something_meanwhile_and_ends_with_its_worker(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    called: list[int] = []
-
-    def meanwhile() -> bool:
-        called.append(1)
-        if len(called) == 2:
-            (tmp_path / "end").touch()
-        return len(called) < 2
-
-    until = (
-        f"import pathlib, time\nwhile not pathlib.Path({str(tmp_path / 'end')!r}).exists(): time.sleep(0.05)"
-    )
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
-    monkeypatch.setattr(
-        processes, "web_command", lambda *_: [sys.executable, "-c", "import time; time.sleep(600)"]
-    )
-    monkeypatch.setattr(processes, "worker_command", lambda: [sys.executable, "-c", until])
-    said: list[str] = []
-    with pytest.raises(Refused, match="The worker ended by itself"):
-        processes.serve(bind="127.0.0.1:1", say=said.append, meanwhile=meanwhile)
-    assert len(called) == 2, "it is not asked again after it said that it is done"
-    assert said == ["Prefloop is at http://127.0.0.1:1/ (stop with Ctrl+C)"]
