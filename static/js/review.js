@@ -109,11 +109,37 @@ document.addEventListener("htmx:beforeRequest", () => {
   if (at >= 0) place = at;
 });
 
+// Comments that are written while another answer's step travels stay, with the cursor in them: else the next letters
+// would be keys, and "a" accepts.
+let comments = [];
+
+document.addEventListener("htmx:beforeSwap", ({ detail: { target } }) => {
+  comments = [...target.querySelectorAll(".return[open] textarea")].map((field) => (
+    { id: field.id, words: field.value, at: field === document.activeElement ? field.selectionEnd : null }
+  ));
+});
+
+function restoreComments() {
+  let writing = false;
+  for (const { id, words, at } of comments) {
+    const field = document.getElementById(id);
+    if (!field) continue;
+    field.closest("details").open = true;
+    field.value = words;
+    if (at === null) continue;
+    field.focus();
+    field.setSelectionRange(at, at);
+    writing = true;
+  }
+  comments = [];
+  return writing;
+}
+
 document.addEventListener("htmx:afterSwap", (event) => {
   count();
   showChanges();
   const posted = event.detail.requestConfig?.verb === "post";
-  if (posted) focus(answers()[Math.min(place, answers().length - 1)]);
+  if (!restoreComments() && posted) focus(answers()[Math.min(place, answers().length - 1)]);
 });
 
 count();

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.browser import reviews
 from tests.browser.conftest import ROOT
@@ -86,6 +86,33 @@ def test_a_return_without_a_word_says_what_is_missing(page: Page, site: str, rev
     page.goto(reviewed + "review/?sort=newest")
     press(page, "j", "x", "Control+Enter")
     expect(page.locator(".notice.warn")).to_contain_text("The comment is empty")
+
+
+def test_a_comment_is_written_on_while_another_answer_is_accepted(
+    page: Page, site: str, reviewed: str
+) -> None:
+    """Its letters would be keys else, and "a" accepts."""
+    let_in(page.context, site, "leo")
+    page.goto(reviewed + "review/?sort=newest")
+    settled(page)
+    before = waiting(page)
+    travelling: list[Route] = []
+    page.route("**/review/**", lambda route: travelling.append(route), times=1)
+    press(page, "j")
+    with page.expect_request(lambda request: request.method == "POST"):
+        press(page, "a")
+    press(page, "j", "x")
+    comment = page.locator("textarea:focus")
+    name = comment.get_attribute("id")
+    page.keyboard.type("Read ")
+    travelling[0].continue_()
+    expect(page.locator(".notice.good")).to_contain_text("Accepted 1 answer.")
+    page.keyboard.type("all")
+    settled(page)
+    page.keyboard.type(" again")
+    expect(page.locator("textarea:focus")).to_have_value("Read all again")
+    assert page.locator("textarea:focus").get_attribute("id") == name
+    assert waiting(page) == before - 1
 
 
 def test_leo_settles_one_disagreement_after_the_other(page: Page, site: str, reviewed: str) -> None:
