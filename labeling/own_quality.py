@@ -5,13 +5,14 @@ which item had a known answer, or what somebody else said of the one they just j
 """
 
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import datetime
 from statistics import median
 
 from django.core.cache import cache
 from django.utils import timezone
 
 from labeling import quality
+from labeling.days import midnight
 from labeling.gold import known_results
 from labeling.judged import COMPARING, read_judged
 from labeling.measures import PersonLine
@@ -64,7 +65,7 @@ def _line(project: Project, person: User, until: datetime) -> PersonLine:
 
 def last_midnight() -> datetime:
     """The midnight that began this day, where the server is."""
-    return timezone.make_aware(datetime.combine(timezone.localdate(), time.min))
+    return midnight(timezone.localdate())
 
 
 def _lean(project: Project, person: User, line: PersonLine, until: datetime) -> None:

@@ -4,7 +4,7 @@ indexes, so that the page is as quick with half a million judgments as with ten.
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from statistics import fmean, median, stdev
 from typing import Any
 
@@ -13,6 +13,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from labeling.access import BY_ROLE
+from labeling.days import midnight
 from labeling.estimates import Estimate
 from labeling.gold import known_results
 from labeling.imported import PREFIX
@@ -163,7 +164,7 @@ def _amount(project: Project) -> Amount:
 def _per_day(project: Project, today: date) -> list[tuple[date, int]]:
     """Counts of index entries between midnights: in one query, without a look at a row."""
     days = [today - timedelta(days=back) for back in reversed(range(SHOWN_DAYS))]
-    starts = [_midnight(day) for day in (*days, today + timedelta(days=1))]
+    starts = [midnight(day) for day in (*days, today + timedelta(days=1))]
     imported = list(_imported(project))
     counts: dict[str, Any] = {}
     for number in range(SHOWN_DAYS):
@@ -181,10 +182,6 @@ def _per_day(project: Project, today: date) -> list[tuple[date, int]]:
 def _count(rows: Any) -> Any:
     grouped = rows.order_by().values("project").annotate(n=Count("pk")).values("n")
     return Coalesce(Subquery(grouped), 0)
-
-
-def _midnight(day: date) -> datetime:
-    return timezone.make_aware(datetime.combine(day, time.min))
 
 
 def _imported(project: Project) -> Iterable[int]:

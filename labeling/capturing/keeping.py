@@ -5,10 +5,11 @@ or after which, a capture still waits for a worker to put it into the queue: the
 key that is sent again after its capture is gone makes a new one.
 """
 
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 
 from django.utils import timezone
 
+from labeling.days import midnight
 from labeling.models import Capture, CaptureState, Project
 
 STEP, MOST_STEPS = 1_000, 50
@@ -28,7 +29,7 @@ def delete_old(*, project: Project, now: datetime | None = None) -> int:
         return 0
     moment = (now or timezone.now()) - timedelta(days=project.capture_days)
     waiting = Capture.objects.filter(project=project, state=CaptureState.TAKEN).order_by("pk").first()
-    end = _day_of(min(moment, waiting.received_at) if waiting else moment)
+    end = midnight(timezone.localdate(min(moment, waiting.received_at) if waiting else moment))
     rows = Capture.objects.filter(project=project, received_at__lt=end).exclude(state=CaptureState.TAKEN)
     gone = 0
     for _ in range(MOST_STEPS):
@@ -37,8 +38,3 @@ def delete_old(*, project: Project, now: datetime | None = None) -> int:
         if len(keys) < STEP:
             break
     return gone
-
-
-def _day_of(moment: datetime) -> datetime:
-    """When the day of this moment began, where the installation is."""
-    return timezone.make_aware(datetime.combine(timezone.localdate(moment), time.min))

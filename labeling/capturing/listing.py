@@ -3,13 +3,14 @@
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, timedelta
 
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from labeling.blind import hidden_items
 from labeling.capturing.texts import label_of
+from labeling.days import midnight
 from labeling.models import Capture, CaptureTally, Project, User
 
 PER_PAGE, DAYS = 50, 14
@@ -73,13 +74,9 @@ def _rows(project: Project, wanted: Wanted) -> QuerySet[Capture]:
     if wanted.slice:
         rows = rows.filter(labels__contains=f"|{label_of(wanted.slice)}|")
     if wanted.day is not None:
-        start, end = (_midnight(wanted.day + timedelta(days=days)) for days in (0, 1))
+        start, end = (midnight(wanted.day + timedelta(days=days)) for days in (0, 1))
         rows = rows.filter(received_at__gte=start, received_at__lt=end)
     return rows
-
-
-def _midnight(day: date) -> datetime:
-    return timezone.make_aware(datetime.combine(day, time.min))
 
 
 def hidden_of(project: Project, captures: Collection[Capture], reader: User | None) -> set[int]:

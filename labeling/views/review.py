@@ -1,19 +1,19 @@
 """Review: the list of answers, one item with its answers side by side, and the items on which people differ."""
 
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from django import forms
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404
-from django.utils import timezone
 
 from labeling import reviewing
 from labeling.access import Access, guarded
 from labeling.annotating import SKIP_REASONS
 from labeling.blind import read_without_judging
+from labeling.days import midnight
 from labeling.disagreements import Sought, disagreements, next_disagreement
 from labeling.errors import Refused
 from labeling.models import Item, Review, ReviewState, User
@@ -196,7 +196,7 @@ def _asked(query: QueryDict) -> dict[str, Any]:
     for name, days in (("since", 0), ("until", 1)):
         if isinstance(asked.get(name), date):
             asked[f"{name}_day"] = asked[name]
-            asked[name] = _midnight(asked[name] + timedelta(days=days))
+            asked[name] = midnight(asked[name] + timedelta(days=days))
     return asked
 
 
@@ -228,10 +228,6 @@ def _following(access: Access, asked: dict[str, Any], item_id: int, *, settling:
 
 def _is_narrowed(asked: dict[str, Any]) -> bool:
     return bool(set(asked) & {"person", "differs", "since", "until", "skip", "q"})
-
-
-def _midnight(day: date) -> datetime:
-    return timezone.make_aware(datetime.combine(day, time.min))
 
 
 def _status(done: Done | None) -> int:

@@ -9,6 +9,8 @@ from tests.evaluation.finished import Values, checkpoint, finished, suite_of
 from training.models import Checkpoint
 
 Marks = Sequence[float | None]
+EVEN = [float(n % 2) for n in range(200)]
+UP = [float(n % 2 or n % 4 == 0) for n in range(200)]  # better than EVEN, beyond doubt
 NOBODY = lambda case, metric: 1.0  # noqa: E731
 
 
@@ -52,3 +54,9 @@ def marks(passed: int, count: int, *, start: int = 0) -> list[float]:
 def promoted(project: Project, name: str) -> Any:
     """A checkpoint of this name, in production."""
     return checkpoint(project, name, production=True)
+
+
+def better(project: Project) -> tuple[EvalRun, RunTarget]:
+    """A candidate that is better than the champion in production."""
+    promoted(project, "champion")
+    return pair(project, EVEN, UP)

@@ -10,11 +10,9 @@ from evaluation.models import Decision, Gate
 from labeling.models import Item, Project, User
 from tests import world
 from tests.evaluation.finished import suite_of
-from tests.evaluation.gating import pair, promoted
+from tests.evaluation.gating import EVEN, UP, pair, promoted
 
 pytestmark = pytest.mark.django_db
-EVEN = [float(n % 2) for n in range(200)]
-UP = [float(n % 2 or n % 4 == 0) for n in range(200)]
 
 
 def call(view: Any, who: User, project: Project, data: Any = None, *, query: str = "", **names: Any) -> Any:

@@ -7,17 +7,15 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from evaluation.models import CaseResult, Decision, EvalRun, Gate, RunTarget
+from evaluation.models import CaseResult, Decision, EvalRun, Gate
 from labeling.models import Item, Project, User
 from tests import world
 from tests.evaluation.finished import finished, suite_of
-from tests.evaluation.gating import listed, marks, pair, promoted
+from tests.evaluation.gating import EVEN, UP, better, listed, marks, pair
 from tests.evaluation.suites import filled
 from training.models import Checkpoint
 
 pytestmark = pytest.mark.django_db
-EVEN = [float(n % 2) for n in range(200)]
-UP = [float(n % 2 or n % 4 == 0) for n in range(200)]
 
 
 def page(
@@ -32,11 +30,6 @@ def page(
 
 def send(who: User, name: str, project: Project, *args: Any, query: str = "", **values: Any) -> Any:
     return world.sign_in(who).post(reverse(f"evaluation:{name}", args=[project.slug, *args]) + query, values)
-
-
-def better(project: Project) -> tuple[EvalRun, RunTarget]:
-    promoted(project, "champion")
-    return pair(project, EVEN, UP)
 
 
 def test_leo_compares_two_targets_and_reads_one_sentence(project: Project, leo: User) -> None:

@@ -18,11 +18,10 @@ from evaluation.models import CaseScore, EvalRun, Gate, RunTarget
 from evaluation.sheets import KEPT, metrics_of
 from labeling.models import Project
 from tests.evaluation.finished import checkpoint
-from tests.evaluation.gating import marks, pair, promoted
+from tests.evaluation.gating import EVEN, marks, pair, promoted
 from tests.evaluation.judged import a_judge, by_place, judge_by
 
 pytestmark = pytest.mark.django_db
-EVEN = [float(n % 2) for n in range(200)]
 
 
 def both(run: EvalRun, target: RunTarget) -> tuple[Side, Side]:

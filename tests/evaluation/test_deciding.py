@@ -7,28 +7,21 @@ from django.core.management import CommandError, call_command
 
 from evaluation.deciding import decide, last_decision, predecessor, roll_back, set_gate
 from evaluation.findings import gate_of
-from evaluation.models import Decision, EvalRun, RunTarget
+from evaluation.models import Decision
 from labeling.errors import Refused
 from labeling.models import Project, User
 from labeling.models.appendonly import Unchangeable
 from tests import world
 from tests.evaluation.finished import checkpoint, finished, suite_of
-from tests.evaluation.gating import listed, marks, pair, promoted
+from tests.evaluation.gating import EVEN, UP, better, listed, marks, pair, promoted
 from training.models import Checkpoint, StageChange
 from training.staging import StageMoved, set_stage
 
 pytestmark = pytest.mark.django_db
-EVEN = [float(n % 2) for n in range(200)]
-UP = [float(n % 2 or n % 4 == 0) for n in range(200)]
 
 
 def stage(project: Project, name: str) -> str:
     return Checkpoint.objects.get(project=project, name=name).stage
-
-
-def better(project: Project) -> tuple[EvalRun, RunTarget]:
-    promoted(project, "champion")
-    return pair(project, EVEN, UP)
 
 
 def test_emma_promotes_a_candidate_that_passes(project: Project, emma: User) -> None:

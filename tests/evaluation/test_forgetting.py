@@ -9,10 +9,9 @@ from evaluation.forgetting import forgetting
 from evaluation.models import EvalRun, Gate, RunTarget, SuiteVersion
 from labeling.models import Project
 from tests.evaluation.finished import finished, suite_of
-from tests.evaluation.gating import Marks, listed, marks, pair
+from tests.evaluation.gating import EVEN, Marks, listed, marks, pair
 
 pytestmark = pytest.mark.django_db
-EVEN = [float(n % 2) for n in range(200)]
 Gated = tuple[EvalRun, RunTarget, SuiteVersion]
 
 

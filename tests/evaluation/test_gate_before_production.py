@@ -12,11 +12,8 @@ from labeling.errors import Refused
 from labeling.models import Project, User
 from tests import world
 from tests.evaluation.finished import checkpoint, suite_of
-from tests.evaluation.gating import pair, promoted
+from tests.evaluation.gating import better
 from training.models import Checkpoint, StageChange
-
-EVEN = [float(n % 2) for n in range(200)]
-UP = [float(n % 2 or n % 4 == 0) for n in range(200)]
 
 GATE = "The gate of Support decides what goes into production here."
 
@@ -102,8 +99,7 @@ def test_emma_puts_no_suite_away_to_be_rid_of_its_gate(candidate: Checkpoint, em
 def test_the_usual_conditions_of_another_suite_decide_nothing(
     project: Project, emma: User, ada: User
 ) -> None:
-    promoted(project, "champion")
-    run, target = pair(project, EVEN, UP)
+    run, target = better(project)
     set_gate(suite=suite_of(project, 3, name="Support").suite, values={"margin": 0.01}, person=ada)
     with pytest.raises(Refused, match="Open: measured where a gate was set"):
         decide(run=run, target=target, promote=True, person=emma)
@@ -114,8 +110,7 @@ def test_the_usual_conditions_of_another_suite_decide_nothing(
 
 
 def test_a_suite_with_a_gate_of_its_own_decides(project: Project, emma: User, ada: User) -> None:
-    promoted(project, "champion")
-    run, target = pair(project, EVEN, UP)
+    run, target = better(project)
     for suite in (run.suite, suite_of(project, 3, name="Support").suite):
         set_gate(suite=suite, values={"margin": 0.01}, person=ada)
     assert decide(run=run, target=target, promote=True, person=emma).passed is True

@@ -12,7 +12,7 @@ from evaluation.reading import target_lines, verdict
 from evaluation.weighing import BETTER, INCONCLUSIVE, NOT_WORSE, WORSE, Tries, Values, weigh, weigh_rails
 from labeling.models import Project
 from tests.evaluation.finished import finished, suite_of
-from tests.evaluation.gating import listed, marks, pair
+from tests.evaluation.gating import EVEN, UP, listed, marks, pair
 
 ALPHA = 0.05
 
@@ -122,10 +122,6 @@ def test_too_few_cases_tell_nothing(n: int) -> None:
     found = weigh(Values([0.0] * n, [1.0] * n), alpha=ALPHA, margin=0.02)
     assert (found.verdict, found.better, found.more) == (INCONCLUSIVE, None, None)
     assert not weigh_rails([(Values([0.0] * n, [0.0] * n), 0.1)], alpha=ALPHA)[0].passed
-
-
-EVEN = [float(n % 2) for n in range(200)]
-UP = [float(n % 2 or n % 4 == 0) for n in range(200)]
 
 
 @pytest.mark.django_db

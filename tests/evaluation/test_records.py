@@ -8,11 +8,9 @@ from evaluation.records import plain
 from labeling.models import Project, User
 from labeling.rendering import render
 from tests.evaluation.finished import suite_of
-from tests.evaluation.gating import pair, promoted
+from tests.evaluation.gating import EVEN, UP, pair, promoted
 
 pytestmark = pytest.mark.django_db
-EVEN = [float(n % 2) for n in range(200)]
-UP = [float(n % 2 or n % 4 == 0) for n in range(200)]
 
 
 def record(project: Project, person: User | None, **options: str) -> str:

@@ -2,13 +2,13 @@
 
 import signal
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
 from labeling import processes
 from labeling.errors import Refused
+from tests.ended import all_ended
 
 UNTIL = "import pathlib, time\nwhile not pathlib.Path({!r}).exists(): time.sleep(0.05)"
 
@@ -65,17 +65,4 @@ def test_a_worker_that_was_killed_is_followed_by_another(
     assert sum("Another takes up its jobs" in words for words in said) >= 2
     children = [int(word) for word in begun.read_text().split() if word != "x"]
     assert children
-    pause = threading.Event()
-    for _ in range(300):  # a signal takes a moment on a busy machine
-        if not any(map(alive, children)):
-            return
-        pause.wait(0.1)
-    pytest.fail("What a worker started did not end with it.")
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs; one that ended and was not waited for does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().split()[2] not in "ZX"
-    except FileNotFoundError:
-        return False
+    assert all_ended(children), "what a worker started ends with it"

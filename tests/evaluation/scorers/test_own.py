@@ -3,7 +3,6 @@
 import os
 import re
 import textwrap
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 from evaluation.scorers import Given, Mark, Marker, find_scorer, marked, marking, own_files, read_params
 from labeling.errors import Refused
+from tests.ended import all_ended
 from tests.evaluation.scorers.made import case
 
 Write = Callable[[str], None]
@@ -207,17 +207,7 @@ def test_what_it_started_is_ended_with_it(write: Write) -> None:
     )
     pid = int(one().value or 0)
     assert pid > 0
-    patience = time.monotonic() + 10  # a signal takes a moment on a busy machine
-    while is_alive(pid) and time.monotonic() < patience:
-        pass
-    assert not is_alive(pid)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] not in "ZX"
-    except OSError:
-        return False
+    assert all_ended([pid])
 
 
 @pytest.mark.parametrize(
