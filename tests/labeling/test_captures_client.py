@@ -5,8 +5,10 @@ import json
 import logging
 import threading
 import urllib.error
+from collections import Counter
 from collections.abc import Iterator
 from email.message import Message
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ import pytest
 from labeling.capturing import client
 from labeling.capturing.client import Prefloop
 from tests import world
+from tests.labeling.captured import a_capture, a_token
 
 HTML = b"<html><h1>What went wrong</h1></html>"
 
@@ -142,3 +145,41 @@ def test_an_answer_that_is_none_of_ours_or_a_callback_that_fails_loses_nothing(
     send(prefloop, consent=False)
     send(prefloop)
     assert (prefloop.close(), len(set(server.got))) == (0, 4)
+
+
+def in_the_readme() -> dict[str, Any]:
+    """The client that the README shows, as somebody pastes it."""
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    source = text.split("```python\n")[1].split("```")[0]
+    assert len([line for line in source.splitlines() if line]) <= 30
+    found: dict[str, Any] = {}
+    exec(source, found)
+    return found
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_thirty_lines_of_the_readme_send_everything_once(project: Any, live_server: Any) -> None:
+    _, secret = a_token(project)
+    send_all = in_the_readme()["send"]
+    rows = [a_capture(n, idempotency_key=f"k{n}") for n in range(230)]
+    assert Counter(fate["status"] for fate in send_all(live_server.url, secret, rows)) == {"stored": 230}
+    again = [*rows[:5], a_capture(900, consent=False), a_capture(901)]
+    kinds = [fate["status"] for fate in send_all(f"{live_server.url}/", secret, again)]
+    assert kinds == ["duplicate"] * 5 + ["refused", "stored"]
+    assert project.captures.count() == 231
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        send_all(live_server.url, "pfc_wrong", rows[:1])
+
+
+@pytest.mark.parametrize(("code", "asked"), [(503, 3), (429, 3), (0, 3), (413, 1)])
+def test_the_thirty_lines_ask_again_where_that_helps(
+    server: Server, monkeypatch: pytest.MonkeyPatch, code: int, asked: int
+) -> None:
+    found = in_the_readme()
+    waits: list[float] = []
+    monkeypatch.setattr(found["time"], "sleep", waits.append)
+    server.code = code
+    with pytest.raises(OSError, match=str(code) if code else "refused"):
+        found["send"]("http://prefloop", "pfc_x", [{"prompt": "p", "answer": "a", "consent": True}], tries=3)
+    assert len(waits) == asked - 1
+    assert waits == [1, 2][: asked - 1]
